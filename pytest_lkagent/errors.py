@@ -1,0 +1,100 @@
+"""Every exception of the plugin.
+
+Two families, and the difference is whose fault it is: `UsageError` says that the test is set up
+wrongly, `BehaviourError` that the agent did something wrong. Both carry the whole message that
+a user reads; floor 4 shows it without a traceback of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import ClassVar
+
+__all__ = [
+    "BehaviourError",
+    "ExpectationError",
+    "LoadError",
+    "SessionClosedError",
+    "SessionError",
+    "Stuck",
+    "UnscriptedRequest",
+    "UnusedMock",
+    "UnusedStep",
+    "UsageError",
+    "did_you_mean",
+    "one_of",
+]
+
+
+class UsageError(Exception):
+    """The test, the file or the option is wrong, not the agent."""
+
+
+class LoadError(UsageError):
+    """A scenario file has mistakes.
+
+    `problems` holds one line for each, `file:line:column: what, and what to write instead`.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class BehaviourError(AssertionError):
+    """The agent did wrong.
+
+    `kind` is the name by which `allow` lets this finding pass; None means that nothing does.
+    """
+
+    kind: ClassVar[str | None] = None
+
+
+class ExpectationError(BehaviourError):
+    """The conversation is not the one that was expected."""
+
+
+class UnscriptedRequest(BehaviourError):
+    """The agent asked its model for a completion that nobody scripted."""
+
+    kind = "unscripted_request"
+
+
+class UnusedStep(BehaviourError):
+    """A scripted step answered no request."""
+
+    kind = "unused_step"
+
+
+class UnusedMock(BehaviourError):
+    """A mock was never called, and nobody looked whether it was."""
+
+    kind = "unused_mock"
+
+
+class SessionError(BehaviourError):
+    """The session reported an error that nobody expected."""
+
+    kind = "session_error"
+
+
+class SessionClosedError(BehaviourError):
+    """The session closed although nobody expected it."""
+
+    kind = "unexpected_close"
+
+
+class Stuck(BehaviourError):
+    """Nothing can happen any more, and the test still waits."""
+
+
+def one_of(names: Iterable[str]) -> str:
+    """List the valid choices for a message: ``a, b, c``, or ``none`` where there are none."""
+    return ", ".join(names) or "none"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the nearest known name, or nothing where none is near."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""

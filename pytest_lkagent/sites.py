@@ -1,0 +1,34 @@
+"""Where something was written: the file and line that a message points to."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Site", "call_site"]
+
+_OUR_FOLDER = str(Path(__file__).parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A line of a file; reads as ``test_desk.py:12``."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        try:
+            shown = Path(self.path).relative_to(Path.cwd())
+        except ValueError:
+            shown = Path(self.path)
+        return f"{shown}:{self.line}"
+
+
+def call_site() -> Site:
+    """Return the line outside of this package that is being executed."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OUR_FOLDER):
+        frame = frame.f_back
+    return Site(frame.f_code.co_filename, frame.f_lineno)
