@@ -1,0 +1,278 @@
+"""Quarantine: every private or unexported name of livekit that the plugin touches.
+
+Checked against livekit-agents 1.7.0 and 1.8.9; when LiveKit moves, this is the one file to open.
+Nothing here decides anything: it reads, converts, and puts a `Seam` between a session and the
+models and tools it would otherwise reach.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+from livekit.agents import Agent, AgentSession, RunContext, llm
+from livekit.agents.types import NOT_GIVEN
+from livekit.agents.utils import is_given
+from livekit.agents.voice import run_result
+from livekit.agents.voice.agent_activity import AgentActivity, _AgentActivityContextVar
+from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
+from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
+
+from .transcript import AgentHandoff, Event, FunctionCall, FunctionCallOutput, Message
+
+__all__ = [
+    "Seam",
+    "asking_agent",
+    "attach",
+    "closing_task",
+    "detach",
+    "expect",
+    "open_work",
+    "read_request",
+    "release_run",
+    "run_user_mock",
+    "speaking_agent",
+    "to_event",
+    "tools_of",
+]
+
+_INFERENCE = "_llm_inference_task"
+_OWN_MESSAGES = "lk."
+"""LiveKit's own messages in a request (instructions, markup guides) have ids that begin so."""
+
+
+class Seam(Protocol):
+    """What stands between a session under test and the world."""
+
+    model: llm.LLM
+
+    def agent_starting(self, agent: Agent) -> None:
+        """Look at an agent before it becomes the session's current one."""
+
+    def tool_body(
+        self,
+        agent: Agent,
+        tool: llm.FunctionTool | llm.RawFunctionTool,
+        context: RunContext[Any],
+        user_mock: Callable[..., Any] | None,
+    ) -> Callable[..., Awaitable[Any]]:
+        """Return what runs in the place of `tool`; `user_mock` is LiveKit's own mock for it."""
+
+
+_seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
+_originals: dict[str, Any] = {}
+
+
+def attach(session: AgentSession[Any], seam: Seam) -> None:
+    """Put `seam` around the models and tools of `session`, until `detach`."""
+    if not _seams:
+        _patch()
+    _seams[id(session)] = (session, seam)
+
+
+def detach(session: AgentSession[Any]) -> None:
+    """Leave `session` to itself; with the last one gone, LiveKit's classes are as they were."""
+    _seams.pop(id(session), None)
+    if not _seams:
+        _unpatch()
+
+
+def _seam_of(session: Any) -> Seam | None:
+    found = _seams.get(id(session))
+    return found[1] if found is not None else None
+
+
+def _patch() -> None:
+    execute = _originals["execute"] = _ToolExecutor.execute
+    update_activity = _originals["update_activity"] = AgentSession._update_activity
+    update_models = _originals["update_models"] = AgentActivity._update_models
+
+    @functools.wraps(execute)
+    async def execute_at_the_seam(self: Any, **call: Any) -> Any:
+        context = call["run_ctx"]
+        if (seam := _seam_of(context.session)) is not None:
+            owner = self._owning_activity
+            agent = owner.agent if owner is not None else context.session.current_agent
+            tool = call["tool"]
+            body = seam.tool_body(agent, tool, context, call.get("mock"))
+            body.__signature__ = inspect.signature(tool)  # type: ignore[attr-defined]
+            call["mock"] = body
+        return await execute(self, **call)
+
+    @functools.wraps(update_activity)
+    async def update_activity_at_the_seam(self: Any, agent: Agent, **how: Any) -> None:
+        if (seam := _seam_of(self)) is not None:
+            _take_models(agent, seam.model)
+            seam.agent_starting(agent)
+        await update_activity(self, agent, **how)
+
+    @functools.wraps(update_models)
+    def update_models_at_the_seam(self: Any, **models: Any) -> Any:
+        if (seam := _seam_of(self.session)) is not None:
+            models = {name: NOT_GIVEN for name in models}
+            models["new_llm"] = seam.model
+        return update_models(self, **models)
+
+    _ToolExecutor.execute = execute_at_the_seam  # type: ignore[method-assign]
+    AgentSession._update_activity = update_activity_at_the_seam  # type: ignore[method-assign]
+    AgentActivity._update_models = update_models_at_the_seam  # type: ignore[method-assign]
+
+
+def _unpatch() -> None:
+    _ToolExecutor.execute = _originals["execute"]  # type: ignore[method-assign]
+    AgentSession._update_activity = _originals["update_activity"]  # type: ignore[method-assign]
+    AgentActivity._update_models = _originals["update_models"]  # type: ignore[method-assign]
+    _originals.clear()
+
+
+def _take_models(agent: Agent, model: llm.LLM) -> None:
+    """Give `agent` the fake model in the place of its own, and no speech of its own."""
+    if is_given(agent._llm) and agent._llm is not None:
+        agent._llm = model
+    agent._stt = NOT_GIVEN
+    agent._tts = NOT_GIVEN
+    agent._vad = NOT_GIVEN
+    agent._turn_detection = NOT_GIVEN
+
+
+def run_user_mock(mock: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call a mock of LiveKit's ``mock_tools`` as LiveKit does."""
+    return run_result._run_mock(mock, *args, **kwargs)
+
+
+def asking_agent() -> Agent | None:
+    """Return the agent whose ``llm_node`` is asking its model, None for other code."""
+    task = asyncio.current_task()
+    coroutine: Any = task.get_coro() if task is not None else None
+    if coroutine is None or coroutine.__name__ != _INFERENCE:
+        return None
+    return speaking_agent()
+
+
+def speaking_agent() -> Agent | None:
+    """Return the agent in whose activity this code runs, if any."""
+    activity = _AgentActivityContextVar.get(None)
+    return activity.agent if activity is not None else None
+
+
+def read_request(items: Sequence[Any]) -> tuple[tuple[Event, ...], str, str | None]:
+    """Split a chat context into its conversation, the instructions and those of this reply."""
+    instructions = ""
+    reply: str | None = None
+    conversation = []
+    for item in items:
+        if item.type == "message" and item.id.startswith(_OWN_MESSAGES):
+            if item.id == INSTRUCTIONS_MESSAGE_ID:
+                instructions = item.text_content or ""
+            continue
+        conversation.append(item)
+    last = conversation[-1] if conversation else None
+    if last is not None and last.type == "message" and last.role == "system":
+        reply = last.text_content or ""
+        conversation.pop()
+    return tuple(filter(None, map(to_event, conversation))), instructions, reply
+
+
+def to_event(item: Any, agents: Mapping[str, Any] | None = None) -> Event | None:
+    """Convert an item of a chat context; None for what is no event of a conversation.
+
+    `agents` maps item ids to what a recorder knows beyond the item: the name of the agent that
+    said a message, the names on both sides of a hand-over.
+    """
+    known = (agents or {}).get(item.id)
+    if item.type == "message":
+        return Message(
+            role=item.role,
+            text=item.text_content or "",
+            interrupted=bool(item.interrupted),
+            agent=known,
+        )
+    if item.type == "function_call":
+        return FunctionCall(
+            name=item.name, arguments=_arguments(item.arguments), call_id=item.call_id
+        )
+    if item.type == "function_call_output":
+        return FunctionCallOutput(
+            name=item.name, output=item.output, is_error=item.is_error, call_id=item.call_id
+        )
+    if item.type == "agent_handoff":
+        old, new = known or (item.old_agent_id, item.new_agent_id)
+        return AgentHandoff(old=old, new=new)
+    return None
+
+
+def _arguments(raw: str) -> dict[str, Any] | str:
+    try:
+        parsed = json.loads(raw or "{}")
+    except ValueError:
+        return raw
+    return parsed if isinstance(parsed, dict) else raw
+
+
+def expect(items: Iterable[Any], agents: Mapping[str, tuple[Agent | None, Agent]]) -> Any:
+    """Return LiveKit's own ``RunAssert`` over `items`, which may reach beyond one run."""
+    makers: dict[str, Callable[[Any], Any]] = {
+        "message": lambda item: run_result.ChatMessageEvent(item=item),
+        "function_call": lambda item: run_result.FunctionCallEvent(item=item),
+        "function_call_output": lambda item: run_result.FunctionCallOutputEvent(item=item),
+        "agent_handoff": lambda item: run_result.AgentHandoffEvent(
+            item=item, old_agent=agents[item.id][0], new_agent=agents[item.id][1]
+        ),
+    }
+    events = [makers[item.type](item) for item in items if item.type in makers]
+    return run_result.RunAssert(SimpleNamespace(events=events))  # type: ignore[arg-type]
+
+
+def tools_of(tools: Iterable[Any]) -> Iterator[llm.FunctionTool | llm.RawFunctionTool]:
+    """Walk the function tools in `tools`, those of toolsets within toolsets included."""
+    for tool in tools:
+        if isinstance(tool, llm.Toolset):
+            yield from tools_of(tool.tools)
+        elif isinstance(tool, (llm.FunctionTool, llm.RawFunctionTool)):
+            yield tool
+
+
+def _toolsets(tools: Iterable[Any]) -> Iterator[llm.Toolset]:
+    for tool in tools:
+        if isinstance(tool, llm.Toolset):
+            yield tool
+            yield from _toolsets(tool.tools)
+
+
+def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
+    """Return what may still make the session speak by itself.
+
+    The tools that run (not those of an agent that is paused by an AgentTask: they wait for the
+    user), the replies to their updates, ``on_enter`` of the current agent and a hand-over under
+    way.
+    """
+    activity = session._activity
+    if activity is None:
+        return []
+    work: list[Any] = [
+        running.exe_task
+        for running in _RunningTasks.get(session, {}).values()
+        if running.executor._owning_activity in (None, activity)
+    ]
+    executors = [activity._tool_executor]
+    for toolset in _toolsets([*session.tools, *activity.agent.tools]):
+        if isinstance(executor := getattr(toolset, "_executor", None), _ToolExecutor):
+            executors.append(executor)
+    work += [executor._reply_task for executor in executors]
+    work += [activity._on_enter_task, session._update_activity_atask]
+    return [task for task in work if task is not None and not task.done()]
+
+
+def closing_task(session: AgentSession[Any]) -> asyncio.Task[None] | None:
+    """Return the task that closes the session, if one does."""
+    return session._closing_task
+
+
+def release_run(session: AgentSession[Any]) -> None:
+    """Forget a run that was given up, so that LiveKit takes the next one."""
+    session._global_run_state = None

@@ -1,0 +1,194 @@
+"""The scripted model, at LiveKit's own seam: a subclass of ``llm.LLM``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any, Literal
+
+from livekit.agents import llm
+from livekit.agents.types import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    NOT_GIVEN,
+    APIConnectOptions,
+    NotGivenOr,
+)
+
+from .. import _livekit
+from ..errors import UnscriptedRequest
+from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
+
+__all__ = ["FakeLLM"]
+
+
+class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
+    """An ``llm.LLM`` that says what the script says, and fails loudly where the script is silent.
+
+    `script` appends steps to a queue, `when` adds rules that are tried before it, `requests` is
+    what the agent sent, `remaining` what answered nothing yet. A request that nothing answers
+    raises `UnscriptedRequest` into the run, and is kept in `unscripted`, since an agent may
+    swallow it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._script = Script()
+        self._requests: list[Request] = []
+        self._call_numbers = count(1)
+        self.unscripted: list[UnscriptedRequest] = []
+        self.scripted_errors: list[BaseException] = []
+        self.allow_unscripted = False
+        self.advice = "add a step for it: fake_llm.script(say('…'))"
+
+    @property
+    def model(self) -> str:
+        return "fake"
+
+    @property
+    def provider(self) -> str:
+        return "pytest-lkagent"
+
+    def script(self, *steps: StepSource) -> None:
+        """Append steps to the queue; each answers one request, in order."""
+        self._script.add(steps)
+
+    def when(
+        self, matcher: Matcher, /, *steps: StepSource, by: Asker = ANYONE, times: int | None = 1
+    ) -> None:
+        """Answer the requests whose input matches with `steps`; tried before the queue.
+
+        Args:
+            matcher: The exact last input, a compiled pattern searched in it, or a predicate of the
+                request.
+            steps: The first answers the request that matched, the others those that follow it.
+            by: Who must be asking, an Agent class or its name; None for code outside an agent.
+            times: How often the rule is played; None for any number of times, even none.
+        """
+        self._script.when(matcher, steps, by=by, times=times)
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """The requests so far, oldest first."""
+        return tuple(self._requests)
+
+    @property
+    def remaining(self) -> tuple[Step, ...]:
+        """The steps that answered nothing yet."""
+        return self._script.remaining
+
+    def chat(
+        self,
+        *,
+        chat_ctx: llm.ChatContext,
+        tools: list[llm.Tool] | None = None,
+        conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
+        parallel_tool_calls: NotGivenOr[bool] = NOT_GIVEN,
+        tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
+        extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
+    ) -> llm.LLMStream:
+        items = tuple(chat_ctx.items)
+        request = Request(
+            number=len(self._requests) + 1,
+            agent=_livekit.asking_agent(),
+            tools={tool.id: tool for tool in tools or ()},
+            tool_choice=tool_choice or None,
+            read=lambda: _livekit.read_request(items),
+        )
+        self._requests.append(request)
+        return _FakeStream(
+            self, request, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options
+        )
+
+    def take(self, request: Request) -> Step:
+        """Return the step that answers `request`, as the stream of that request asks for it."""
+        try:
+            step = self._script.take(request, advice=self.advice)
+        except UnscriptedRequest as error:
+            if self.allow_unscripted:
+                return silence()
+            self.unscripted.append(error)
+            raise
+        if step.error is not None:
+            self.scripted_errors.append(step.error)
+        return step
+
+    def call_id(self) -> str:
+        return f"call_{next(self._call_numbers)}"
+
+
+class _FakeStream(llm.LLMStream):
+    """One completion: plays a step, and with the attempts of a `fail` the step after it."""
+
+    _llm: FakeLLM
+
+    def __init__(self, model: FakeLLM, request: Request, **options: Any) -> None:
+        super().__init__(model, **options)
+        self._request = request
+        self._step: Step | None = None
+        self._failures = 0
+
+    async def _run(self) -> None:
+        step = self._step
+        if step is None or (step.attempts is not None and self._failures >= step.attempts):
+            step = self._step = self._llm.take(self._request)
+            self._failures = 0
+        await self._play(step)
+
+    async def _play(self, step: Step) -> None:
+        pieces = list(_pieces(step))
+        if step.ttft:
+            await asyncio.sleep(step.ttft)
+        pause = (step.duration - step.ttft) / max(1, len(pieces))
+        for position, piece in enumerate(pieces):
+            if position and pause > 0:
+                await asyncio.sleep(pause)
+            self._send(delta=llm.ChoiceDelta(role="assistant", content=piece))
+        if pause > 0:
+            await asyncio.sleep(pause)
+        if step.error is not None:
+            self._failures += 1
+            raise step.error.with_traceback(None)
+        if step.stalls:
+            await asyncio.get_running_loop().create_future()
+        if step.calls:
+            self._send(
+                delta=llm.ChoiceDelta(
+                    role="assistant",
+                    tool_calls=[
+                        llm.FunctionToolCall(
+                            name=call.name,
+                            arguments=_as_json(call.arguments),
+                            call_id=call.call_id or self._llm.call_id(),
+                        )
+                        for call in step.calls
+                    ],
+                )
+            )
+        if step.usage is not None:
+            self._send(usage=llm.CompletionUsage(**step.usage))
+
+    def _send(self, **content: Any) -> None:
+        self._event_ch.send_nowait(llm.ChatChunk(id=f"fake_{self._request.number}", **content))
+
+
+def _pieces(step: Step) -> Iterator[str]:
+    text = step.text
+    assert text is None or isinstance(text, str), "a step is resolved before it is played"
+    if not text:
+        return
+    if isinstance(step.chunks, tuple):
+        yield from step.chunks
+    elif step.chunks is not None:
+        for start in range(0, len(text), step.chunks):
+            yield text[start : start + step.chunks]
+    elif step.duration > step.ttft:
+        yield from re.findall(r"\s*\S+|\s+$", text)
+    else:
+        yield text
+
+
+def _as_json(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)

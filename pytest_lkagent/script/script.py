@@ -1,0 +1,161 @@
+"""The script of one fake model: which step answers which request, and what was left over."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..errors import UnscriptedRequest, UsageError, one_of
+from ..sites import Site, call_site
+from .request import Request
+from .steps import ANYONE, Asker, Step, StepSource, as_step, asker_name
+
+__all__ = ["Matcher", "Script"]
+
+Matcher: TypeAlias = "str | re.Pattern[str] | Callable[[Request], bool]"
+
+
+@dataclass
+class Rule:
+    """Steps for the requests that match, in `rounds` rounds (None: any number, even none).
+
+    A rule with several steps goes on with the requests that follow, whatever their input: its
+    first step may be a call, and what comes next is then the output of the tool.
+    """
+
+    matcher: Matcher
+    steps: tuple[Step, ...]
+    asker: Asker
+    rounds: int | None
+    written_at: Site
+    played: int = 0
+    position: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.position > 0
+
+    @property
+    def left(self) -> Sequence[Step]:
+        """The steps of this rule that a test may be missing."""
+        if self.is_open:
+            return self.steps[self.position :]
+        return () if self.rounds is None or self.played >= self.rounds else self.steps
+
+    def starts(self, request: Request) -> bool:
+        if self.rounds is not None and self.played >= self.rounds:
+            return False
+        if not request.may_take(self.asker):
+            return False
+        if isinstance(self.matcher, str):
+            return request.last_input == self.matcher
+        if isinstance(self.matcher, re.Pattern):
+            return self.matcher.search(request.last_input) is not None
+        return bool(self.matcher(request))
+
+    def step(self) -> Step:
+        step = self.steps[self.position]
+        self.position += 1
+        if self.position == len(self.steps):
+            self.position = 0
+            self.played += 1
+        return step
+
+    def describe(self) -> str:
+        shown = self.matcher
+        if isinstance(shown, re.Pattern):
+            shown = f"/{shown.pattern}/"
+        elif not isinstance(shown, str):
+            shown = getattr(shown, "__name__", "predicate")
+        else:
+            shown = repr(shown)
+        who = "" if self.asker is ANYONE else f", by {asker_name(self.asker)}"
+        return f"when({shown}{who})"
+
+
+@dataclass
+class Script:
+    """The steps that wait, and those that answered.
+
+    Rules are tried before the queue. `take` is the only way out: it hands each step to one
+    request, and raises `UnscriptedRequest` with the whole story when nothing fits.
+    """
+
+    queue: deque[Step] = field(default_factory=deque)
+    rules: list[Rule] = field(default_factory=list)
+    taken: list[Step] = field(default_factory=list)
+
+    def add(self, steps: Iterable[StepSource]) -> None:
+        """Append steps to the queue."""
+        self.queue.extend(as_step(step) for step in steps)
+
+    def when(
+        self,
+        matcher: Matcher,
+        steps: Iterable[StepSource],
+        *,
+        by: Asker = ANYONE,
+        times: int | None = 1,
+    ) -> None:
+        """Answer the requests that match with `steps`, `times` times (None: any number)."""
+        if not (isinstance(matcher, (str, re.Pattern)) or callable(matcher)):
+            raise UsageError(
+                "when() takes the exact last input, a compiled pattern or a predicate of the "
+                f"request, not {matcher!r}"
+            )
+        if times is not None and times < 1:
+            raise UsageError(f"when(times={times!r}): a positive number, or None for any number")
+        made = tuple(as_step(step) for step in steps)
+        if not made:
+            raise UsageError("when() wants at least one step to answer with")
+        self.rules.append(Rule(matcher, made, by, times, call_site()))
+
+    def take(self, request: Request, *, advice: str) -> Step:
+        """Return the step that answers `request`.
+
+        Raises:
+            UnscriptedRequest: Nothing in the script fits; `advice` ends its message.
+        """
+        step = self._next(request)
+        if step is None:
+            raise UnscriptedRequest(self._story(request, advice))
+        self.taken.append(step)
+        return step.resolve(request)
+
+    @property
+    def remaining(self) -> tuple[Step, ...]:
+        """The steps that answered nothing yet; rules with ``times=None`` owe nothing."""
+        return (*self.queue, *(step for rule in self.rules for step in rule.left))
+
+    def _next(self, request: Request) -> Step | None:
+        for rule in self.rules:
+            if rule.is_open and request.may_take(rule.steps[rule.position].asker):
+                return rule.step()
+        for rule in self.rules:
+            if not rule.is_open and rule.starts(request):
+                return rule.step()
+        if self.queue and request.may_take(self.queue[0].asker):
+            return self.queue.popleft()
+        return None
+
+    def _story(self, request: Request, advice: str) -> str:
+        lines = [
+            f"{request.asker} asked its model for a completion that nobody scripted",
+            f"  request {request.number}, last input: {request.last_input!r}",
+        ]
+        if request.reply_instructions:
+            lines.append(f"  asked to: {request.reply_instructions!r}")
+        lines.append(f"  tools on offer: {one_of(request.tools)}")
+        lines += [f"  used      {step}" for step in self.taken]
+        lines += [f"  waiting   {step}" for step in self.queue]
+        lines += [
+            f"  rule      {rule.written_at}  {rule.describe()}, {rule.played} time(s) used"
+            for rule in self.rules
+        ]
+        if self.queue:
+            head = self.queue[0]
+            advice = f"the next step waits for {asker_name(head.asker)}, not for {request.asker}"
+        return "\n".join([*lines, f"  {advice}"])
