@@ -1,0 +1,105 @@
+"""Reading the `mocks` of a scenario."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from .model import UNSET, MockOutcome, Mocks, MockSpec, Ref, TaskSpec
+from .reading import Reading, is_null, site_of
+
+__all__ = ["read_mocks"]
+
+TASK_KEYS = ("task",)
+OUTCOME_KEYS = ("returns", "error", "raises", "message", "delay")
+MOCK_KEYS = (*OUTCOME_KEYS, "calls", "optional")
+
+
+def read_mocks(reading: Reading, node: Node) -> Mocks:
+    """Read the mocks: under each class its tools, or `task` where the class is an AgentTask."""
+    mocks: dict[str, dict[str, MockSpec] | TaskSpec] = {}
+    for key, value in reading.entries(node, "mocks", "a mapping of class names to their tools"):
+        owner = reading.class_ref(key, "the class of a mock")
+        instead = "its tools and what they return, or task: and the AgentTask's result"
+        pairs = reading.entries(value, f"the mocks of {owner}", instead)
+        if [tool.value for tool, _ in pairs] == ["task"]:
+            result = _returned(reading, pairs[0][1])
+            mocks[owner.text] = TaskSpec(task=owner, returns=result, site=site_of(key))
+        else:
+            mocks[owner.text] = {
+                tool.value: _mock(reading, owner, tool, outcome) for tool, outcome in pairs
+            }
+    return mocks
+
+
+def _mock(reading: Reading, owner: Ref, tool: ScalarNode, node: Node) -> MockSpec:
+    name = reading.name(tool, "the name of a tool")
+    site = site_of(tool)
+    if isinstance(node, ScalarNode):
+        return MockSpec(owner=owner, tool=name, returns=_returned(reading, node), site=site)
+    what = f"the mock of {name}"
+    fields = _fields(reading, node, what, MOCK_KEYS)
+    calls = fields.get("calls")
+    if calls is not None:
+        for key in OUTCOME_KEYS:
+            reading.only_one(node, fields, what, "calls", key)
+    optional = fields.get("optional")
+    return MockSpec(
+        owner=owner,
+        tool=name,
+        calls=_calls(reading, calls, what) if calls is not None else None,
+        optional=reading.flag(optional, "optional") if optional is not None else False,
+        site=site,
+        **_outcome(reading, node, fields, what),
+    )
+
+
+def _calls(reading: Reading, node: Node, what: str) -> tuple[MockOutcome, ...]:
+    """Read the outcomes of the first call, of the second, and so on."""
+    outcomes = []
+    for item in reading.items(node, "calls", "a list with one outcome for each call"):
+        if isinstance(item, ScalarNode):
+            outcomes.append(MockOutcome(returns=_returned(reading, item), site=site_of(item)))
+            continue
+        fields = _fields(reading, item, f"a call of {what}", OUTCOME_KEYS)
+        outcome = _outcome(reading, item, fields, f"a call of {what}")
+        outcomes.append(MockOutcome(site=site_of(item), **outcome))
+    return tuple(outcomes)
+
+
+def _fields(reading: Reading, node: Node, what: str, known: tuple[str, ...]) -> dict[str, Node]:
+    if isinstance(node, SequenceNode):
+        hint = "a list that the tool returns under returns:, one outcome for each call under calls:"
+        reading.wrong(node, what, hint)
+        return {}
+    fields = reading.fields(node, what, known)
+    if not fields and isinstance(node, MappingNode) and not node.value:
+        hint = "returns:, error:, raises:, or optional: true to watch the real tool"
+        reading.problem(node, f"{what} says nothing; write {hint}")
+    return fields
+
+
+def _outcome(reading: Reading, node: Node, fields: dict[str, Node], what: str) -> dict[str, Any]:
+    reading.only_one(node, fields, what, "returns", "error", "raises")
+    if "message" in fields and "raises" not in fields:
+        reading.problem(fields["message"], f"message in {what} belongs to raises:; write error:")
+    outcome: dict[str, Any] = {"returns": UNSET}
+    if "returns" in fields:
+        outcome["returns"] = reading.value(fields["returns"], "returns")
+    if "error" in fields:
+        outcome["error"] = reading.text(fields["error"], "error")
+    if "raises" in fields:
+        outcome["raises"] = reading.class_ref(fields["raises"], "raises")
+    if "message" in fields:
+        outcome["message"] = reading.text(fields["message"], "message")
+    if "delay" in fields:
+        outcome["delay"] = reading.seconds(fields["delay"], "delay")
+    return outcome
+
+
+def _returned(reading: Reading, node: Node) -> Any:
+    """Read what is returned without `returns:`: a scalar is the text as written, or nothing."""
+    if isinstance(node, ScalarNode):
+        return None if is_null(node) else reading.text(node, "a mock")
+    return reading.value(node, "task")

@@ -1,0 +1,206 @@
+"""Reading one scenario, and the `defaults` that it may fall back to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from yaml.nodes import MappingNode, Node
+
+from ..errors import did_you_mean, one_of
+from ..transcript import FunctionCall, FunctionCallOutput, Message
+from .model import Ref, Scenario
+from .read_expect import read_absent
+from .read_mocks import read_mocks
+from .read_turns import read_start, read_turns
+from .reading import Reading, is_null, site_of
+
+__all__ = ["read_defaults", "read_scenario"]
+
+LIVEKIT_KEYS = ("id", "label", "instructions", "agent_expectations", "tags", "userdata")
+DEFAULT_KEYS = ("start", "mocks", "session", "history", "now", "allow", "timeout")
+SCENARIO_KEYS = (
+    *LIVEKIT_KEYS,
+    *("agent", "turns", "absent", "check", "marks", "xfail"),
+    *DEFAULT_KEYS,
+)
+MESSAGE_ROLES = ("user", "assistant", "system", "developer")
+HISTORY_KEYS = (*MESSAGE_ROLES, "function_call", "function_call_output")
+_ALSO_SETTLED: dict[str, Any] = {"mocks": {}, "session": {}, "history": (), "allow": ()}
+
+
+def read_defaults(reading: Reading, node: Node) -> dict[str, Any]:
+    """Read `defaults` as fields of a Scenario."""
+    reading.captured.clear()
+    return _settings(reading, reading.fields(node, "defaults", DEFAULT_KEYS))
+
+
+def read_scenario(
+    reading: Reading, node: Node, *, agent: Ref | None, defaults: dict[str, Any]
+) -> Scenario:
+    """Read a scenario; what it does not say, `agent` and `defaults` say."""
+    fields = reading.fields(node, "a scenario", SCENARIO_KEYS)
+    reading.captured.clear()
+    said: dict[str, Any] = {"agent": agent, **defaults, **_settings(reading, fields)}
+    if said.get("start"):
+        reading.captured.update(said["start"].capture)
+    for key in ("id", "instructions", "agent_expectations"):
+        if key in fields and not is_null(fields[key]):
+            said[key] = reading.raw(fields[key], key, "a text")
+    for key, read in _READERS.items():
+        if key in fields:
+            said[key] = read(reading, fields[key])
+    if isinstance(node, MappingNode) and not fields.keys() & {"turns", "instructions"}:
+        hint = "write turns:, or instructions: for a simulated user"
+        reading.problem(node, f"a scenario in which nothing happens; {hint}")
+    return Scenario(label=_label(reading, node, fields), site=site_of(node), **said)
+
+
+def _settings(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
+    """Read what may stand in `defaults` too; null takes a default back."""
+    settings: dict[str, Any] = {}
+    for key, read in _SETTINGS.items():
+        if key in fields:
+            node = fields[key]
+            settings[key] = _ALSO_SETTLED.get(key) if is_null(node) else read(reading, node)
+    if "session" in fields:
+        settings["session_site"] = site_of(fields["session"])
+    return settings
+
+
+def _label(reading: Reading, node: Node, fields: dict[str, Node]) -> str:
+    if "label" not in fields:
+        if isinstance(node, MappingNode):
+            reading.problem(node, "a scenario without a label; write label: and a name for it")
+        return ""
+    written = fields["label"]
+    label = reading.raw(written, "label", "a name for the scenario")
+    if label is None:
+        return ""
+    if not label.strip():
+        reading.problem(written, "the label is empty; write a name for the scenario")
+    for bad, instead in (("::", "':'"), ("[", "'('")):
+        if bad in label:
+            hint = f"test ids would not survive it; write {instead}"
+            reading.problem(written, f"a label cannot contain {bad!r}: {hint}")
+    odd = next((c for c in label if c < " " or c in "\x7f\x85\u2028\u2029"), None)
+    if odd is not None:
+        reading.problem(written, f"a label cannot contain {odd!r}; write it in one line of text")
+    return label
+
+
+def _tags(reading: Reading, node: Node) -> dict[str, str]:
+    """Read `tags`: text as written, as `lk` does, and an empty text where nothing stands."""
+    if is_null(node):
+        return {}
+    pairs = reading.entries(node, "tags", "a mapping of text to text, like {feature: booking}")
+    tags = {}
+    for key, value in pairs:
+        text = None if is_null(value) else reading.raw(value, f"the tag {key.value}", "a text")
+        tags[key.value] = text or ""
+    return tags
+
+
+def _userdata(reading: Reading, node: Node) -> dict[str, Any] | None:
+    return None if is_null(node) else reading.mapping(node, "userdata", ours=False)
+
+
+def _names(what: str) -> Callable[[Reading, Node], tuple[Ref, ...]]:
+    def read(reading: Reading, node: Node) -> tuple[Ref, ...]:
+        return tuple(reading.name(item, what) for item in reading.items(node, what, "a list"))
+
+    return read
+
+
+def _allow(reading: Reading, node: Node) -> tuple[Ref, ...]:
+    """Read the kinds of finding that may pass; which kinds there are is known elsewhere."""
+    names = _names("allow")(reading, node)
+    kinds = reading.allow_kinds
+    if kinds is not None:
+        for item, name in zip(node.value, names, strict=False):
+            if name.text not in kinds:
+                near = did_you_mean(name.text, kinds) or f"; the kinds are {one_of(sorted(kinds))}"
+                reading.problem(item, f"allow knows no kind {name.text!r}{near}")
+    return names
+
+
+def _session(reading: Reading, node: Node) -> dict[str, Any]:
+    return reading.mapping(node, "session")
+
+
+def _history(
+    reading: Reading, node: Node
+) -> tuple[Message | FunctionCall | FunctionCallOutput, ...]:
+    """Read what was said before; an output belongs to the last call of its tool."""
+    said: list[Message | FunctionCall | FunctionCallOutput] = []
+    open_calls: dict[str, str] = {}
+    for item in reading.items(node, "history", "a list of messages, like {user: hello}"):
+        fields = reading.fields(item, "history", HISTORY_KEYS)
+        reading.only_one(item, fields, "an entry of history", *HISTORY_KEYS)
+        for kind, value in fields.items():
+            if kind in MESSAGE_ROLES:
+                said.append(Message(role=kind, text=reading.text(value, kind)))
+            elif kind == "function_call":
+                call_id = f"history_{len(said)}"
+                call = _past_call(reading, value, call_id)
+                open_calls[call.name] = call_id
+                said.append(call)
+            else:
+                said.append(_past_output(reading, value, open_calls))
+    return tuple(said)
+
+
+def _past_call(reading: Reading, node: Node, call_id: str) -> FunctionCall:
+    fields = reading.fields(node, "function_call", ("name", "arguments"))
+    name = _past_name(reading, node, fields, "function_call")
+    arguments = fields.get("arguments")
+    given = reading.mapping(arguments, "arguments") if arguments is not None else {}
+    return FunctionCall(name=name, arguments=given, call_id=call_id)
+
+
+def _past_output(reading: Reading, node: Node, open_calls: dict[str, str]) -> FunctionCallOutput:
+    fields = reading.fields(node, "function_call_output", ("name", "output", "is_error"))
+    name = _past_name(reading, node, fields, "function_call_output")
+    if "name" in fields and name not in open_calls:
+        hint = did_you_mean(name, open_calls) or "; write the function_call before it"
+        reading.problem(fields["name"], f"no call of {name!r} waits for an output{hint}")
+    failed = fields.get("is_error")
+    return FunctionCallOutput(
+        name=name,
+        output=reading.text(fields["output"], "output") if "output" in fields else "",
+        is_error=reading.flag(failed, "is_error") if failed is not None else False,
+        call_id=open_calls.pop(name, ""),
+    )
+
+
+def _past_name(reading: Reading, node: Node, fields: dict[str, Node], what: str) -> str:
+    if "name" in fields:
+        return reading.text(fields["name"], "name")
+    if isinstance(node, MappingNode):
+        reading.problem(node, f"{what} names no tool; write name: and the tool's name")
+    return ""
+
+
+def _reason(reading: Reading, node: Node) -> str:
+    return reading.raw(node, "xfail", "the reason why it fails") or ""
+
+
+_SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
+    "start": read_start,
+    "mocks": read_mocks,
+    "session": _session,
+    "history": _history,
+    "now": lambda reading, node: reading.moment(node, "now"),
+    "allow": _allow,
+    "timeout": lambda reading, node: reading.seconds(node, "timeout"),
+}
+_READERS: dict[str, Callable[[Reading, Node], Any]] = {
+    "tags": _tags,
+    "userdata": _userdata,
+    "agent": lambda reading, node: reading.reference(node, "agent"),
+    "turns": read_turns,
+    "absent": read_absent,
+    "check": lambda reading, node: reading.reference(node, "check"),
+    "marks": _names("marks"),
+    "xfail": _reason,
+}

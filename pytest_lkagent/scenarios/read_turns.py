@@ -1,0 +1,186 @@
+"""Reading the turns of a scenario, and what the model answers in them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from ..errors import did_you_mean, one_of
+from .model import Failure, LlmCall, LlmEntry, ScenarioTurn, UserInput
+from .read_expect import read_after, read_expect, read_expect_error
+from .reading import Reading, is_null, site_of
+
+__all__ = ["read_start", "read_turns"]
+
+START_KEYS = ("llm", "expect", "expect_error", "after", "check", "capture", "within")
+TURN_KEYS = ("user", "wait", *START_KEYS, "interrupt", "settle")
+USER_KEYS = ("text", "modality")
+TIMING_KEYS = ("ttft", "duration", "by")
+SPEECH_KEYS = ("say", "call", "raw_call")
+ENTRY_KEYS = (*SPEECH_KEYS, "fail", "silence", "stall", *TIMING_KEYS)
+FAIL_KEYS = ("status", "timeout", "connection", "type", "message", "after", "attempts")
+MODALITIES = ("text", "audio")
+
+
+def read_turns(reading: Reading, node: Node) -> tuple[ScenarioTurn, ...]:
+    """Read the list under `turns`."""
+    items = reading.items(node, "turns", "a list of turns, each with user: or wait:")
+    return tuple(_turn(reading, item) for item in items)
+
+
+def read_start(reading: Reading, node: Node) -> ScenarioTurn:
+    """Read `start`: a turn without input."""
+    fields = reading.fields(node, "start", START_KEYS)
+    return ScenarioTurn(site=site_of(node), **_course(reading, fields))
+
+
+def _turn(reading: Reading, node: Node) -> ScenarioTurn:
+    fields = reading.fields(node, "a turn", TURN_KEYS)
+    reading.only_one(node, fields, "a turn", "user", "wait")
+    reading.only_one(node, fields, "a turn", "wait", "interrupt")
+    if isinstance(node, MappingNode) and "user" not in fields and "wait" not in fields:
+        reading.problem(node, "a turn without input; write user: and what is said, or wait: 30s")
+    turn: dict[str, Any] = {}
+    if "user" in fields:
+        turn["user"] = _user(reading, fields["user"])
+    for key in ("wait", "interrupt"):
+        if key in fields:
+            turn[key] = reading.seconds(fields[key], key)
+    if "settle" in fields:
+        turn["settle"] = reading.flag(fields["settle"], "settle")
+    return ScenarioTurn(site=site_of(node), **turn, **_course(reading, fields))
+
+
+def _course(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
+    """Read what follows an input. What the turn captures may be used in it already."""
+    course: dict[str, Any] = {}
+    if "capture" in fields:
+        pairs = reading.entries(fields["capture"], "capture", "names and regular expressions")
+        names = [reading.name(key, "the name of a capture").text for key, _ in pairs]
+        patterns = [reading.regex(value, f"capture {key.value}") for key, value in pairs]
+        course["capture"] = dict(zip(names, patterns, strict=True))
+        reading.captured.update(names)
+    if "llm" in fields:
+        items = reading.items(fields["llm"], "llm", "a list of what the model answers")
+        course["llm"] = tuple(_entry(reading, item) for item in items)
+    for key, read in (
+        ("expect", read_expect),
+        ("expect_error", read_expect_error),
+        ("after", read_after),
+    ):
+        if key in fields:
+            course[key] = read(reading, fields[key])
+    if "check" in fields:
+        course["check"] = reading.reference(fields["check"], "check")
+    if "within" in fields:
+        course["within"] = reading.seconds(fields["within"], "within")
+    return course
+
+
+def _user(reading: Reading, node: Node) -> UserInput:
+    if isinstance(node, ScalarNode):
+        return UserInput(reading.text(node, "user"))
+    fields = reading.fields(node, "user", USER_KEYS)
+    if isinstance(node, MappingNode) and "text" not in fields:
+        reading.problem(node, "user says nothing; write text: and what is said")
+    text = reading.text(fields["text"], "text") if "text" in fields else ""
+    modality: Literal["text", "audio"] = "text"
+    if "modality" in fields:
+        written = reading.text(fields["modality"], "modality")
+        if written not in MODALITIES:
+            hint = did_you_mean(written, MODALITIES) or f"; there are {one_of(MODALITIES)}"
+            reading.problem(fields["modality"], f"unknown modality {written!r}{hint}")
+        modality = "audio" if written == "audio" else "text"
+    return UserInput(text, modality)
+
+
+def _entry(reading: Reading, node: Node) -> LlmEntry:
+    """Read what the model answers to one request; a plain text is what it says."""
+    if isinstance(node, ScalarNode):
+        return LlmEntry(text=reading.text(node, "what the model says"), site=site_of(node))
+    what = "an llm step"
+    fields = reading.fields(node, what, ENTRY_KEYS)
+    speech = [key for key in SPEECH_KEYS if key in fields][:1]
+    reading.only_one(node, fields, what, *speech, "fail", "silence", "stall")
+    if isinstance(node, MappingNode) and not fields.keys() - set(TIMING_KEYS):
+        reading.problem(node, f"{what} does nothing; write one of {one_of(ENTRY_KEYS[:6])}")
+    entry: dict[str, Any] = {}
+    if "say" in fields:
+        entry["text"] = reading.text(fields["say"], "say")
+    if "call" in fields or "raw_call" in fields:
+        entry["calls"] = (*_calls(reading, fields), *_raw_calls(reading, fields))
+    if "fail" in fields:
+        entry["fail"] = _failure(reading, fields["fail"])
+    for key in ("silence", "stall"):
+        if key in fields:
+            entry[key] = _only_true(reading, fields[key], key)
+    for key in ("ttft", "duration"):
+        if key in fields:
+            entry[key] = reading.seconds(fields[key], key)
+    by = fields.get("by")
+    if by is not None:
+        entry["by"] = None if is_null(by) else reading.class_ref(by, "by")
+    return LlmEntry(site=site_of(node), **entry)
+
+
+def _calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
+    """Read parallel calls: tool → arguments, or tool → list of arguments of several calls."""
+    if "call" not in fields:
+        return []
+    node = fields["call"]
+    if isinstance(node, ScalarNode) and not is_null(node):
+        reading.problem(node, f"call cannot be {node.value!r}; write call: {{{node.value}: {{}}}}")
+        return []
+    calls = []
+    for key, value in reading.entries(node, "call", "a mapping of a tool to its arguments"):
+        name = reading.name(key, "the name of a tool").text
+        for arguments in value.value if isinstance(value, SequenceNode) else [value]:
+            given = (
+                {} if is_null(arguments) else reading.mapping(arguments, f"the arguments of {name}")
+            )
+            calls.append(LlmCall(name, given))
+    if isinstance(node, MappingNode) and not calls:
+        reading.problem(node, "call names no tool; write call: {tool: {argument: value}}")
+    return calls
+
+
+def _raw_calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
+    if "raw_call" not in fields:
+        return []
+    instead = "a mapping of a tool to the text of its arguments"
+    return [
+        LlmCall(reading.name(key, "the name of a tool").text, raw=reading.text(value, "raw_call"))
+        for key, value in reading.entries(fields["raw_call"], "raw_call", instead)
+    ]
+
+
+def _failure(reading: Reading, node: Node) -> Failure:
+    if isinstance(node, ScalarNode):
+        return Failure(type=reading.class_ref(node, "fail"))
+    fields = reading.fields(node, "fail", FAIL_KEYS)
+    how = ("status", "timeout", "connection", "type")
+    reading.only_one(node, fields, "fail", *how)
+    if isinstance(node, MappingNode) and not fields.keys() & set(how):
+        reading.problem(node, f"fail does not say how; write one of {one_of(how)}")
+    failure: dict[str, Any] = {}
+    for key in ("status", "attempts"):
+        if key in fields:
+            failure[key] = reading.count(fields[key], key)
+    for key in ("timeout", "connection"):
+        if key in fields:
+            failure[key] = _only_true(reading, fields[key], key)
+    if "type" in fields:
+        failure["type"] = reading.class_ref(fields["type"], "type")
+    for key in ("message", "after"):
+        if key in fields:
+            failure[key] = reading.text(fields[key], key)
+    return Failure(**failure)
+
+
+def _only_true(reading: Reading, node: Node, what: str) -> bool:
+    """Read a key that is there or not; ``false`` would say nothing."""
+    if isinstance(node, ScalarNode) and (is_null(node) or node.value == "true"):
+        return True
+    reading.wrong(node, what, f"{what}: true, or leave it out")
+    return True
