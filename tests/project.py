@@ -17,8 +17,10 @@ from types import MappingProxyType
 
 import pytest
 
-__all__ = ["Project", "Result"]
+__all__ = ["CONFIGURATION", "Project", "Result"]
 
+CONFIGURATION = ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+# pytest-asyncio warns of projects that leave this open.
 _INI = """\
 [pytest]
 asyncio_default_fixture_loop_scope = function
@@ -81,8 +83,8 @@ class Project:
         return Project(self.pytester, {**self.files, **files})
 
     def write(self) -> None:
-        """Write the files to the test's own folder, with a plain pytest.ini unless there is one."""
-        configured = {"pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"} & set(self.files)
+        """Write the files to the test's own folder, with a plain pytest.ini unless configured."""
+        configured = not self.files.keys().isdisjoint(CONFIGURATION)
         files = self.files if configured else {"pytest.ini": _INI, **self.files}
         for name, content in files.items():
             path = self.pytester.path / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import os
 import re
@@ -58,3 +59,18 @@ def test_the_version_comes_from_one_place():
     assert re.search(
         rf"^## \[?({re.escape(pytest_lkagent.__version__)}|Unreleased)\b", changelog, re.MULTILINE
     )
+
+
+def test_the_readme_tells_the_command_that_the_gates_run():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [suite] = re.findall(r"^python3.11 -m venv \S+ && .* (tox run -e \w+)$", readme, re.MULTILINE)
+    gates = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    [names] = re.findall(r"^for name in (.*); do$", gates, re.MULTILINE)
+    assert suite.split()[-1] in names.split()
+    assert names.split() == envs_of_tox()
+
+
+def envs_of_tox() -> list[str]:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    return tox["tox"]["env_list"].split(", ")
