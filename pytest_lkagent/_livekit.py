@@ -11,11 +11,14 @@ import asyncio
 import functools
 import inspect
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, Protocol
 
 from livekit.agents import Agent, AgentSession, RunContext, llm
+from livekit.agents.log import logger
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
 from livekit.agents.voice import run_result
@@ -29,13 +32,16 @@ __all__ = [
     "Seam",
     "asking_agent",
     "attach",
+    "call_item",
     "closing_task",
     "detach",
     "expect",
     "open_work",
+    "output_item",
     "read_request",
     "release_run",
     "run_user_mock",
+    "quiet_log",
     "speaking_agent",
     "to_event",
     "tools_of",
@@ -214,6 +220,20 @@ def _arguments(raw: str) -> dict[str, Any] | str:
     return parsed if isinstance(parsed, dict) else raw
 
 
+def call_item(event: FunctionCall) -> llm.FunctionCall:
+    """Make the chat item of a call, for a conversation that came before."""
+    arguments = event.arguments
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return llm.FunctionCall(name=event.name, arguments=text, call_id=event.call_id)
+
+
+def output_item(event: FunctionCallOutput) -> llm.FunctionCallOutput:
+    """Make the chat item of a tool's output, for a conversation that came before."""
+    return llm.FunctionCallOutput(
+        name=event.name, output=event.output, is_error=event.is_error, call_id=event.call_id
+    )
+
+
 def expect(items: Iterable[Any], agents: Mapping[str, tuple[Agent | None, Agent]]) -> Any:
     """Return LiveKit's own ``RunAssert`` over `items`, which may reach beyond one run."""
     makers: dict[str, Callable[[Any], Any]] = {
@@ -266,6 +286,20 @@ def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
     work += [executor._reply_task for executor in executors]
     work += [activity._on_enter_task, session._update_activity_atask]
     return [task for task in work if task is not None and not task.done()]
+
+
+@contextmanager
+def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[None]:
+    """Keep tracebacks that the test reports anyway out of LiveKit's log."""
+
+    def unless_reported(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and is_reported(record.exc_info[1]))
+
+    logger.addFilter(unless_reported)
+    try:
+        yield
+    finally:
+        logger.removeFilter(unless_reported)
 
 
 def closing_task(session: AgentSession[Any]) -> asyncio.Task[None] | None:

@@ -50,6 +50,9 @@ class _Timer(asyncio.TimerHandle):
 
     __slots__ = ("_order",)
 
+    _when: float
+    _scheduled: bool
+
     def __init__(self, order: int, *args: Any) -> None:
         super().__init__(*args)
         self._order = order
@@ -57,7 +60,7 @@ class _Timer(asyncio.TimerHandle):
     def __lt__(self, other: asyncio.TimerHandle) -> bool:
         if isinstance(other, _Timer):
             return (self._when, self._order) < (other._when, other._order)
-        return self._when < other._when
+        return self._when < other.when()
 
 
 class _Selector:

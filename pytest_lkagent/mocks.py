@@ -100,12 +100,15 @@ class _Recorder:
         return not (self.optional or self.looked_at or self._record.called)
 
     async def _play(self, arguments: Mapping[str, Any], context: Any = None) -> Any:
+        __tracebackhide__ = True
         number = self._record.call_count
         self._record(**arguments)
         behaviour = self._behaviour
         if behaviour.delay:
             await asyncio.sleep(behaviour.delay)
         effect = behaviour.effect
+        if isinstance(effect, Outcome):
+            return await self._give(effect)
         if callable(effect):
             result = _call_by_name(effect, arguments, context)
             return await result if inspect.isawaitable(result) else result
@@ -117,6 +120,7 @@ class _Recorder:
         return await self._give(effect[number])
 
     async def _give(self, outcome: Outcome) -> Any:
+        __tracebackhide__ = True
         if outcome.delay:
             await asyncio.sleep(outcome.delay)
         if outcome.raises is None:
@@ -151,7 +155,7 @@ class ToolMock(_Recorder):
             delay=delay,
         )  # fmt: skip
         super().__init__(self.tool_name, behaviour, optional=optional)
-        self._check(self.tool)
+        self.check(self.tool)
 
     @property
     def label(self) -> str:
@@ -164,7 +168,7 @@ class ToolMock(_Recorder):
                 f"mock_tool({self.label!r}) has a behaviour already; as a decorator it takes none"
             )
         self._behaviour = _Behaviour(effect=function, delay=self._behaviour.delay)
-        self._check(self.tool)
+        self.check(self.tool)
         return self
 
     def fits(self, agent: Agent, tool: Any) -> int | None:
@@ -185,8 +189,9 @@ class ToolMock(_Recorder):
         kwargs: Mapping[str, Any],
     ) -> Any:
         """Answer one call of `tool`; a spy awaits `real`."""
+        __tracebackhide__ = True
         if self.tool is None:
-            self._check(tool)
+            self.check(tool)
         arguments = _received(tool, args, kwargs)
         if not self._behaviour.is_spy:
             return await self._play(arguments, context)
@@ -195,7 +200,7 @@ class ToolMock(_Recorder):
             await asyncio.sleep(self._behaviour.delay)
         return await real()
 
-    def _check(self, tool: Any) -> None:
+    def check(self, tool: Any) -> None:
         """Refuse a function with a parameter that the tool does not have."""
         effect = self._behaviour.effect
         if tool is not None and callable(effect):
@@ -308,9 +313,12 @@ class Mocks:
 
 @dataclass(frozen=True)
 class _Behaviour:
-    """What a mock does: a function, or one outcome for each call; None is a spy's real tool."""
+    """What a mock does: a function, one outcome for all calls, or one for each.
 
-    effect: Any
+    None is a spy, which leaves it to the real tool.
+    """
+
+    effect: Callable[..., Any] | Outcome | list[Outcome] | None
     delay: float = 0.0
 
     @property
@@ -327,12 +335,12 @@ class _Behaviour:
             raise UsageError(f"{what} takes one of returns=, raises= and side_effect=, not "
                              f"{' and '.join(given)}")  # fmt: skip
         if returns is not _UNSET:
-            return cls(_Always(Outcome(returns)), delay)
+            return cls(Outcome(returns), delay)
         if raises is not _UNSET or _is_error(effect):
             error = effect if raises is _UNSET else raises
             if not _is_error(error):
                 raise UsageError(f"{what}: raises= takes an exception, not {error!r}")
-            return cls(_Always(Outcome(raises=error)), delay)
+            return cls(Outcome(raises=error), delay)
         if effect is _UNSET or effect is None:
             return cls(None, delay)
         if callable(effect):
@@ -343,19 +351,6 @@ class _Behaviour:
             f"{what}: side_effect= takes a function, an exception, or an iterable with a result "
             f"for each call, not {effect!r}"
         )
-
-
-class _Always(list[Outcome]):
-    """The same outcome for every call."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__([outcome])
-
-    def __len__(self) -> int:
-        return 2**31
-
-    def __getitem__(self, _: Any) -> Any:
-        return super().__getitem__(0)
 
 
 def _outcome(one: Any) -> Outcome:
@@ -493,6 +488,7 @@ def _signature(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def _call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], context: Any) -> Any:
     """Call `function` with those of `arguments` that it names, and the context if it wants one."""
+    __tracebackhide__ = True
     positional: list[Any] = []
     named: dict[str, Any] = {}
     for parameter in _signature(function):

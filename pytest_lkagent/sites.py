@@ -6,9 +6,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Site", "call_site"]
+__all__ = ["OUR_FOLDER", "Site", "call_site"]
 
-_OUR_FOLDER = str(Path(__file__).parent)
+OUR_FOLDER = str(Path(__file__).parent)
+_NOT_WRITTEN = (OUR_FOLDER, "<string>")  # dataclasses compile their __init__ from a string
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,6 @@ class Site:
 def call_site() -> Site:
     """Return the line outside of this package that is being executed."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OUR_FOLDER):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_WRITTEN):
         frame = frame.f_back
     return Site(frame.f_code.co_filename, frame.f_lineno)

@@ -43,6 +43,9 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self.allow_unscripted = False
         self.advice = "add a step for it: fake_llm.script(say('…'))"
 
+    def __repr__(self) -> str:
+        return f"<FakeLLM: {len(self._requests)} requests, {len(self.remaining)} steps left>"
+
     @property
     def model(self) -> str:
         return "fake"

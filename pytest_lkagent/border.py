@@ -1,0 +1,207 @@
+"""The border: where pytest ends and the engine begins.
+
+Our exceptions become pytest's here, markers and ini values become `Options`, and everything that
+belongs to one test hangs on ``item.stash``.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakSet
+
+import pytest
+
+from .environment import Dummies
+from .errors import BehaviourError, UsageError
+from .options import ItemOptions, Options, read_marker, read_seconds
+from .strict import check_allowed
+
+if TYPE_CHECKING:
+    from livekit.agents import Agent
+
+    from .stage import Stage
+
+OPTIONS = pytest.StashKey[Options]()
+USED_AGENTS = pytest.StashKey["WeakSet[Agent]"]()
+STAGE = pytest.StashKey["Stage"]()
+SCENARIO = pytest.StashKey[Any]()
+
+_STAGE_FIXTURE = "_lk_bare_stage"
+
+
+def stop(error: UsageError) -> NoReturn:
+    """Fail the test with the message of `error`, and nothing else."""
+    pytest.fail(str(error), pytrace=False)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Show a UsageError as its message alone: for fixtures, where no line of the user's ran."""
+    try:
+        yield
+    except (UsageError, BehaviourError) as error:
+        message = str(error)
+    else:
+        return
+    pytest.fail(message, pytrace=False)
+
+
+class hidden:
+    """Raise our own errors from the user's line, without a traceback through our code."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        __tracebackhide__ = True
+        if isinstance(error, (UsageError, BehaviourError)):
+            raise error.with_traceback(None) from error.__cause__
+
+
+def is_ours(fixture_names: Any) -> bool:
+    """Whether a test with these fixtures is one of ours; all that is ours stands on the stage."""
+    return _STAGE_FIXTURE in fixture_names
+
+
+def is_coroutine(function: Any) -> bool:
+    """Whether a test function is a coroutine function, hypothesis' ``@given`` looked through."""
+    inner = getattr(getattr(function, "hypothesis", None), "inner_test", None)
+    return inspect.iscoroutinefunction(inner or function)
+
+
+def is_coroutine_test(item: Any) -> bool:
+    return is_coroutine(item.obj)
+
+
+def mark_for_asyncio(node: Any) -> None:
+    """Let pytest-asyncio run a test that uses our fixtures, in strict mode too."""
+    if not any(node.get_closest_marker(mark) for mark in ("asyncio", "anyio", "trio")):
+        node.add_marker(pytest.mark.asyncio)
+
+
+def loop_scope(item: pytest.Item) -> str:
+    """Return the scope of the loop that pytest-asyncio runs `item` on."""
+    marker = item.get_closest_marker("asyncio")
+    given = (marker.kwargs.get("loop_scope") or marker.kwargs.get("scope")) if marker else None
+    return str(given or item.config.getini("asyncio_default_test_loop_scope") or "function")
+
+
+def options_of(config: pytest.Config) -> Options:
+    return config.stash[OPTIONS]
+
+
+def marker_of(item: pytest.Item) -> Mapping[str, Any]:
+    """Return what the ``lk`` markers of a test say, the nearest winning, checked."""
+    given: dict[str, Any] = {}
+    for marker in reversed(list(item.iter_markers("lk"))):
+        given |= read_marker(marker.args, marker.kwargs, where=item.nodeid)
+    return given
+
+
+def item_options(item: pytest.Item) -> ItemOptions:
+    """Resolve what holds for one test: its markers over the options of the run."""
+    given = marker_of(item)
+    timeout = options_of(item.config).timeout
+    if "timeout" in given:
+        timeout = read_seconds(given["timeout"], where=f"{item.nodeid}: lk(timeout=…)")
+    allow = check_allowed(given.get("allow", ()), where=item.nodeid)
+    return ItemOptions(given=given, timeout=timeout, allow=tuple(allow))
+
+
+@contextmanager
+def stage_of(item: pytest.Item) -> Iterator[Stage]:
+    """Set the stage for `item`, and clear it afterwards."""
+    for mark in ("anyio", "trio"):
+        if item.get_closest_marker(mark) is not None:
+            stop(
+                UsageError(
+                    f"{item.nodeid} is marked for {mark}, and LiveKit's sessions run on asyncio: "
+                    "take the mark away, or the fixtures of pytest-lkagent"
+                )
+            )
+    from .stage import Stage
+
+    config = item.config
+    with shown():
+        options = item_options(item)
+    with Dummies(options_of(config).keys) as dummies:
+        stage = Stage(
+            timeout=options.timeout,
+            allow=options.allow,
+            used=config.stash.setdefault(USED_AGENTS, WeakSet()),
+        )
+        stage.before_session = dummies.set
+        item.stash[STAGE] = stage
+        yield stage
+
+
+def refuse_bad_start(item: pytest.Item) -> None:
+    """Fail a test whose session did not start well before its body runs."""
+    stage = item.stash.get(STAGE, None)
+    if stage is not None and stage.findings:
+        raise _StartFailed
+
+
+class _StartFailed(Exception):
+    """The start left findings, which the verdict shows."""
+
+
+def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseException | None:
+    """Return what `item` fails with once its call phase is over, None where it passes."""
+    stage = item.stash.get(STAGE, None)
+    if stage is None:
+        return failure
+    if isinstance(failure, pytest.skip.Exception):
+        return failure
+    stage.settle_account()
+    if isinstance(failure, _StartFailed):
+        failure = None
+    verdict = stage.findings.verdict(failure)
+    if verdict is failure or not isinstance(verdict, (UsageError, BehaviourError)):
+        return verdict
+    notes = getattr(verdict, "__notes__", ())
+    return pytest.fail.Exception("\n".join([str(verdict), *notes]), pytrace=False)
+
+
+def scenario_of(item: pytest.Item) -> Any:
+    """Return the scenario that `item` plays, None for other tests."""
+    return item.stash.get(SCENARIO, None)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a session is built from: the overridable fixtures, and the marker above them."""
+
+    marker: Mapping[str, Any]
+    agent: Any
+    userdata: Any
+    session_options: Any
+    start_script: Any
+
+    def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
+        """Return arguments for `Stage.start_session`; `given` wins over the fixtures."""
+        what = "start_session()" if agent is not None else "the agent under test"
+        if agent is None:
+            agent = self.marker.get("agent", self.agent)
+        if agent is ...:
+            raise UsageError(
+                "which agent is under test? define a fixture `agent` in conftest.py that returns "
+                "an Agent, its class or a factory, or mark the test "
+                "@pytest.mark.lk(agent=FrontDesk)"
+            )
+        arguments: dict[str, Any] = {"agent": agent, "what": what}
+        userdata = given.pop("userdata", copy.deepcopy(self.marker.get("userdata", self.userdata)))
+        if userdata is not ...:
+            arguments["userdata"] = userdata
+        arguments["start"] = given.pop("start", self.marker.get("start", self.start_script))
+        arguments["history"] = given.pop("history", None)
+        model = given.pop("llm", None)
+        if model is not None:
+            arguments["model"] = model
+        arguments["options"] = {**self.session_options, **given}
+        return arguments

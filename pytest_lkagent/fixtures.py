@@ -1,0 +1,310 @@
+"""The fixtures. Each takes what it gives from the test's `Stage`.
+
+Nothing here depends on a fixture whose name a user may have taken, except on those that are there
+to be overridden; what is ours and private begins with ``_lk_``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import pytest
+import pytest_asyncio
+
+from . import border
+from .script import StepSource
+
+if TYPE_CHECKING:
+    from livekit.agents import Agent, AgentSession, AgentTask, JobContext
+    from livekit.agents.voice.run_result import RunResult
+
+    from .fake import FakeLLM
+    from .harness import Harness, Turn
+    from .mocks import TaskMock, ToolMock
+    from .stage import Stage
+    from .transcript import Transcript
+
+LoopScope: TypeAlias = str
+
+
+class UserSays(Protocol):
+    """The type of the `user_says` fixture."""
+
+    async def __call__(
+        self, text: str, *, interrupt: float | None = None, **run_options: Any
+    ) -> Turn: ...
+
+
+class StartSession(Protocol):
+    """The type of the `start_session` fixture."""
+
+    async def __call__(
+        self,
+        agent: Any = None,
+        *,
+        userdata: Any = ...,
+        start: Any = ...,
+        history: Any = None,
+        llm: FakeLLM | None = None,
+        **session_options: Any,
+    ) -> AgentSession[Any]: ...
+
+
+class MockTool(Protocol):
+    """The type of the `mock_tool` fixture."""
+
+    def __call__(
+        self,
+        target: Any,
+        name: str | None = None,
+        *,
+        returns: Any = ...,
+        raises: Any = ...,
+        side_effect: Any = ...,
+        delay: float = 0.0,
+        optional: bool = False,
+    ) -> ToolMock: ...
+
+
+class MockTask(Protocol):
+    """The type of the `mock_task` fixture."""
+
+    def __call__(
+        self,
+        task: type[AgentTask[Any]],
+        *,
+        returns: Any = ...,
+        raises: Any = ...,
+        side_effect: Any = ...,
+        optional: bool = False,
+    ) -> TaskMock: ...
+
+
+# --- to be overridden
+
+
+@pytest.fixture
+def agent() -> Any:
+    """The agent under test: an instance, a class or a factory. Override it in conftest.py."""
+    return ...
+
+
+@pytest.fixture
+def userdata() -> Any:
+    """The session's ``userdata``. Override it to give one."""
+    return ...
+
+
+@pytest.fixture
+def session_options() -> Mapping[str, Any]:
+    """Arguments for the AgentSession, such as ``max_tool_steps``. Override it to give some."""
+    return {}
+
+
+@pytest.fixture
+def start_script() -> tuple[StepSource, ...]:
+    """Steps that answer the requests of ``on_enter``, which runs before the test's body."""
+    return ()
+
+
+# --- the stage
+
+
+@pytest.fixture
+def _lk_bare_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """The stage of this test, not yet on a loop; key variables hold dummies meanwhile."""
+    with border.stage_of(request.node) as stage:
+        yield stage
+
+
+def _on_loop(scope: LoopScope) -> Any:
+    @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_on_{scope}_loop")
+    async def on_loop(
+        request: pytest.FixtureRequest, _lk_bare_stage: Stage
+    ) -> AsyncIterator[JobContext]:
+        with border.shown():
+            async with _lk_bare_stage.on_loop() as context:
+                yield context
+
+    return on_loop
+
+
+def _session_on_loop(scope: LoopScope) -> Any:
+    @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_session_on_{scope}_loop")
+    async def session_on_loop(_lk_defaults: border.Defaults, _lk_stage: Stage) -> Harness:
+        with border.shown():
+            return await _lk_stage.start_session(**_lk_defaults.arguments())
+
+    return session_on_loop
+
+
+_on_function_loop = _on_loop("function")
+_on_class_loop = _on_loop("class")
+_on_module_loop = _on_loop("module")
+_on_package_loop = _on_loop("package")
+_on_session_loop = _on_loop("session")
+_session_on_function_loop = _session_on_loop("function")
+_session_on_class_loop = _session_on_loop("class")
+_session_on_module_loop = _session_on_loop("module")
+_session_on_package_loop = _session_on_loop("package")
+_session_on_session_loop = _session_on_loop("session")
+
+
+@pytest.fixture
+def _lk_stage(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Stage:
+    """The stage, on the loop that this test runs on where it is a coroutine."""
+    if border.is_coroutine_test(request.node):
+        request.getfixturevalue(f"_lk_on_{border.loop_scope(request.node)}_loop")
+    return _lk_bare_stage
+
+
+@pytest.fixture
+def _lk_defaults(
+    request: pytest.FixtureRequest,
+    agent: Any,
+    userdata: Any,
+    session_options: Any,
+    start_script: Any,
+) -> border.Defaults:
+    """What a session is built from where the test says nothing else."""
+    return border.Defaults(
+        border.marker_of(request.node), agent, userdata, session_options, start_script
+    )
+
+
+@pytest.fixture
+def _lk_main(request: pytest.FixtureRequest, _lk_stage: Stage) -> Harness:
+    """The session under test."""
+    harness: Harness = request.getfixturevalue(
+        f"_lk_session_on_{border.loop_scope(request.node)}_loop"
+    )
+    return harness
+
+
+# --- to use
+
+
+@pytest.fixture
+def agent_session(_lk_main: Harness) -> AgentSession[Any]:
+    """A real, started ``AgentSession`` with the agent under test and a scripted model."""
+    return _lk_main.session
+
+
+@pytest.fixture
+def start_result(_lk_main: Harness) -> RunResult[Any] | None:
+    """LiveKit's RunResult of the start, with what ``on_enter`` said and did."""
+    return _lk_main.start_result
+
+
+@pytest.fixture
+def user_says(_lk_main: Harness) -> UserSays:
+    """``await user_says("2 pm please")``: run one turn, settle, and return it as a `Turn`.
+
+    ``interrupt=0.4`` makes the user cut in 0.4 seconds into the turn; other options go to
+    LiveKit's ``session.run``. Raises what the run raises, unless `expect_error` names it.
+    """
+
+    async def say(text: str, *, interrupt: float | None = None, **run_options: Any) -> Turn:
+        __tracebackhide__ = True
+        with border.hidden():
+            return await _lk_main.user_says(text, interrupt=interrupt, **run_options)
+
+    return say
+
+
+@pytest.fixture
+def settle(_lk_main: Harness) -> Callable[[], Any]:
+    """``await settle()``: wait until no speech, no tool and no reply to one is open."""
+
+    async def settled() -> None:
+        __tracebackhide__ = True
+        with border.hidden():
+            await _lk_main.settle()
+
+    return settled
+
+
+@pytest.fixture
+def transcript(_lk_main: Harness) -> Transcript:
+    """The conversation so far, as neutral values: `.turns`, `.events`."""
+    return _lk_main.transcript
+
+
+@pytest.fixture
+def fake_llm(_lk_stage: Stage) -> FakeLLM:
+    """The scripted model that answers every agent of the test. Works before a session starts."""
+    return _lk_stage.model
+
+
+@pytest.fixture
+def mock_tool(_lk_stage: Stage) -> MockTool:
+    """``mock_tool(FrontDesk, "book", returns="booked")``: replace a tool, and record its calls."""
+
+    def make(target: Any, name: str | None = None, **behaviour: Any) -> ToolMock:
+        __tracebackhide__ = True
+        from .mocks import ToolMock
+
+        with border.hidden():
+            return _lk_stage.mocks.add_tool(ToolMock(target, name, **behaviour))
+
+    return make
+
+
+@pytest.fixture
+def mock_task(_lk_stage: Stage) -> Iterator[MockTask]:
+    """``mock_task(GetEmailTask, returns=…)``: awaiting that AgentTask gives this at once."""
+
+    def make(task: type[AgentTask[Any]], **behaviour: Any) -> TaskMock:
+        __tracebackhide__ = True
+        from .mocks import TaskMock
+
+        with border.hidden():
+            return _lk_stage.mocks.add_task(TaskMock(task, **behaviour))
+
+    yield make
+    _lk_stage.mocks.restore()
+
+
+@pytest.fixture
+def expect_error(_lk_stage: Stage) -> Callable[..., AbstractContextManager[Any]]:
+    """``with expect_error(APIConnectionError, match="overloaded"):`` such an error is wanted."""
+    return _lk_stage.expect_error
+
+
+@pytest.fixture
+def expect_close(_lk_stage: Stage) -> Callable[..., AbstractContextManager[Any]]:
+    """``with expect_close(reason="error"):`` the session is meant to close inside."""
+    return _lk_stage.expect_close
+
+
+@pytest.fixture
+def job_context(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> JobContext:
+    """The fake ``JobContext`` in which the test runs."""
+    context: JobContext = request.getfixturevalue(
+        f"_lk_on_{border.loop_scope(request.node)}_loop"
+    )
+    return context
+
+
+@pytest.fixture
+def start_session(_lk_defaults: border.Defaults, _lk_stage: Stage) -> StartSession:
+    """A factory of sessions: several in one test, or one for each hypothesis example.
+
+    What is left out comes from the fixtures. A used agent instance is refused.
+    """
+
+    async def start(agent: Any = None, **given: Any) -> AgentSession[Any]:
+        __tracebackhide__ = True
+        with border.hidden():
+            harness = await _lk_stage.start_session(**_lk_defaults.arguments(agent, **given))
+        return harness.session
+
+    return start
+
+
+@pytest.fixture
+def scenario(request: pytest.FixtureRequest) -> Any:
+    """The scenario that is being played, None outside of scenario files."""
+    return border.scenario_of(request.node)

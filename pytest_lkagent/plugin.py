@@ -1,0 +1,102 @@
+"""The plugin: options, markers, fixtures and hooks, each handed over to a lower floor."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from . import border
+from .errors import UsageError
+from .options import DEFAULT_TIMEOUT, Options, read_seconds, read_tags
+
+pytest_plugins = ("pytest_lkagent.fixtures",)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("lkagent", "LiveKit agents")
+    group.addoption(
+        "--lk-scenarios",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="play the scenarios of this file, folder or glob (repeatable)",
+    )
+    group.addoption(
+        "--lk-tag",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="play only scenarios with this tag (repeatable: all keys, any value of a key)",
+    )
+    group.addoption(
+        "--lk-timeout",
+        default=None,
+        metavar="SECONDS",
+        help=f"virtual seconds that a turn may take (default {DEFAULT_TIMEOUT:g})",
+    )
+    parser.addini("lk_agent", "the agent of scenario files that name none", default="")
+    parser.addini("lk_scenarios", "globs of files that are scenario files", "args", default=[])
+    parser.addini("lk_timeout", "virtual seconds that a turn may take", default="")
+    parser.addini("lk_env", "further variables that hold dummy keys", "args", default=[])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "lk(agent=, userdata=, start=, timeout=, allow=): what pytest-lkagent needs to know about "
+        "a test",
+    )
+    try:
+        config.stash[border.OPTIONS] = _options(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _options(config: pytest.Config) -> Options:
+    timeout = config.getoption("--lk-timeout") or config.getini("lk_timeout")
+    return Options(
+        scenarios=tuple(config.getoption("--lk-scenarios")),
+        globs=tuple(config.getini("lk_scenarios")),
+        tags=read_tags(config.getoption("--lk-tag")),
+        agent=config.getini("lk_agent") or None,
+        timeout=read_seconds(timeout, where="--lk-timeout") if timeout else DEFAULT_TIMEOUT,
+        keys=tuple(config.getini("lk_env")),
+    )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, Any, Any]:
+    """Mark the definition of a coroutine test of ours, before pytest-asyncio looks at it."""
+    if border.is_ours(metafunc.fixturenames) and border.is_coroutine(metafunc.function):
+        border.mark_for_asyncio(metafunc.definition)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Generator[None, Any, Any]:
+    """Mark the items of coroutine tests of ours, before pytest-asyncio converts them."""
+    made = yield
+    for item in made if isinstance(made, list) else [made]:
+        if isinstance(item, pytest.Function) and border.is_ours(item.fixturenames):
+            if border.is_coroutine_test(item):
+                border.mark_for_asyncio(item)
+    return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Give the verdict when the call phase ends, so that there is one and xfail applies to it."""
+    failure: BaseException | None = None
+    result = None
+    try:
+        border.refuse_bad_start(item)
+        result = yield
+    except BaseException as error:
+        failure = error
+    verdict = border.settle_verdict(item, failure)
+    if verdict is not None:
+        raise verdict
+    return result

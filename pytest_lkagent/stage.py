@@ -1,0 +1,268 @@
+"""What the sessions of one test share: clock, model, mocks, expectations and findings."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+from weakref import WeakSet
+
+from livekit.agents import Agent, AgentSession, JobContext, llm
+from livekit.agents.testing import fake_job_context
+
+from . import _livekit
+from .clock import VirtualClock
+from .errors import BehaviourError, UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
+from .fake import FakeLLM
+from .harness import Harness, make_agent, session_arguments
+from .mocks import Mocks, ToolMock
+from .script import StepSource
+from .strict import Findings
+from .transcript import Close, FunctionCall, FunctionCallOutput, Message
+
+__all__ = ["Stage"]
+
+
+
+class Stage:
+    """One test; `on_loop` puts it on the loop that the test runs on."""
+
+    def __init__(self, *, timeout: float, allow: Collection[str], used: WeakSet[Agent]) -> None:
+        self.timeout = timeout
+        self.findings = Findings(allow)
+        self.model = FakeLLM()
+        self.model.allow_unscripted = "unscripted_request" in self.findings.allow
+        self.mocks = Mocks()
+        self.sessions: list[Harness] = []
+        self.clock: VirtualClock = None  # type: ignore[assignment]
+        self.before_session: Callable[[], None] = lambda: None
+        self._models = [self.model]
+        self._used = used
+        self._entered: dict[type[Agent], set[str]] = {}
+        self._expected: list[_ExpectedError] = []
+        self._expected_closes: list[_ExpectedClose] = []
+        self._tasks_before: set[asyncio.Task[Any]] = set()
+
+    @asynccontextmanager
+    async def on_loop(self) -> AsyncIterator[JobContext]:
+        """Make the running loop virtual and enter a fake job; close everything at the end.
+
+        Raises:
+            UsageError: The loop is not asyncio's own.
+        """
+        clock = VirtualClock(asyncio.get_running_loop())
+        clock.install()
+        self.clock = clock
+        self._tasks_before = asyncio.all_tasks()
+        with _livekit.quiet_log(self.findings.is_reported), fake_job_context() as job:
+            yield job
+            await self._close()
+
+    async def _close(self) -> None:
+        """Close the sessions, cancel what they began, and give the loop back."""
+        failures: list[BaseException] = []
+        try:
+            for harness in reversed(self.sessions):
+                try:
+                    await harness.close()
+                except BehaviourError as failure:
+                    failures.append(failure)
+            await self._cancel_rest()
+        finally:
+            self.clock.restore()
+        if failures:
+            raise failures[0]
+
+    async def _cancel_rest(self) -> None:
+        rest = asyncio.all_tasks() - self._tasks_before - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest, timeout=1.0)
+
+    # --- sessions
+
+    async def start_session(
+        self,
+        agent: Any,
+        *,
+        what: str = "agent",
+        userdata: Any = ...,
+        start: Iterable[StepSource] = (),
+        history: Any = None,
+        model: FakeLLM | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Harness:
+        """Build and start a session; see the `start_session` fixture."""
+        model = model or self.model
+        if model not in self._models:
+            self._models.append(model)
+        self.before_session()
+        made = await make_agent(agent, what=what)
+        if made in self._used:
+            raise UsageError(
+                f"{what}: this {type(made).__name__} was used by a session before, and keeps what "
+                "was said there; give the class or a factory, so that each session gets its own"
+            )
+        self._used.add(made)
+        arguments = session_arguments(options or {}, model)
+        if userdata is not ...:
+            arguments["userdata"] = userdata
+        harness = Harness(self, model)
+        self.sessions.append(harness)
+        model.script(*start)
+        advice, model.advice = model.advice, (
+            "it was asked while the session started: script that with the start_script fixture, "
+            "or with @pytest.mark.lk(start=[say('…')])"
+        )
+        try:
+            await harness.start(made, history=as_chat_context(history), **arguments)
+        finally:
+            model.advice = advice
+        return harness
+
+    def agent_starting(self, agent: Agent, session: AgentSession[Any]) -> None:
+        """Note which tools an agent offers, and check the mocks that wait for one."""
+        tools = {tool.id: tool for tool in _livekit.tools_of([*agent.tools, *session.tools])}
+        for base in type(agent).__mro__:
+            if issubclass(base, Agent):
+                self._entered.setdefault(base, set()).update(tools)
+        for made in self.mocks.tools:
+            tool = tools.get(made.tool_name)
+            if tool is not None and made.fits(agent, tool) is not None:
+                made.check(tool)
+
+    # --- what is expected
+
+    @contextmanager
+    def expect_error(
+        self, kind: type[BaseException] | tuple[type[BaseException], ...], match: str | None = None
+    ) -> Iterator[_ExpectedError]:
+        """Let errors of this kind pass inside, and want at least one."""
+        __tracebackhide__ = True
+        expected = _ExpectedError(kind, match)
+        self._expected.append(expected)
+        try:
+            yield expected
+            for harness in self.sessions:
+                harness.take_expected_errors()
+        finally:
+            self._expected.remove(expected)
+        if expected.error is None:
+            raise BehaviourError(f"expected {expected}, and no such error came")
+
+    def take_expected(self, error: BaseException) -> bool:
+        """Whether an `expect_error` that is open expects `error`."""
+        return any(expected.takes(error) for expected in self._expected)
+
+    @contextmanager
+    def expect_close(self, reason: str | None = None) -> Iterator[_ExpectedClose]:
+        """Want a session to close by itself inside, for `reason` if one is given."""
+        __tracebackhide__ = True
+        expected = _ExpectedClose(reason)
+        self._expected_closes.append(expected)
+        yield expected
+        if expected.close is None:
+            raise BehaviourError("expected the session to close, and it is still open")
+        if reason is not None and expected.close.reason != reason:
+            raise BehaviourError(
+                f"expected the session to close with reason {reason!r}, and it closed with "
+                f"{expected.close}"
+            )
+
+    def saw_close(self, close: Close) -> None:
+        for expected in self._expected_closes:
+            expected.close = expected.close or close
+
+    @property
+    def close_expected(self) -> bool:
+        return bool(self._expected_closes)
+
+    # --- the verdict
+
+    def settle_account(self) -> None:
+        """Turn what is left over at the end of the test into findings."""
+        for harness in self.sessions:
+            harness.settle_account()
+        for model in self._models:
+            for error in model.unscripted:
+                self.findings.add(error)
+            if left := model.remaining:
+                steps = "\n".join(f"  {step}" for step in left)
+                self.findings.add(UnusedStep(f"scripted, and never asked for:\n{steps}"))
+        for made in self.mocks:
+            if made.is_owed_a_call:
+                self.findings.add(self._uncalled(made))
+
+    def _uncalled(self, made: Any) -> Exception:
+        where = f"{made.label} is mocked ({made.written_at})"
+        if isinstance(made, ToolMock) and made.owner is not None:
+            offered = self._entered.get(made.owner)
+            if offered is None:
+                return UnusedMock(f"{where}, and no {made.owner.__name__} ever took over")
+            if made.tool_name not in offered:
+                return UsageError(
+                    f"{where}, and {made.owner.__name__} never had that tool; it had "
+                    f"{one_of(sorted(offered))}{did_you_mean(made.tool_name, offered)}"
+                )
+        return UnusedMock(
+            f"{where}, and was never called; if that is right, say optional=True or "
+            "assert_not_called()"
+        )
+
+
+class _ExpectedError:
+    """What `expect_error` waits for; `error` is the first that came."""
+
+    def __init__(self, kind: Any, match: str | None) -> None:
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if not all(isinstance(one, type) and issubclass(one, BaseException) for one in kinds):
+            raise UsageError(f"expect_error() takes an exception class, not {kind!r}")
+        self.kinds = kinds
+        self.match = match
+        self.error: BaseException | None = None
+
+    def takes(self, error: BaseException) -> bool:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, self.kinds) and (
+                self.match is None or re.search(self.match, str(cause))
+            ):
+                self.error = self.error or cause
+                return True
+            cause = cause.__cause__
+        return False
+
+    def __str__(self) -> str:
+        names = " or ".join(kind.__name__ for kind in self.kinds)
+        return f"{names} matching {self.match!r}" if self.match else names
+
+
+class _ExpectedClose:
+    """What `expect_close` waits for; `close` is the one that came."""
+
+    def __init__(self, reason: str | None) -> None:
+        self.reason = reason
+        self.close: Close | None = None
+
+
+def as_chat_context(history: Any) -> llm.ChatContext | None:
+    """Take a ChatContext, or a conversation as events, as what was said before."""
+    if history is None or isinstance(history, llm.ChatContext):
+        return history
+    context = llm.ChatContext.empty()
+    for event in history:
+        if isinstance(event, Message):
+            context.add_message(role=event.role, content=event.text, interrupted=event.interrupted)  # type: ignore[arg-type]
+        elif isinstance(event, FunctionCall):
+            context.items.append(_livekit.call_item(event))
+        elif isinstance(event, FunctionCallOutput):
+            context.items.append(_livekit.output_item(event))
+        else:
+            raise UsageError(
+                "history takes a ChatContext, or messages, function calls and their outputs, "
+                f"not {event!r}"
+            )
+    return context

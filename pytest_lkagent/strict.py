@@ -1,0 +1,105 @@
+"""What must not pass: the findings of one test, and the verdict over them.
+
+LiveKit swallows much of what goes wrong. Each finding fails the test once, when its call phase
+ends, unless `allow` names its kind; when the test failed already, the findings are notes on that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from .errors import (
+    BehaviourError,
+    SessionClosedError,
+    SessionError,
+    UnscriptedRequest,
+    UnusedMock,
+    UnusedStep,
+    UsageError,
+    did_you_mean,
+    one_of,
+)
+
+__all__ = ["KINDS", "TOOL_ERROR", "Findings", "check_allowed"]
+
+TOOL_ERROR = "tool_error"
+"""An exception raised inside a tool or a mock; it keeps its own type and traceback."""
+
+KINDS = frozenset(
+    {
+        TOOL_ERROR,
+        *(
+            str(kind.kind)
+            for kind in (
+                SessionClosedError,
+                SessionError,
+                UnscriptedRequest,
+                UnusedMock,
+                UnusedStep,
+            )
+        ),
+    }
+)
+
+
+def check_allowed(names: Iterable[str], *, where: str) -> frozenset[str]:
+    """Return the kinds that `allow` names.
+
+    Raises:
+        UsageError: One of them is no kind of finding.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in KINDS:
+            raise UsageError(
+                f"{where}: allow names {name!r}, which is no kind of finding; the kinds are "
+                f"{one_of(sorted(KINDS))}{did_you_mean(str(name), KINDS)}"
+            )
+    return frozenset(names)
+
+
+class Findings:
+    """The findings of one test, in order, without those that are allowed."""
+
+    def __init__(self, allow: Collection[str] = ()) -> None:
+        self.allow = frozenset(allow)
+        self.known: list[BaseException] = []
+        self._found: list[BaseException] = []
+
+    def add(self, error: BaseException, *, kind: str | None = None) -> bool:
+        """Take a finding in, once; return whether it is one, and not allowed."""
+        kind = kind or (error.kind if isinstance(error, BehaviourError) else None)
+        if kind in self.allow:
+            return False
+        if not any(error is found for found in self._found):
+            self._found.append(error)
+        return True
+
+    def is_reported(self, error: BaseException | None) -> bool:
+        """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""
+        return isinstance(error, BehaviourError) or any(error is known for known in self.known)
+
+    def __iter__(self) -> Iterable[BaseException]:  # type: ignore[override]
+        return iter(self._found)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def verdict(self, failure: BaseException | None) -> BaseException | None:
+        """Return what the test fails with: `failure` or the first finding, the others as notes."""
+        rest = [error for error in self._found if error is not failure]
+        self._found = []
+        if failure is None:
+            if not rest:
+                return None
+            failure, *rest = rest
+        for error in rest:
+            note = f"also: {describe(error)}"
+            if note not in getattr(failure, "__notes__", ()):
+                failure.add_note(note)
+        return failure
+
+
+def describe(error: BaseException) -> str:
+    """Name an error for a note; our own carry their whole message."""
+    return str(error) if isinstance(error, (BehaviourError, UsageError)) else repr(error)
