@@ -107,8 +107,13 @@ class CallExpectation:
     def _differences(self, event: FunctionCall) -> Iterator[str]:
         if event.name != self.name:
             yield f"name differs: expected {self.name!r}, got {event.name!r}"
-        for path, difference in differences(self.arguments or {}, event.arguments):
-            yield f"arguments differ{f' at {path}' if path else ''}: {difference}"
+        if self.arguments is None:
+            return
+        if isinstance(event.arguments, str):
+            yield f"arguments are no JSON object: {event.arguments!r}"
+            return
+        for path, difference in differences(self.arguments, event.arguments):
+            yield f"arguments differ at {path}: {difference}"
 
     def __str__(self) -> str:
         if self.arguments is None:

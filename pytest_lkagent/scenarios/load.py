@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from yaml.nodes import MappingNode, Node
+from yaml.nodes import Node, SequenceNode
 
 from ..errors import UsageError
 from .compose import compose
 from .merge import lay_over_base
-from .model import Scenario, ScenarioFile
+from .model import ScenarioFile
 from .read_scenario import read_defaults, read_scenario
 from .reading import Reading
 
@@ -44,9 +44,7 @@ def load_text(
         root = compose(data, path)
         reading = Reading(allow_kinds=allow_kinds)
         root = lay_over_base(reading, root, path, _compose_file)
-        file = _read_file(reading, root, path)
-        reading.refuse()
-    return file
+        return _read_file(reading, root, path)
 
 
 def _compose_file(path: Path) -> Node:
@@ -66,30 +64,28 @@ def _gc_paused() -> Iterator[None]:
 
 
 def _read_file(reading: Reading, root: Node, path: Path) -> ScenarioFile:
+    """Read the whole file, then raise LoadError with everything that was noted on the way."""
     fields = reading.fields(root, "a scenario file", FILE_KEYS)
     agent = reading.reference(fields["agent"], "agent") if "agent" in fields else None
-    base = reading.text(fields["base"], "base") if "base" in fields else None
     rest = reading.flag(fields["rest"], "rest") if "rest" in fields else False
     if "rest" in fields and "base" not in fields:
         reading.problem(fields["rest"], "rest says what to take of a base; write base: too")
     defaults = read_defaults(reading, fields["defaults"]) if "defaults" in fields else {}
-    scenarios = []
-    lines: dict[str, Scenario] = {}
-    for node in _scenario_nodes(reading, root, fields):
-        scenario = read_scenario(reading, node, agent=agent, defaults=defaults)
-        first = lines.setdefault(scenario.label, scenario)
-        if first is not scenario and scenario.label:
-            hint = f"already used in {first.site}; write another"
-            reading.problem(node, f"the label {scenario.label!r} is {hint}")
-        scenarios.append(scenario)
+    scenarios = tuple(
+        read_scenario(reading, node, agent=agent, defaults=defaults)
+        for node in _scenario_nodes(reading, root, fields)
+    )
+    file_id = reading.raw(fields["id"], "id", "a text") if "id" in fields else None
+    name = reading.raw(fields["name"], "name", "a text") if "name" in fields else None
+    reading.refuse()
     return ScenarioFile(
         path=path,
-        id=reading.raw(fields["id"], "id", "a text") if "id" in fields else None,
-        name=reading.raw(fields["name"], "name", "a text") if "name" in fields else None,
+        id=file_id,
+        name=name,
         agent=agent,
-        base=Path(path.parent, base) if base else None,
+        base=Path(path.parent, fields["base"].value) if "base" in fields else None,
         rest=rest,
-        scenarios=tuple(scenarios),
+        scenarios=scenarios,
     )
 
 
@@ -97,9 +93,8 @@ def _scenario_nodes(reading: Reading, root: Node, fields: dict[str, Node]) -> li
     if "scenarios" in fields:
         node = fields["scenarios"]
         items = reading.items(node, "scenarios", "a list of scenarios, each with a label")
-        if not items and not isinstance(node, MappingNode) and isinstance(node.value, list):
+        if not items and isinstance(node, SequenceNode):
             reading.problem(node, "there is no scenario; write a list of them, each with a label")
         return items
-    if isinstance(root, MappingNode):
-        reading.problem(root, "there are no scenarios; write scenarios: and a list of them")
+    reading.missing(root, fields, "there are no scenarios; write scenarios: and a list of them")
     return []

@@ -113,8 +113,9 @@ def _call(reading: Reading, node: Node) -> CallExpectation:
     if isinstance(node, ScalarNode):
         return CallExpectation(name=reading.text(node, "function_call"), site=site_of(node))
     fields = reading.fields(node, "function_call", CALL_KEYS)
-    if "name" not in fields and isinstance(node, MappingNode):
-        reading.problem(node, "function_call names no tool; write name: and the tool's name")
+    if "name" not in fields:
+        hint = "write name: and the tool's name"
+        reading.missing(node, fields, f"function_call names no tool; {hint}")
     arguments = fields.get("arguments")
     return CallExpectation(
         name=reading.text(fields["name"], "name") if "name" in fields else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import Node, ScalarNode, SequenceNode
 
 from .model import UNSET, MockOutcome, Mocks, MockSpec, Ref, TaskSpec
 from .reading import Reading, is_null, site_of
@@ -70,13 +70,13 @@ def _calls(reading: Reading, node: Node, what: str) -> tuple[MockOutcome, ...]:
 
 def _fields(reading: Reading, node: Node, what: str, known: tuple[str, ...]) -> dict[str, Node]:
     if isinstance(node, SequenceNode):
-        hint = "a list that the tool returns under returns:, one outcome for each call under calls:"
+        hint = "returns: before a list to return, calls: before one of outcomes, one for each call"
         reading.wrong(node, what, hint)
         return {}
     fields = reading.fields(node, what, known)
-    if not fields and isinstance(node, MappingNode) and not node.value:
+    if not fields:
         hint = "returns:, error:, raises:, or optional: true to watch the real tool"
-        reading.problem(node, f"{what} says nothing; write {hint}")
+        reading.missing(node, fields, f"{what} says nothing; write {hint}")
     return fields
 
 

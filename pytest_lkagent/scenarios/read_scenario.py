@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from yaml.nodes import MappingNode, Node
+from yaml.nodes import Node
 
 from ..errors import did_you_mean, one_of
 from ..transcript import FunctionCall, FunctionCallOutput, Message
@@ -50,9 +50,9 @@ def read_scenario(
     for key, read in _READERS.items():
         if key in fields:
             said[key] = read(reading, fields[key])
-    if isinstance(node, MappingNode) and not fields.keys() & {"turns", "instructions"}:
+    if not fields.keys() & {"turns", "instructions"}:
         hint = "write turns:, or instructions: for a simulated user"
-        reading.problem(node, f"a scenario in which nothing happens; {hint}")
+        reading.missing(node, fields, f"a scenario in which nothing happens; {hint}")
     return Scenario(label=_label(reading, node, fields), site=site_of(node), **said)
 
 
@@ -70,8 +70,8 @@ def _settings(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
 
 def _label(reading: Reading, node: Node, fields: dict[str, Node]) -> str:
     if "label" not in fields:
-        if isinstance(node, MappingNode):
-            reading.problem(node, "a scenario without a label; write label: and a name for it")
+        hint = "write label: and a name for it"
+        reading.missing(node, fields, f"a scenario without a label; {hint}")
         return ""
     written = fields["label"]
     label = reading.raw(written, "label", "a name for the scenario")
@@ -79,6 +79,10 @@ def _label(reading: Reading, node: Node, fields: dict[str, Node]) -> str:
         return ""
     if not label.strip():
         reading.problem(written, "the label is empty; write a name for the scenario")
+    elif label in reading.labels:
+        hint = f"already used in {reading.labels[label]}; write another"
+        reading.problem(written, f"the label {label!r} is {hint}")
+    reading.labels.setdefault(label, site_of(written))
     for bad, instead in (("::", "':'"), ("[", "'('")):
         if bad in label:
             hint = f"test ids would not survive it; write {instead}"
@@ -176,8 +180,7 @@ def _past_output(reading: Reading, node: Node, open_calls: dict[str, str]) -> Fu
 def _past_name(reading: Reading, node: Node, fields: dict[str, Node], what: str) -> str:
     if "name" in fields:
         return reading.text(fields["name"], "name")
-    if isinstance(node, MappingNode):
-        reading.problem(node, f"{what} names no tool; write name: and the tool's name")
+    reading.missing(node, fields, f"{what} names no tool; write name: and the tool's name")
     return ""
 
 

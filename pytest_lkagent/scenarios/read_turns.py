@@ -39,8 +39,9 @@ def _turn(reading: Reading, node: Node) -> ScenarioTurn:
     fields = reading.fields(node, "a turn", TURN_KEYS)
     reading.only_one(node, fields, "a turn", "user", "wait")
     reading.only_one(node, fields, "a turn", "wait", "interrupt")
-    if isinstance(node, MappingNode) and "user" not in fields and "wait" not in fields:
-        reading.problem(node, "a turn without input; write user: and what is said, or wait: 30s")
+    if "user" not in fields and "wait" not in fields:
+        hint = "write user: and what is said, or wait: 30s"
+        reading.missing(node, fields, f"a turn without input; {hint}")
     turn: dict[str, Any] = {}
     if "user" in fields:
         turn["user"] = _user(reading, fields["user"])
@@ -82,8 +83,8 @@ def _user(reading: Reading, node: Node) -> UserInput:
     if isinstance(node, ScalarNode):
         return UserInput(reading.text(node, "user"))
     fields = reading.fields(node, "user", USER_KEYS)
-    if isinstance(node, MappingNode) and "text" not in fields:
-        reading.problem(node, "user says nothing; write text: and what is said")
+    if "text" not in fields:
+        reading.missing(node, fields, "user says nothing; write text: and what is said")
     text = reading.text(fields["text"], "text") if "text" in fields else ""
     modality: Literal["text", "audio"] = "text"
     if "modality" in fields:
@@ -103,8 +104,9 @@ def _entry(reading: Reading, node: Node) -> LlmEntry:
     fields = reading.fields(node, what, ENTRY_KEYS)
     speech = [key for key in SPEECH_KEYS if key in fields][:1]
     reading.only_one(node, fields, what, *speech, "fail", "silence", "stall")
-    if isinstance(node, MappingNode) and not fields.keys() - set(TIMING_KEYS):
-        reading.problem(node, f"{what} does nothing; write one of {one_of(ENTRY_KEYS[:6])}")
+    if not fields.keys() - set(TIMING_KEYS):
+        hint = f"write one of {one_of(ENTRY_KEYS[:6])}"
+        reading.missing(node, fields, f"{what} does nothing; {hint}")
     entry: dict[str, Any] = {}
     if "say" in fields:
         entry["text"] = reading.text(fields["say"], "say")
@@ -161,8 +163,8 @@ def _failure(reading: Reading, node: Node) -> Failure:
     fields = reading.fields(node, "fail", FAIL_KEYS)
     how = ("status", "timeout", "connection", "type")
     reading.only_one(node, fields, "fail", *how)
-    if isinstance(node, MappingNode) and not fields.keys() & set(how):
-        reading.problem(node, f"fail does not say how; write one of {one_of(how)}")
+    if not fields.keys() & set(how):
+        reading.missing(node, fields, f"fail does not say how; write one of {one_of(how)}")
     failure: dict[str, Any] = {}
     for key in ("status", "attempts"):
         if key in fields:

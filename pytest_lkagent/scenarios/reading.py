@@ -58,6 +58,7 @@ class Reading:
     def __init__(self, *, allow_kinds: Collection[str] | None = None) -> None:
         self.allow_kinds = allow_kinds
         self.captured: set[str] = set()
+        self.labels: dict[str, Site] = {}
         self._problems: dict[tuple[str, int, int, str], None] = {}
         self._foreign: list[str] = []
 
@@ -129,6 +130,11 @@ class Reading:
             return list(node.value)
         self.wrong(node, what, instead)
         return []
+
+    def missing(self, node: Node, fields: dict[str, Node], text: str) -> None:
+        """Note what a mapping lacks, unless an unknown key in it is the likelier mistake."""
+        if isinstance(node, MappingNode) and len(fields) >= len(node.value):
+            self.problem(node, text)
 
     def only_one(self, node: Node, fields: dict[str, Node], what: str, *keys: str) -> None:
         """Note a mistake where more than one of `keys` is given."""

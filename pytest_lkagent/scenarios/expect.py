@@ -1,0 +1,164 @@
+"""Comparing what happened with what was expected, and telling the difference in one look.
+
+All functions are pure and return None where the expectation is met. A `Mismatch` is a text like
+
+    expected function_call book(slot='2pm')
+          [0] user            book it
+      >>> [1] function_call   book(slot='3pm')
+          closest: arguments differ at slot: expected '2pm', got '3pm'
+
+which the player puts behind the place and the name of the scenario.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from types import EllipsisType
+from typing import Any
+
+from ..sites import Site
+from ..transcript import Event, render
+from .align import Alignment, fits
+from .expectations import ErrorExpectation, Expectation, differences
+from .model import After, LlmEntry
+
+__all__ = ["Mismatch", "match_absent", "match_after", "match_error", "match_turn"]
+
+_INDENT = " " * 6
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What was expected and did not come, or came and was not expected.
+
+    `site` is where the expectation was written, None where an event came that nobody listed.
+    """
+
+    header: str
+    lines: tuple[str, ...] = ()
+    site: Site | None = None
+
+    def __str__(self) -> str:
+        return "\n".join((self.header, *self.lines))
+
+
+def match_turn(
+    expectations: Sequence[Expectation | EllipsisType],
+    events: Sequence[Event],
+    *,
+    scripted: Sequence[LlmEntry] = (),
+) -> Mismatch | None:
+    """Compare the events of a turn with its `expect`.
+
+    What `scripted`, the turn's own llm entries, say and call may be left out, as often as they
+    have it; what the user says and the hand-over from nobody never need listing.
+    """
+    alignment = Alignment(expectations, events, scripted)
+    return None if alignment.succeeds() else _explain(alignment)
+
+
+def match_absent(absent: Sequence[Expectation], events: Sequence[Event]) -> Mismatch | None:
+    """Find an event that must appear nowhere."""
+    for expectation in absent:
+        for index, event in enumerate(events):
+            if fits(expectation, event):
+                lines = _shown(events, index, "absent: this must not happen")
+                return Mismatch(f"not expected: {expectation}", lines, expectation.site)
+    return None
+
+
+def match_error(expectation: ErrorExpectation, error: BaseException | None) -> Mismatch | None:
+    """Look for the expected error in the error or anything in its `__cause__` chain."""
+    lines: list[str] = []
+    for link in _causes(error):
+        named = expectation.type in (None, *(cls.__name__ for cls in type(link).__mro__))
+        wrong = list(expectation.text.differences(str(link))) if named else ["another class"]
+        if not wrong:
+            return None
+        about = f": {wrong[0]}" if named else f", which is no {expectation.type}"
+        lines.append(f"{_INDENT}{'caused by' if lines else 'raised'}: {type(link).__name__}{about}")
+        if not named:
+            lines.append(f"{_INDENT}  {link}")
+    lines = lines or [f"{_INDENT}nothing was raised"]
+    return Mismatch(f"expected {expectation}", tuple(lines), expectation.site)
+
+
+def match_after(after: After, userdata: Any) -> Mismatch | None:
+    """Compare the userdata with the attributes and keys that it should have."""
+    differing = [
+        f"{_INDENT}userdata differs at {path}: {difference}"
+        for path, difference in differences(after.userdata, userdata)
+    ]
+    if not differing:
+        return None
+    return Mismatch("expected other userdata after the turn", tuple(differing), after.site)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
+
+
+def _shown(events: Sequence[Event], mark: int | None, *notes: str) -> tuple[str, ...]:
+    lines = render(events, mark=mark) or [f"{_INDENT}nothing happened"]
+    return (*lines, *(_INDENT + note for note in notes))
+
+
+def _explain(alignment: Alignment) -> Mismatch:
+    """Tell the miss from the state that came furthest."""
+    events, furthest = alignment.events, max(alignment.reached)
+    _, stuck_at, _ = alignment.reached[furthest]
+    if furthest == len(alignment.expectations):
+        return _unexpected(events, stuck_at)
+    expected = alignment.expectations[furthest]
+    assert not isinstance(expected, EllipsisType)  # it would have been passed
+    came_later = [k for k in range(stuck_at + 1, len(events)) if fits(expected, events[k])]
+    if not came_later:
+        return _missing(alignment, furthest, expected)
+    listed = [e for e in alignment.expectations[furthest + 1 :] if not isinstance(e, EllipsisType)]
+    if any(fits(other, events[stuck_at]) for other in listed):
+        note = (
+            f"order: [{stuck_at}] came before it; list the events in the order in which they came"
+        )
+        lines = _shown(events, came_later[0], note)
+        return Mismatch(f"expected {expected} earlier", lines, expected.site)
+    return _unexpected(events, stuck_at)
+
+
+def _unexpected(events: Sequence[Event], index: int) -> Mismatch:
+    event = events[index]
+    note = "extra: list it under expect, or write ... where other events may happen"
+    return Mismatch(f"not expected: {event.label} {event}", _shown(events, index, note))
+
+
+def _missing(alignment: Alignment, index: int, expected: Expectation) -> Mismatch:
+    """Show the event that is nearest to what was expected, and what differs."""
+    candidates = []
+    for k in alignment.open_candidates(index):
+        found = expected.differences(alignment.events[k])
+        if found is not None:
+            candidates.append((k, list(found)))
+    nearest = max(candidates, key=lambda one: _nearness(expected, alignment, one), default=None)
+    if nearest is None:
+        kind = str(expected).partition(" ")[0]
+        lines = _shown(alignment.events, None, f"closest: none, there was no other {kind}")
+    else:
+        k, differing = nearest
+        lines = _shown(alignment.events, k, *(f"closest: {one}" for one in differing))
+    return Mismatch(f"expected {expected}", lines, expected.site)
+
+
+def _nearness(
+    expected: Expectation, alignment: Alignment, candidate: tuple[int, list[str]]
+) -> tuple[bool, int, float]:
+    """Rank an event of the right kind: the same name first, then few differences, like texts."""
+    k, differing = candidate
+    event = alignment.events[k]
+    same_name = not any(difference.startswith("name differs") for difference in differing)
+    likeness = SequenceMatcher(None, str(expected), f"{event.label} {event}").ratio()
+    return same_name, -len(differing), likeness
