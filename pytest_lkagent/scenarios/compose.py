@@ -95,7 +95,7 @@ def _single_document(data: bytes, path: Path) -> Node:
             hint = "a second document begins; put all scenarios into one, without `---`"
             raise _Refused(mark.line, mark.column, hint)
     except yaml.reader.ReaderError as error:
-        before = data.decode("utf-8")[: error.position]
+        before = data.decode("utf-8").partition(chr(error.character))[0]
         column = len(before) - before.rfind("\n") - 1
         problem = f"the character {chr(error.character)!r} is not allowed; write it as an escape"
         raise _Refused(before.count("\n"), column, problem) from None
