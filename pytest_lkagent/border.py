@@ -6,11 +6,9 @@ belongs to one test hangs on ``item.stash``.
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
 
@@ -24,12 +22,14 @@ from .strict import check_allowed
 if TYPE_CHECKING:
     from livekit.agents import Agent
 
+    from .scenario_run import Play
+    from .scenarios.model import Scenario
     from .stage import Stage
 
 OPTIONS = pytest.StashKey[Options]()
 USED_AGENTS = pytest.StashKey["WeakSet[Agent]"]()
 STAGE = pytest.StashKey["Stage"]()
-SCENARIO = pytest.StashKey[Any]()
+PLAY = pytest.StashKey["Play"]()
 
 _STAGE_FIXTURE = "_lk_bare_stage"
 
@@ -106,10 +106,15 @@ def marker_of(item: pytest.Item) -> Mapping[str, Any]:
 def item_options(item: pytest.Item) -> ItemOptions:
     """Resolve what holds for one test: its markers over the options of the run."""
     given = marker_of(item)
+    scenario = scenario_of(item)
     timeout = options_of(item.config).timeout
+    if scenario is not None and scenario.timeout is not None:
+        timeout = scenario.timeout
     if "timeout" in given:
         timeout = read_seconds(given["timeout"], where=f"{item.nodeid}: lk(timeout=…)")
     allow = check_allowed(given.get("allow", ()), where=item.nodeid)
+    if scenario is not None:
+        allow |= {ref.text for ref in scenario.allow}
     return ItemOptions(given=given, timeout=timeout, allow=tuple(allow))
 
 
@@ -138,6 +143,7 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
         stage.before_session = dummies.set
         item.stash[STAGE] = stage
         yield stage
+        stage.mocks.restore()
 
 
 def refuse_bad_start(item: pytest.Item) -> None:
@@ -164,44 +170,26 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     verdict = stage.findings.verdict(failure)
     if verdict is failure or not isinstance(verdict, (UsageError, BehaviourError)):
         return verdict
+    if (scenario := scenario_of(item)) is not None:
+        verdict.args = (f"{scenario.site}: {scenario.label}: {verdict}",)
+        return verdict
     notes = getattr(verdict, "__notes__", ())
     return pytest.fail.Exception("\n".join([str(verdict), *notes]), pytrace=False)
 
 
-def scenario_of(item: pytest.Item) -> Any:
+def play_of(item: pytest.Item) -> Play | None:
+    """Return what `item` plays where it comes from a scenario file."""
+    return item.stash.get(PLAY, None)
+
+
+def scenario_of(item: pytest.Item) -> Scenario | None:
     """Return the scenario that `item` plays, None for other tests."""
-    return item.stash.get(SCENARIO, None)
+    play = play_of(item)
+    return play.scenario if play is not None else None
 
 
-@dataclass(frozen=True)
-class Defaults:
-    """What a session is built from: the overridable fixtures, and the marker above them."""
-
-    marker: Mapping[str, Any]
-    agent: Any
-    userdata: Any
-    session_options: Any
-    start_script: Any
-
-    def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
-        """Return arguments for `Stage.start_session`; `given` wins over the fixtures."""
-        what = "start_session()" if agent is not None else "the agent under test"
-        if agent is None:
-            agent = self.marker.get("agent", self.agent)
-        if agent is ...:
-            raise UsageError(
-                "which agent is under test? define a fixture `agent` in conftest.py that returns "
-                "an Agent, its class or a factory, or mark the test "
-                "@pytest.mark.lk(agent=FrontDesk)"
-            )
-        arguments: dict[str, Any] = {"agent": agent, "what": what}
-        userdata = given.pop("userdata", copy.deepcopy(self.marker.get("userdata", self.userdata)))
-        if userdata is not ...:
-            arguments["userdata"] = userdata
-        arguments["start"] = given.pop("start", self.marker.get("start", self.start_script))
-        arguments["history"] = given.pop("history", None)
-        model = given.pop("llm", None)
-        if model is not None:
-            arguments["model"] = model
-        arguments["options"] = {**self.session_options, **given}
-        return arguments
+def is_message_only(error: BaseException) -> bool:
+    """Whether `error` says it all: it comes without a traceback."""
+    return isinstance(error, (UsageError, BehaviourError)) or (
+        isinstance(error, pytest.fail.Exception) and not error.pytrace
+    )

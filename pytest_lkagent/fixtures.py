@@ -6,6 +6,7 @@ to be overridden; what is ours and private begins with ``_lk_``.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import pytest
 import pytest_asyncio
 
-from . import border
+from . import border, defaults
 from .script import StepSource
 
 if TYPE_CHECKING:
@@ -92,9 +93,12 @@ def agent() -> Any:
 
 
 @pytest.fixture
-def userdata() -> Any:
-    """The session's ``userdata``. Override it to give one."""
-    return ...
+def userdata(request: pytest.FixtureRequest) -> Any:
+    """The session's ``userdata``: the scenario's, or none. Override it to give one."""
+    scenario = border.scenario_of(request.node)
+    if scenario is None or scenario.userdata is None:
+        return ...
+    return copy.deepcopy(scenario.userdata)
 
 
 @pytest.fixture
@@ -133,7 +137,7 @@ def _on_loop(scope: LoopScope) -> Any:
 
 def _session_on_loop(scope: LoopScope) -> Any:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_session_on_{scope}_loop")
-    async def session_on_loop(_lk_defaults: border.Defaults, _lk_stage: Stage) -> Harness:
+    async def session_on_loop(_lk_defaults: defaults.Defaults, _lk_stage: Stage) -> Harness:
         with border.shown():
             return await _lk_stage.start_session(**_lk_defaults.arguments())
 
@@ -163,19 +167,24 @@ def _lk_stage(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Stage:
 @pytest.fixture
 def _lk_defaults(
     request: pytest.FixtureRequest,
+    _lk_bare_stage: Stage,
     agent: Any,
     userdata: Any,
     session_options: Any,
     start_script: Any,
-) -> border.Defaults:
+) -> defaults.Defaults:
     """What a session is built from where the test says nothing else."""
-    return border.Defaults(
-        border.marker_of(request.node), agent, userdata, session_options, start_script
-    )
+    of = defaults.of_test if border.play_of(request.node) is None else defaults.of_scenario
+    with border.shown():
+        made = of(request, agent, userdata, session_options, start_script)
+        defaults.set_the_scene(request, _lk_bare_stage, made.agent)
+    return made
 
 
 @pytest.fixture
-def _lk_main(request: pytest.FixtureRequest, _lk_stage: Stage) -> Harness:
+def _lk_main(
+    request: pytest.FixtureRequest, _lk_stage: Stage, _lk_defaults: defaults.Defaults
+) -> Harness:
     """The session under test."""
     harness: Harness = request.getfixturevalue(
         f"_lk_session_on_{border.loop_scope(request.node)}_loop"
@@ -253,7 +262,7 @@ def mock_tool(_lk_stage: Stage) -> MockTool:
 
 
 @pytest.fixture
-def mock_task(_lk_stage: Stage) -> Iterator[MockTask]:
+def mock_task(_lk_stage: Stage) -> MockTask:
     """``mock_task(GetEmailTask, returns=…)``: awaiting that AgentTask gives this at once."""
 
     def make(task: type[AgentTask[Any]], **behaviour: Any) -> TaskMock:
@@ -263,8 +272,7 @@ def mock_task(_lk_stage: Stage) -> Iterator[MockTask]:
         with border.hidden():
             return _lk_stage.mocks.add_task(TaskMock(task, **behaviour))
 
-    yield make
-    _lk_stage.mocks.restore()
+    return make
 
 
 @pytest.fixture
@@ -289,7 +297,7 @@ def job_context(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> JobCon
 
 
 @pytest.fixture
-def start_session(_lk_defaults: border.Defaults, _lk_stage: Stage) -> StartSession:
+def start_session(_lk_defaults: defaults.Defaults, _lk_stage: Stage) -> StartSession:
     """A factory of sessions: several in one test, or one for each hypothesis example.
 
     What is left out comes from the fixtures. A used agent instance is refused.

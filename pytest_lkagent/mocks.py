@@ -341,6 +341,8 @@ class _Behaviour:
             if not _is_error(error):
                 raise UsageError(f"{what}: raises= takes an exception, not {error!r}")
             return cls(Outcome(raises=error), delay)
+        if isinstance(effect, Outcome):
+            return cls(effect, delay)
         if effect is _UNSET or effect is None:
             return cls(None, delay)
         if callable(effect):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from . import border
+from . import border, collect
 from .errors import UsageError
 from .options import DEFAULT_TIMEOUT, Options, read_seconds, read_tags
 
@@ -50,7 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "a test",
     )
     try:
-        config.stash[border.OPTIONS] = _options(config)
+        options = config.stash[border.OPTIONS] = _options(config)
+        collect.add_scenarios(config, options.scenarios)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -65,6 +68,26 @@ def _options(config: pytest.Config) -> Options:
         timeout=read_seconds(timeout, where="--lk-timeout") if timeout else DEFAULT_TIMEOUT,
         keys=tuple(config.getini("lk_env")),
     )
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    return collect.collect_file(file_path, parent)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tags = border.options_of(config).tags
+    if not tags:
+        return
+    try:
+        kept, left = collect.select_by_tag(items, tags)
+    except UsageError as error:
+        if not hasattr(config, "workerinput"):
+            raise pytest.UsageError(str(error)) from None
+        # xdist takes an error here for a crash of the worker
+        warnings.warn(pytest.PytestWarning(str(error)), stacklevel=1)
+        kept, left = [], list(items)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -87,7 +87,8 @@ class Findings:
 
     def verdict(self, failure: BaseException | None) -> BaseException | None:
         """Return what the test fails with: `failure` or the first finding, the others as notes."""
-        rest = [error for error in self._found if error is not failure]
+        told = (failure, failure.__context__) if failure is not None else ()
+        rest = [error for error in self._found if not any(error is one for one in told)]
         self._found = []
         if failure is None:
             if not rest:

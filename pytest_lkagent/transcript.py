@@ -118,12 +118,13 @@ class Turn:
     """What followed one input of the user, up to the moment when the session had settled.
 
     `user` is None for the start of the session and for time that merely passed; `error` is the
-    error that the run raised.
+    error that the run raised; `took` is in virtual seconds.
     """
 
     user: str | None
     events: Sequence[Event] = ()
     error: BaseException | None = None
+    took: float = 0.0
 
 
 @dataclass

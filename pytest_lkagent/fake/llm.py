@@ -82,6 +82,10 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         """The steps that answered nothing yet."""
         return self._script.remaining
 
+    def discard(self) -> tuple[Step, ...]:
+        """Take away the steps that answered nothing yet, and return them."""
+        return self._script.discard()
+
     def chat(
         self,
         *,

@@ -63,16 +63,17 @@ class Alignment:
         states = set(self._opened(states, len(self.events)))
         return any(state.expectation == len(self.expectations) for state in states)
 
-    def may_be_left_out(self, index: int) -> bool:
-        """Whether an event never needs listing, or need not as the turn's own script has it."""
-        return self._is_free(index) or self._script_key(index) is not None
+    def stuck_at(self, expectation: int) -> int:
+        """Return the last event at which an expectation was the next, their number for the end."""
+        _, last, state = self.reached[expectation]
+        return next((k for k in self._parallel.get(last, ()) if k not in state.matched), last)
 
-    def open_candidates(self, expectation: int) -> list[int]:
-        """Return the events among which an expectation, once it was the next, had to be met."""
+    def candidates(self, expectation: int, *, after: int | None = None) -> list[int]:
+        """Return the events by which an expectation, once it was the next, could be met."""
         first, _, state = self.reached[expectation]
-        passed = {k for k in self._parallel.get(first, ()) if k not in state.matched}
-        later = set(range(first, len(self.events))) - state.matched
-        return sorted(passed | later)
+        start = first if after is None else after + 1
+        passed = self._parallel.get(first, ()) if after is None else ()
+        return sorted({*passed, *range(start, len(self.events))} - state.matched)
 
     def _opened(self, states: set[State], index: int) -> Iterator[State]:
         """Yield the states, and those behind each ``...``, and remember how far they are."""

@@ -112,12 +112,13 @@ def _shown(events: Sequence[Event], mark: int | None, *notes: str) -> tuple[str,
 def _explain(alignment: Alignment) -> Mismatch:
     """Tell the miss from the state that came furthest."""
     events, furthest = alignment.events, max(alignment.reached)
-    _, stuck_at, _ = alignment.reached[furthest]
+    stuck_at = alignment.stuck_at(furthest)
     if furthest == len(alignment.expectations):
         return _unexpected(events, stuck_at)
     expected = alignment.expectations[furthest]
     assert not isinstance(expected, EllipsisType)  # it would have been passed
-    came_later = [k for k in range(stuck_at + 1, len(events)) if fits(expected, events[k])]
+    after = alignment.candidates(furthest, after=stuck_at)
+    came_later = [k for k in after if fits(expected, events[k])]
     if not came_later:
         return _missing(alignment, furthest, expected)
     listed = [e for e in alignment.expectations[furthest + 1 :] if not isinstance(e, EllipsisType)]
@@ -139,7 +140,7 @@ def _unexpected(events: Sequence[Event], index: int) -> Mismatch:
 def _missing(alignment: Alignment, index: int, expected: Expectation) -> Mismatch:
     """Show the event that is nearest to what was expected, and what differs."""
     candidates = []
-    for k in alignment.open_candidates(index):
+    for k in alignment.candidates(index):
         found = expected.differences(alignment.events[k])
         if found is not None:
             candidates.append((k, list(found)))

@@ -96,5 +96,7 @@ def _scenario_nodes(reading: Reading, root: Node, fields: dict[str, Node]) -> li
         if not items and isinstance(node, SequenceNode):
             reading.problem(node, "there is no scenario; write a list of them, each with a label")
         return items
-    reading.missing(root, fields, "there are no scenarios; write scenarios: and a list of them")
+    hint = ", or rest: true" if "base" in fields else ""
+    lack = "there are no scenarios; write scenarios: and a list of them"
+    reading.missing(root, fields, lack + hint)
     return []

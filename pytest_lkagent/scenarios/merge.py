@@ -6,6 +6,7 @@ line where it was written.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -21,7 +22,7 @@ Compose = Callable[[Path], Node]
 
 
 def lay_over_base(
-    reading: Reading, root: Node, path: Path, compose: Compose, *, above: tuple[Path, ...] = ()
+    reading: Reading, root: Node, path: Path, compose: Compose, *, above: tuple[str, ...] = ()
 ) -> Node:
     """Return the file's root merged with that of its base, and that with its own base.
 
@@ -31,13 +32,14 @@ def lay_over_base(
     if written is None:
         return root
     name = reading.raw(written, "base", "the path of a scenario file")
-    if not name:
+    if name is None:
         return root
     base_path = Path(path.parent, name)
-    if base_path in (*above, path):
-        reading.problem(written, f"{name!r} leads back to this file; leave one base: out")
-        return root
+    above = (*above, os.path.realpath(path))
     try:
+        if os.path.realpath(base_path) in above:
+            reading.problem(written, f"{name!r} leads back to this file; leave one base: out")
+            return root
         base = compose(base_path)
     except OSError as error:
         hint = "write a path relative to this file"
@@ -49,7 +51,7 @@ def lay_over_base(
     except LoadError as error:
         reading.foreign(error)
         return root
-    base = lay_over_base(reading, base, base_path, compose, above=(*above, path))
+    base = lay_over_base(reading, base, base_path, compose, above=above)
     if not isinstance(base, MappingNode):
         reading.problem(base, "a scenario file is a mapping; write scenarios: and a list of them")
         return root

@@ -130,6 +130,12 @@ class Script:
         """The steps that answered nothing yet; rules with ``times=None`` owe nothing."""
         return (*self.queue, *(step for rule in self.rules for step in rule.left))
 
+    def discard(self) -> tuple[Step, ...]:
+        """Take away what is left of the queue, and return it; rules stay."""
+        left = tuple(self.queue)
+        self.queue.clear()
+        return left
+
     def _next(self, request: Request) -> Step | None:
         for rule in self.rules:
             if rule.is_open and request.may_take(rule.steps[rule.position].asker):

@@ -1,0 +1,144 @@
+"""Who plays in a scenario: its agent, classes, exceptions and checks, found before it is played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from livekit.agents import Agent
+
+from .errors import UsageError
+from .mocks import ToolMock
+from .references import References, fixture_names
+from .scenarios.model import LlmEntry, MockOutcome, MockSpec, Ref, Scenario, ScenarioTurn
+
+__all__ = ["Cast", "cast", "resolve_classes"]
+
+
+@dataclass
+class Cast:
+    """What the names in a scenario mean, found before it is played.
+
+    `fixtures` are those that the agent and the checks take by parameter name; `module` is the one
+    that the agent comes from, in which bare names are looked up first.
+    """
+
+    agent: Any = ...
+    module: ModuleType | None = None
+    classes: dict[str, type[Agent]] = field(default_factory=dict)
+    exceptions: dict[str, type[BaseException]] = field(default_factory=dict)
+    checks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+
+    @property
+    def fixtures(self) -> set[str]:
+        functions = [*self.checks.values(), *([] if self.agent is ... else [self.agent])]
+        return {name for function in functions for name in fixture_names(function)}
+
+
+def cast(scenario: Scenario, references: References, problems: list[str]) -> Cast:
+    """Resolve the names of `scenario`; what cannot be resolved is a line in `problems`.
+
+    Class names need the agent's module: a scenario whose agent comes from a fixture has them
+    resolved when it is set up, by the player.
+    """
+    found = Cast()
+    with _noting(problems):
+        if scenario.agent is not None:
+            found.module = references.module(scenario.agent)
+            found.agent = references.resolve(scenario.agent)
+            if not (isinstance(found.agent, Agent) or callable(found.agent)):
+                raise UsageError(
+                    f"{scenario.agent.place}: {scenario.agent} is {found.agent!r}, neither an "
+                    "Agent, nor its class, nor a factory"
+                )
+    for ref in _checks(scenario):
+        with _noting(problems):
+            check = references.resolve(ref)
+            if not callable(check):
+                raise UsageError(f"{ref.place}: the check {ref} is not callable: {check!r}")
+            found.checks[ref.text] = check
+    if scenario.agent is not None and found.agent is not ...:
+        resolve_classes(scenario, found, references, problems)
+    return found
+
+
+def resolve_classes(
+    scenario: Scenario, found: Cast, references: References, problems: list[str]
+) -> None:
+    """Resolve the class names of mocks, askers and errors, and check the mocked tools."""
+    for name, spec in scenario.mocks.items():
+        with _noting(problems):
+            owner = spec.task if not isinstance(spec, Mapping) else _owner(spec)
+            if owner is not None:
+                found.classes[name] = references.agent_class(owner, found.module)
+    for name, spec in scenario.mocks.items():
+        if isinstance(spec, Mapping) and name in found.classes:
+            for tool, mock in spec.items():
+                with _noting(problems, mock.tool.place):
+                    ToolMock(found.classes[name], tool)
+    for entry in _entries(scenario):
+        if isinstance(entry.by, Ref) and entry.by.text not in found.classes:
+            with _noting(problems):
+                found.classes[entry.by.text] = references.agent_class(entry.by, found.module)
+        if entry.fail is not None and entry.fail.type is not None:
+            with _noting(problems):
+                found.exceptions[entry.fail.type.text] = references.exception(
+                    entry.fail.type, found.module
+                )
+    for outcome in _outcomes(scenario):
+        if outcome.raises is not None:
+            with _noting(problems):
+                found.exceptions[outcome.raises.text] = references.exception(
+                    outcome.raises, found.module
+                )
+
+
+class _noting:
+    """Note a UsageError as a line, behind `place` where it has none of its own."""
+
+    def __init__(self, problems: list[str], place: str | None = None) -> None:
+        self._problems = problems
+        self._place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, UsageError):
+            return False
+        line = f"{self._place}: {error}" if self._place else str(error)
+        if line not in self._problems:
+            self._problems.append(line)
+        return True
+
+
+def _owner(spec: Mapping[str, MockSpec]) -> Ref | None:
+    return next((mock.owner for mock in spec.values()), None)
+
+
+def _turns(scenario: Scenario) -> Iterator[ScenarioTurn]:
+    if scenario.start is not None:
+        yield scenario.start
+    yield from scenario.turns or ()
+
+
+def _entries(scenario: Scenario) -> Iterator[LlmEntry]:
+    return (entry for turn in _turns(scenario) for entry in turn.llm)
+
+
+def _checks(scenario: Scenario) -> Iterator[Ref]:
+    for turn in _turns(scenario):
+        if turn.check is not None:
+            yield turn.check
+    if scenario.check is not None:
+        yield scenario.check
+
+
+def _outcomes(scenario: Scenario) -> Iterator[MockOutcome]:
+    for spec in scenario.mocks.values():
+        if isinstance(spec, Mapping):
+            for mock in spec.values():
+                yield mock
+                yield from mock.calls or ()

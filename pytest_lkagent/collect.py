@@ -1,0 +1,265 @@
+"""Scenario files as pytest collectors and items.
+
+A file is a `pytest.Module` without a Python file behind it; each scenario a function on it that
+goes through ``pytest_pycollect_makeitem``, so that pytest-asyncio, fixtures and every other plugin
+treat it as any test.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import border
+from .environment import Dummies
+from .errors import LoadError, UsageError, did_you_mean, one_of
+from .strict import KINDS
+
+if TYPE_CHECKING:
+    from .references import References
+    from .scenario_run import Play
+    from .scenarios.model import Scenario
+
+REFERENCES = pytest.StashKey["References"]()
+FILES = pytest.StashKey[frozenset[Path]]()
+
+NO_TURNS = (
+    "it has no turns: write under turns: what the user says and under llm: what the model answers, "
+    "here or in a file with base: this one"
+)
+
+_SUFFIXES = (".yaml", ".yml")
+_LOOKS_LIKE_SCENARIOS = re.compile(rb"^scenarios\s*:", re.MULTILINE)
+
+
+def add_scenarios(config: pytest.Config, paths: Sequence[str]) -> None:
+    """Make the files that ``--lk-scenarios`` names arguments of the run.
+
+    They take the place of the default arguments, and stand beside those that the user named.
+
+    Raises:
+        UsageError: One of them names no scenario file.
+    """
+    arguments = [found for path in paths for found in _expand(path, config.invocation_params.dir)]
+    if arguments:
+        named = config.args_source is pytest.Config.ArgsSource.ARGS
+        config.args = [*(config.args if named else ()), *arguments]
+    config.stash[FILES] = frozenset(_file_of(argument).resolve() for argument in arguments)
+
+
+def _expand(path: str, start: Path) -> Iterator[str]:
+    """Turn a file, a folder or a glob into arguments, ``::label`` kept."""
+    name, colons, label = path.partition("::")
+    whole = start / name
+    if whole.is_file():
+        yield f"{whole}{colons}{label}"
+        return
+    if whole.is_dir():
+        found = [file for file in sorted(whole.rglob("*")) if _looks_like_scenarios(file)]
+        if not found:
+            raise UsageError(
+                f"--lk-scenarios={path}: no scenario file in this folder; one ends in .yaml and "
+                "has scenarios: at its top"
+            )
+    else:
+        found = [file for file in sorted(start.glob(name)) if file.is_file()] if name else []
+        if not found:
+            raise UsageError(f"--lk-scenarios={path}: there is no such file, folder or glob")
+    for file in found:
+        yield f"{file}{colons}{label}"
+
+
+def _file_of(argument: str) -> Path:
+    return Path(argument.partition("::")[0])
+
+
+def _looks_like_scenarios(path: Path) -> bool:
+    if path.suffix not in _SUFFIXES or not path.is_file():
+        return False
+    return _LOOKS_LIKE_SCENARIOS.search(path.read_bytes()) is not None
+
+
+def collect_file(path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Return a collector for `path` where it is a scenario file that this run is to play."""
+    config = parent.config
+    if path.suffix not in _SUFFIXES:
+        return None
+    if (
+        path in config.stash[FILES]
+        or any(path.match(glob) for glob in border.options_of(config).globs)
+        or (_is_argument(path, config) and _looks_like_scenarios(path))
+    ):
+        made: pytest.Module = ScenarioModule.from_parent(parent, path=path)
+        return made
+    return None
+
+
+def _is_argument(path: Path, config: pytest.Config) -> bool:
+    start = config.invocation_params.dir
+    return any(start / _file_of(argument) == path for argument in config.args)
+
+
+class ScenarioModule(pytest.Module):
+    """A scenario file."""
+
+    def _getobj(self) -> ModuleType:
+        return ModuleType(self.path.stem)
+
+    def istestfunction(self, obj: object, name: str) -> bool:
+        return True
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        """Make an item of each scenario.
+
+        Raises:
+            CollectError: The file has mistakes; all of them, a line each.
+        """
+        plays = self._load()
+        try:
+            return [item for play in plays for item in self._items(play)]
+        except UsageError as error:
+            raise self.CollectError(str(error)) from None
+
+    def _load(self) -> list[Play]:
+        from .scenarios.load import load
+
+        try:
+            file = load(self.path, allow_kinds=KINDS)
+            return self._cast(file.scenarios)
+        except UsageError as error:
+            raise self.CollectError(str(error)) from None
+
+    def _cast(self, scenarios: Sequence[Scenario]) -> list[Play]:
+        from .casting import cast
+        from .scenario_run import Play
+
+        references = references_of(self.config)
+        problems: list[str] = []
+        plays = [Play(one, cast(one, references, problems)) for one in scenarios]
+        if problems:
+            raise LoadError(problems)
+        return plays
+
+    def _items(self, play: Play) -> Iterator[pytest.Item]:
+        name = play.scenario.label
+        function = _function(play)
+        function.pytestmark = _marks(play.scenario)  # type: ignore[attr-defined]
+        setattr(self.obj, name, function)
+        made = self.ihook.pytest_pycollect_makeitem(collector=self, name=name, obj=function)
+        for item in made:
+            item.stash[border.PLAY] = play
+            item.extra_keyword_matches.update(play.scenario.tags.values())
+            point_at_yaml(item, self.path, play.scenario)
+            yield item
+
+
+def references_of(config: pytest.Config) -> References:
+    """Return the names resolved in this run so far."""
+    from .references import References
+
+    if REFERENCES not in config.stash:
+        keys = border.options_of(config).keys
+        config.stash[REFERENCES] = References(lambda: Dummies(keys))
+    return config.stash[REFERENCES]
+
+
+def _function(play: Play) -> Callable[..., Any]:
+    """Make the test function of a scenario; pytest gives it what its signature names."""
+
+    async def scenario(**fixtures: Any) -> None:
+        __tracebackhide__ = True
+        stage = fixtures.pop("_lk_stage")
+        harness = fixtures.pop("_lk_main")
+        with border.hidden():
+            await play.run(stage, harness, fixtures)
+
+    scenario.__signature__ = _signature(frozenset(play.cast.fixtures))  # type: ignore[attr-defined]
+    return scenario
+
+
+@lru_cache
+def _signature(fixtures: frozenset[str]) -> inspect.Signature:
+    names = sorted(fixtures | {"_lk_stage", "_lk_main"})
+    return inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names])
+
+
+def _marks(scenario: Scenario) -> list[pytest.MarkDecorator | pytest.Mark]:
+    marks = [pytest.mark.asyncio.mark]
+    for ref in scenario.marks:
+        try:
+            marks.append(getattr(pytest.mark, ref.text).mark)
+        except pytest.fail.Exception:  # --strict-markers
+            raise UsageError(
+                f"{ref.place}: the mark {ref} is not registered; add it to markers in the ini file"
+            ) from None
+    if scenario.xfail is not None:
+        marks.append(pytest.mark.xfail(reason=scenario.xfail).mark)
+    if scenario.turns is None:
+        marks.append(pytest.mark.skip(reason=NO_TURNS).mark)
+    return marks
+
+
+def point_at_yaml(item: Any, path: Path, scenario: Scenario) -> None:
+    """Let reports of `item` name the scenario's line, and its failures the line that failed."""
+    line = scenario.site.line
+    item.reportinfo = lambda: (path, line - 1, scenario.label)
+    default = item.repr_failure
+
+    def repr_failure(excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if not border.is_message_only(excinfo.value):
+            return default(excinfo, style)
+        site = getattr(excinfo.value, "site", scenario.site)
+        return _located(excinfo, Path(site.path), site.line)
+
+    item.repr_failure = repr_failure
+
+
+def _located(excinfo: pytest.ExceptionInfo[BaseException], path: Path, line: int) -> Any:
+    """Show the message alone, at a line of the YAML file."""
+    message = str(excinfo.value)
+    notes = getattr(excinfo.value, "__notes__", ())
+    shown: Any = excinfo.getrepr(style="value")
+    traceback = shown.reprtraceback
+    entry = traceback.reprentries[-1]
+    traceback.reprentries = [entry]
+    traceback.extraline = None
+    entry.lines = "\n".join([message, *notes]).splitlines()
+    for location in (shown.reprcrash, entry.reprfileloc):
+        if location is not None:
+            location.path, location.lineno = str(path), line
+            location.message = message.splitlines()[0]
+    return shown
+
+
+def select_by_tag(
+    items: list[pytest.Item], tags: Mapping[str, frozenset[str]]
+) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Split items into those to run and those whose scenario has other tags.
+
+    Raises:
+        UsageError: No scenario has such a tag; it names those that there are.
+    """
+    scenarios = {item: play.scenario for item in items if (play := border.play_of(item))}
+    for key, values in tags.items():
+        known = {s.tags[key] for s in scenarios.values() if key in s.tags}
+        for value in values - known:
+            keys = {tag for s in scenarios.values() for tag in s.tags}
+            there = (
+                f"{key} is one of {one_of(sorted(known))}{did_you_mean(value, known)}"
+                if known
+                else f"the tags are {one_of(sorted(keys))}{did_you_mean(key, keys)}"
+            )
+            raise UsageError(f"--lk-tag {key}={value}: no scenario of this run has it; {there}")
+    kept, left = [], []
+    for item in items:
+        scenario = scenarios.get(item)
+        fits = scenario is None or all(scenario.tags.get(k) in tags[k] for k in tags)
+        (kept if fits else left).append(item)
+    return kept, left

@@ -1,0 +1,123 @@
+"""What a session is built from: marker and scenario, the fixtures below them, ini last."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from . import border
+from .collect import references_of
+from .errors import UsageError
+from .sites import Site
+
+if TYPE_CHECKING:
+    from .stage import Stage
+
+_NO_AGENT = (
+    "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, its "
+    "class or a factory; or mark the test @pytest.mark.lk(agent=FrontDesk); in a scenario file, "
+    "write agent: agent.py:FrontDesk"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """The arguments of a session where the test gives no others; ``...`` is what nobody gave."""
+
+    agent: Any
+    what: str
+    userdata: Any
+    options: Any
+    start: Any
+    history: Any = None
+
+    def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
+        """Return arguments for `Stage.start_session`; `given` wins."""
+        what = self.what if agent is None else "start_session()"
+        agent = self.agent if agent is None else agent
+        if agent is ...:
+            raise UsageError(_NO_AGENT)
+        if not hasattr(self.options, "keys"):
+            raise UsageError(
+                f"session_options is a mapping of AgentSession arguments, not {self.options!r}"
+            )
+        return {
+            "agent": agent,
+            "what": what,
+            "userdata": given.pop("userdata", self.userdata),
+            "start": given.pop("start", self.start),
+            "history": given.pop("history", self.history),
+            "model": given.pop("llm", None),
+            "options": {**self.options, **given},
+        }
+
+
+def of_test(
+    request: pytest.FixtureRequest, agent: Any, userdata: Any, options: Any, start: Any
+) -> Defaults:
+    """Return what holds for a Python test: its markers over the fixtures, ini below them."""
+    marker = border.marker_of(request.node)
+    if "agent" in marker:
+        agent = marker["agent"]
+    elif agent is ...:
+        agent = _agent_of_ini(request)
+    return Defaults(
+        agent=agent,
+        what="the agent under test",
+        userdata=copy.deepcopy(marker["userdata"]) if "userdata" in marker else userdata,
+        options=options,
+        start=marker.get("start", start),
+    )
+
+
+def of_scenario(
+    request: pytest.FixtureRequest, agent: Any, userdata: Any, options: Any, start: Any
+) -> Defaults:
+    """Return what holds for a scenario: what its file says over the fixtures, ini below them."""
+    play = border.play_of(request.node)
+    assert play is not None
+    scenario = play.scenario
+    site = scenario.agent.site if scenario.agent is not None else scenario.site
+    if scenario.agent is not None:
+        agent = play.cast.agent
+    elif agent is ...:
+        agent = _agent_of_ini(request)
+    return Defaults(
+        agent=_with_fixtures(agent, request) if scenario.agent is not None else agent,
+        what=f"{site}: the agent",
+        userdata=userdata,
+        options={**options, **scenario.session},
+        start=[*start, *play.start_steps()],
+        history=scenario.history or None,
+    )
+
+
+def set_the_scene(request: pytest.FixtureRequest, stage: Stage, agent: Any) -> None:
+    """Put the mocks of a scenario on the stage."""
+    play = border.play_of(request.node)
+    if play is not None:
+        play.prepare(stage, references_of(request.config), agent)
+
+
+def _with_fixtures(agent: Any, request: pytest.FixtureRequest) -> Any:
+    """Give a class or factory the fixtures that its parameters name."""
+    from .references import fixture_names
+
+    names = fixture_names(agent)
+    if not names:
+        return agent
+    return functools.partial(agent, **{name: request.getfixturevalue(name) for name in names})
+
+
+def _agent_of_ini(request: pytest.FixtureRequest) -> Any:
+    reference = border.options_of(request.config).agent
+    if reference is None:
+        return ...
+    from .scenarios.model import Ref
+
+    ref = Ref(reference, Site(str(request.config.inipath), 1))
+    return references_of(request.config).resolve(ref)

@@ -1,0 +1,197 @@
+"""Names in scenario files, resolved: agents, checks, classes of tools, tasks and exceptions.
+
+A reference is ``package.module:name`` or ``file.py:name`` relative to the scenario file. A file is
+imported under a private name, its folder first on the path meanwhile, so that the ``agent.py`` of
+two folders do not meet. A bare class name means a class of the agent's module, or else the only
+loaded class of that name.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha1
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import livekit.agents
+from livekit.agents import Agent
+
+from .errors import UsageError, did_you_mean, one_of
+from .scenarios.model import Ref
+
+__all__ = ["References", "fixture_names"]
+
+
+class References:
+    """The names that the scenario files of one run use, each resolved once.
+
+    `while_importing` is entered around the import of a user's module.
+    """
+
+    def __init__(self, while_importing: Callable[[], Any]) -> None:
+        self._while_importing = while_importing
+        self._modules: dict[tuple[str, str], ModuleType] = {}
+
+    def resolve(self, ref: Ref) -> Any:
+        """Return what ``module:name`` names.
+
+        Raises:
+            UsageError: The module cannot be imported, or has no such name; with the place in the
+                scenario file.
+        """
+        module_name, _, name = ref.text.partition(":")
+        module = self.module(ref)
+        value: Any = module
+        for part in name.split("."):
+            if not hasattr(value, part):
+                known = sorted(n for n in vars(module) if not n.startswith("_"))
+                raise UsageError(
+                    f"{ref.place}: {module_name} has no {name!r}{did_you_mean(name, known)}"
+                )
+            value = getattr(value, part)
+        return value
+
+    def module(self, ref: Ref) -> ModuleType:
+        """Import the module that a reference names."""
+        name = ref.text.partition(":")[0]
+        folder = Path(ref.site.path).resolve().parent
+        key = (name, str(folder))
+        if key not in self._modules:
+            self._modules[key] = self._import(name, folder, ref)
+        return self._modules[key]
+
+    def _import(self, name: str, folder: Path, ref: Ref) -> ModuleType:
+        path = folder / name if name.endswith(".py") else None
+        if path is not None and not path.is_file():
+            raise UsageError(f"{ref.place}: there is no file {name} beside {Path(ref.site.path).name}")
+        try:
+            with self._while_importing(), _first_on_path(folder):
+                return _import_file(path) if path is not None else importlib.import_module(name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: a script without a __main__ guard
+            raise UsageError(
+                f"{ref.place}: {name} cannot be imported: {type(error).__name__}: {error}"
+                f"{_line_of(error)}"
+            ) from None
+
+    def agent_class(self, ref: Ref, near: ModuleType | None) -> type[Agent]:
+        """Return the Agent class of this name: bare, or as ``module:Class``."""
+        found = self._class(ref, near, Agent)
+        if found is None:
+            known = {cls.__name__ for cls in _loaded(Agent)}
+            where = f" in {_shown(near)} or" if near is not None else ""
+            raise UsageError(
+                f"{ref.place}: no Agent class {ref.text!r}{where} among those loaded"
+                f"{did_you_mean(ref.text, known)}"
+            )
+        return found
+
+    def exception(self, ref: Ref, near: ModuleType | None) -> type[BaseException]:
+        """Return the exception class of this name: LiveKit's, a built-in, or ``module:Class``."""
+        if ":" not in ref.text:
+            for place in (near, livekit.agents, builtins):
+                value = getattr(place, ref.text, None)
+                if isinstance(value, type) and issubclass(value, BaseException):
+                    return value
+        found = self._class(ref, near, BaseException) if ":" in ref.text else None
+        if found is None:
+            known = [n for n in (*dir(livekit.agents), *dir(builtins)) if n.endswith("Error")]
+            raise UsageError(
+                f"{ref.place}: no exception {ref.text!r}; name one of LiveKit's or of Python's, or "
+                f"module:Class{did_you_mean(ref.text, known)}"
+            )
+        return found
+
+    def _class(self, ref: Ref, near: ModuleType | None, base: type) -> Any:
+        if ":" in ref.text:
+            value = self.resolve(ref)
+            if not (isinstance(value, type) and issubclass(value, base)):
+                raise UsageError(f"{ref.place}: {ref.text} is no subclass of {base.__name__}")
+            return value
+        value = getattr(near, ref.text, None)
+        if isinstance(value, type) and issubclass(value, base):
+            return value
+        named = [cls for cls in _loaded(base) if cls.__name__ == ref.text]
+        if len(named) > 1:
+            places = one_of(sorted(f"{cls.__module__}:{cls.__qualname__}" for cls in named))
+            raise UsageError(f"{ref.place}: {ref.text} may be any of {places}; write which one")
+        return named[0] if named else None
+
+
+def fixture_names(function: Any) -> tuple[str, ...]:
+    """Name the fixtures that a class or a factory takes: its parameters without a default."""
+    if not callable(function) or isinstance(function, Agent):
+        return ()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return ()
+    return tuple(
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    )
+
+
+def _loaded(base: type) -> Iterator[Any]:
+    """Walk the subclasses that their own module still knows by name."""
+    seen: set[type] = set()
+    waiting = list(base.__subclasses__())
+    while waiting:
+        cls = waiting.pop()
+        if cls in seen:
+            continue
+        seen.add(cls)
+        waiting += cls.__subclasses__()
+        if getattr(sys.modules.get(cls.__module__), cls.__name__, None) is cls:
+            yield cls
+
+
+def _import_file(path: Path) -> ModuleType:
+    digest = sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]
+    name = f"_lk_{path.stem}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None, "the file ends in .py"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextmanager
+def _first_on_path(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _line_of(error: BaseException) -> str:
+    """Point to the user's line that raised, where there is one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    for frame in reversed(frames):
+        if not frame.filename.startswith("<frozen") and frame.filename != __file__:
+            if frame.filename != importlib.__file__:
+                return f" ({Path(frame.filename).name}:{frame.lineno})"
+    return ""
+
+
+def _shown(module: ModuleType) -> str:
+    return Path(module.__file__).name if module.__file__ else module.__name__
