@@ -431,5 +431,5 @@ def test_a_file_is_loaded_from_disk_and_reports_its_path(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["missing.yaml", "", "a\0b"])
 def test_what_is_no_file_is_a_usage_error(tmp_path, name):
-    with pytest.raises(UsageError, match="cannot be read: .*; name a scenario file"):
+    with pytest.raises(UsageError, match=r"cannot be read: .*; name a scenario file"):
         load(Path(tmp_path, name))

@@ -31,23 +31,38 @@ ROOT = [
     ("---\n", "1:1: the file is empty; write `scenarios:` and a list of scenarios"),
     (b"a: b\n\0", "2:1: a binary file, not YAML; name a scenario file"),
     (b"a:\n  \xff\xfe", "2:3: not UTF-8 text; save the file as UTF-8"),
-    ("a: b\n---\nc: d\n", "3:1: a second document begins; put all scenarios into one, without `---`"),
+    (
+        "a: b\n---\nc: d\n",
+        "3:1: a second document begins; put all scenarios into one, without `---`",
+    ),
     ("a: é\x01\n", "1:5: the character '\\x01' is not allowed; write it as an escape"),
-    ("a: [\n", "2:1: not valid YAML: did not find expected node content, while parsing a flow node"),
+    (
+        "a: [\n",
+        "2:1: not valid YAML: did not find expected node content, while parsing a flow node",
+    ),
     ("a: *b\n", "1:4: not valid YAML: found undefined alias"),
     ("%YAML 9.9\n---\n", "1:1: not valid YAML: found incompatible YAML document"),
     ("a: &a [*a]\n", "1:4: this contains itself through an alias; write the inner part out"),
     ("[" * 101, "1:100: nested too deeply; a scenario needs no more than a few levels"),
     ("- " * 200_000, "1:199: nested too deeply; a scenario needs no more than a few levels"),
-    ("- 1\n", "1:1: a scenario file cannot be a list; write a mapping with some of id, name, agent, "
-     "base, rest, defaults, scenarios"),
+    (
+        "- 1\n",
+        (
+            "1:1: a scenario file cannot be a list; write a mapping with some of id, name, agent, "
+            "base, rest, defaults, scenarios"
+        ),
+    ),
     ("{}", "1:1: there are no scenarios; write scenarios: and a list of them"),
     ("scenarios: []", "1:12: there is no scenario; write a list of them, each with a label"),
-    ("scenarios:\n", "1:11: scenarios cannot be nothing; write a list of scenarios, each with a "
-     "label"),
-    ("scenarios: {a: b}", "1:12: scenarios cannot be a mapping; write a list of scenarios, each with "
-     "a label"),
-]  # fmt: skip
+    (
+        "scenarios:\n",
+        ("1:11: scenarios cannot be nothing; write a list of scenarios, each with a label"),
+    ),
+    (
+        "scenarios: {a: b}",
+        ("1:12: scenarios cannot be a mapping; write a list of scenarios, each with a label"),
+    ),
+]
 
 
 @pytest.mark.parametrize(("content", "line"), ROOT, ids=[line for _, line in ROOT])
@@ -113,9 +128,14 @@ TURN_KEYS = (
     "user, wait, llm, expect, expect_error, after, check, capture, within, interrupt, settle"
 )
 SCENARIO = [
-    ("nothing: 1", "1: unknown key 'nothing' in a scenario; the keys of a scenario: id, label, "
-     "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, marks, xfail, "
-     "start, mocks, session, history, now, allow, timeout"),
+    (
+        "nothing: 1",
+        (
+            "1: unknown key 'nothing' in a scenario; the keys of a scenario: id, label, "
+            "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, marks, "
+            "xfail, start, mocks, session, history, now, allow, timeout"
+        ),
+    ),
     ("agent: foo", "8: agent cannot be 'foo'; write package.module:name or file.py:name"),
     ("agent: 'a b.py'", "8: agent cannot be 'a b.py'; write package.module:name or file.py:name"),
     ("check: [a]", "8: check cannot be a list; write package.module:name or file.py:name"),
@@ -123,13 +143,17 @@ SCENARIO = [
     ("marks: slow", "8: marks cannot be 'slow'; write a list"),
     ("marks: [slow(5)]", "9: marks cannot be 'slow(5)'; write a name of letters, digits and _"),
     ("xfail:", "7: xfail cannot be nothing; write the reason why it fails"),
-    ("now: tomorrow", "6: now cannot be 'tomorrow'; write a date and time like "
-     "2026-06-12T09:00:00Z"),
+    (
+        "now: tomorrow",
+        ("6: now cannot be 'tomorrow'; write a date and time like 2026-06-12T09:00:00Z"),
+    ),
     ("now: [1]", "6: now cannot be a list; write a date and time like 2026-06-12T09:00:00Z"),
     ("timeout: -1", "10: timeout cannot be '-1'; write 250ms, 2s, 1m or a number of seconds"),
     ("timeout: [1]", "10: timeout cannot be a list; write 250ms, 2s, 1m or a number of seconds"),
-    ("tags: [a]", "7: tags cannot be a list; write a mapping of text to text, like "
-     "{feature: booking}"),
+    (
+        "tags: [a]",
+        ("7: tags cannot be a list; write a mapping of text to text, like {feature: booking}"),
+    ),
     ("tags: {a: [b]}", "11: the tag a cannot be a list; write a text"),
     ("userdata: [a]", "11: userdata cannot be a list; write a mapping"),
     ("userdata: {a: .nan}", "15: userdata cannot hold .nan: JSON has no such number; write a text"),
@@ -142,46 +166,106 @@ SCENARIO = [
     ("allow: unused_step", "8: allow cannot be 'unused_step'; write a list"),
     ("allow: [unused_stp]", "9: allow knows no kind 'unused_stp'; did you mean 'unused_step'?"),
     ("allow: [x]", "9: allow knows no kind 'x'; the kinds are leaked_task, unused_step"),
-    ("start: hi", "8: start cannot be 'hi'; write a mapping with some of llm, expect, expect_error, "
-     "after, check, capture, within"),
-    ("start: {user: hi}", "9: unknown key 'user' in start; the keys of start: llm, expect, "
-     "expect_error, after, check, capture, within"),
+    (
+        "start: hi",
+        (
+            "8: start cannot be 'hi'; write a mapping with some of llm, expect, expect_error, "
+            "after, check, capture, within"
+        ),
+    ),
+    (
+        "start: {user: hi}",
+        (
+            "9: unknown key 'user' in start; the keys of start: llm, expect, "
+            "expect_error, after, check, capture, within"
+        ),
+    ),
     ("history: [{usr: x}]", "12: unknown key 'usr' in history; did you mean 'user'?"),
-    ("history: [{user: x, assistant: y}]", "11: an entry of history cannot have user and assistant "
-     "together; keep one"),
-    ("history: [{function_call: {}}]", "27: function_call names no tool; write name: and the tool's "
-     "name"),
-    ("history: [{function_call_output: {name: book}}]", "41: no call of 'book' waits for an output; "
-     "write the function_call before it"),
+    (
+        "history: [{user: x, assistant: y}]",
+        ("11: an entry of history cannot have user and assistant together; keep one"),
+    ),
+    (
+        "history: [{function_call: {}}]",
+        ("27: function_call names no tool; write name: and the tool's name"),
+    ),
+    (
+        "history: [{function_call_output: {name: book}}]",
+        ("41: no call of 'book' waits for an output; write the function_call before it"),
+    ),
     ("absent: [...]", "10: `...` skips events, which only expect can do; leave it out"),
-    ("absent: [{}]", "10: what is expected is empty; write an event with one of the keys message, "
-     "function_call, function_call_output, agent_handoff, close"),
-    ("absent: [x]", "10: what is expected cannot be 'x'; write an event with one of the keys message, "
-     "function_call, function_call_output, agent_handoff, close"),
+    (
+        "absent: [{}]",
+        (
+            "10: what is expected is empty; write an event with one of the keys message, "
+            "function_call, function_call_output, agent_handoff, close"
+        ),
+    ),
+    (
+        "absent: [x]",
+        (
+            "10: what is expected cannot be 'x'; write an event with one of the keys message, "
+            "function_call, function_call_output, agent_handoff, close"
+        ),
+    ),
     ("mocks: [a]", "8: mocks cannot be a list; write a mapping of class names to their tools"),
-    ("mocks: {a b: {}}", "9: the class of a mock cannot be 'a b'; write a class name, or "
-     "module:Class"),
-    ("mocks: {Desk: x}", "15: the mocks of Desk cannot be 'x'; write its tools and what they return, "
-     "or task: and the AgentTask's result"),
-    ("mocks: {Desk: {a b: x}}", "16: the name of a tool cannot be 'a b'; write a name of letters, "
-     "digits and _"),
-    ("mocks: {Desk: {a: [x]}}", "19: the mock of a cannot be a list; write returns: before a list to "
-     "return, calls: before one of outcomes, one for each call"),
-    ("mocks: {Desk: {a: {}}}", "19: the mock of a says nothing; write returns:, error:, raises:, or "
-     "optional: true to watch the real tool"),
-    ("mocks: {Desk: {a: {retuns: 1}}}", "20: unknown key 'retuns' in the mock of a; did you mean "
-     "'returns'?"),
-    ("mocks: {Desk: {a: {returns: 1, error: x}}}", "19: the mock of a cannot have returns and error "
-     "together; keep one"),
-    ("mocks: {Desk: {a: {calls: [], delay: 1}}}", "19: the mock of a cannot have calls and delay "
-     "together; keep one"),
-    ("mocks: {Desk: {a: {calls: [[]]}}}", "28: a call of the mock of a cannot be a list; write "
-     "returns: before a list to return, calls: before one of outcomes, one for each call"),
-    ("mocks: {Desk: {a: {error: x, message: y}}}", "39: message in the mock of a belongs to raises:; "
-     "write error:"),
-    ("mocks: {Desk: {a: {raises: 'x y'}}}", "28: raises cannot be 'x y'; write a class name, or "
-     "module:Class"),
-]  # fmt: skip
+    (
+        "mocks: {a b: {}}",
+        ("9: the class of a mock cannot be 'a b'; write a class name, or module:Class"),
+    ),
+    (
+        "mocks: {Desk: x}",
+        (
+            "15: the mocks of Desk cannot be 'x'; write its tools and what they return, "
+            "or task: and the AgentTask's result"
+        ),
+    ),
+    (
+        "mocks: {Desk: {a b: x}}",
+        ("16: the name of a tool cannot be 'a b'; write a name of letters, digits and _"),
+    ),
+    (
+        "mocks: {Desk: {a: [x]}}",
+        (
+            "19: the mock of a cannot be a list; write returns: before a list to "
+            "return, calls: before one of outcomes, one for each call"
+        ),
+    ),
+    (
+        "mocks: {Desk: {a: {}}}",
+        (
+            "19: the mock of a says nothing; write returns:, error:, raises:, or "
+            "optional: true to watch the real tool"
+        ),
+    ),
+    (
+        "mocks: {Desk: {a: {retuns: 1}}}",
+        ("20: unknown key 'retuns' in the mock of a; did you mean 'returns'?"),
+    ),
+    (
+        "mocks: {Desk: {a: {returns: 1, error: x}}}",
+        ("19: the mock of a cannot have returns and error together; keep one"),
+    ),
+    (
+        "mocks: {Desk: {a: {calls: [], delay: 1}}}",
+        ("19: the mock of a cannot have calls and delay together; keep one"),
+    ),
+    (
+        "mocks: {Desk: {a: {calls: [[]]}}}",
+        (
+            "28: a call of the mock of a cannot be a list; write "
+            "returns: before a list to return, calls: before one of outcomes, one for each call"
+        ),
+    ),
+    (
+        "mocks: {Desk: {a: {error: x, message: y}}}",
+        ("39: message in the mock of a belongs to raises:; write error:"),
+    ),
+    (
+        "mocks: {Desk: {a: {raises: 'x y'}}}",
+        ("28: raises cannot be 'x y'; write a class name, or module:Class"),
+    ),
+]
 
 
 @pytest.mark.parametrize(("keys", "problem"), SCENARIO, ids=[keys for keys, _ in SCENARIO])
@@ -194,12 +278,16 @@ def test_a_mistake_in_a_scenario(keys, problem, mistakes):
 
 def test_a_scenario_in_which_nothing_happens_is_refused(mistakes):
     assert mistakes("scenarios:\n- {label: a, tags: {}}\n- {turns: []}\n- ~\n") == [
-        "desk.yaml:2:3: a scenario in which nothing happens; write turns:, or instructions: for a "
-        "simulated user",
+        (
+            "desk.yaml:2:3: a scenario in which nothing happens; write turns:, or instructions: for "
+            "a simulated user"
+        ),
         "desk.yaml:3:3: a scenario without a label; write label: and a name for it",
-        "desk.yaml:4:3: a scenario cannot be nothing; write a mapping with some of id, label, "
-        "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, marks, "
-        "xfail, start, mocks, session, history, now, allow, timeout",
+        (
+            "desk.yaml:4:3: a scenario cannot be nothing; write a mapping with some of id, label, "
+            "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, marks, "
+            "xfail, start, mocks, session, history, now, allow, timeout"
+        ),
     ]
 
 
@@ -221,70 +309,141 @@ TURN = [
     ("{user: 'a ${x}'}", "8: '${x}' was captured by no earlier turn; captured before: none"),
     ("{user: 'a ${x'}", "8: '${x' names no capture; write ${name}"),
     ("{user: 'a ${1}'}", "8: '${1}' names no capture; write ${name}"),
-    ("{user: '${x}', capture: {x: y}}", "8: '${x}' was captured by no earlier turn; captured before: "
-     "none"),
-    ("{user: a, capture: {booking: x}, llm: ['${boking}']}", "40: '${boking}' was captured by no "
-     "earlier turn; did you mean 'booking'?"),
-    ("{user: a, capture: {a-b: x}}", "21: the name of a capture cannot be 'a-b'; write a name of "
-     "letters, digits and _"),
-    ("{user: a, capture: {a: '('}}", "24: capture a is no regular expression: missing ), unterminated "
-     "subpattern at position 0; write \\ before a sign"),
+    (
+        "{user: '${x}', capture: {x: y}}",
+        ("8: '${x}' was captured by no earlier turn; captured before: none"),
+    ),
+    (
+        "{user: a, capture: {booking: x}, llm: ['${boking}']}",
+        ("40: '${boking}' was captured by no earlier turn; did you mean 'booking'?"),
+    ),
+    (
+        "{user: a, capture: {a-b: x}}",
+        ("21: the name of a capture cannot be 'a-b'; write a name of letters, digits and _"),
+    ),
+    (
+        "{user: a, capture: {a: '('}}",
+        (
+            "24: capture a is no regular expression: missing ), unterminated "
+            "subpattern at position 0; write \\ before a sign"
+        ),
+    ),
     ("{user: a, capture: x}", "20: capture cannot be 'x'; write names and regular expressions"),
     ("{user: a, llm: hi}", "16: llm cannot be 'hi'; write a list of what the model answers"),
-    ("{user: a, llm: [~]}", "17: what the model says cannot be nothing; write a text, in quotes if "
-     "need be"),
-    ("{user: a, llm: [[x]]}", "17: an llm step cannot be a list; write a mapping with some of say, "
-     "call, raw_call, fail, silence, stall, ttft, duration, by"),
+    (
+        "{user: a, llm: [~]}",
+        ("17: what the model says cannot be nothing; write a text, in quotes if need be"),
+    ),
+    (
+        "{user: a, llm: [[x]]}",
+        (
+            "17: an llm step cannot be a list; write a mapping with some of say, "
+            "call, raw_call, fail, silence, stall, ttft, duration, by"
+        ),
+    ),
     ("{user: a, llm: [{by: Desk}]}", f"17: an llm step does nothing; {STEPS}"),
-    ("{user: a, llm: [{say: x, stall: true}]}", "17: an llm step cannot have say and stall together; "
-     "keep one"),
-    ("{user: a, llm: [{stall: false}]}", "25: stall cannot be 'false'; write stall: true, or leave "
-     "it out"),
+    (
+        "{user: a, llm: [{say: x, stall: true}]}",
+        ("17: an llm step cannot have say and stall together; keep one"),
+    ),
+    (
+        "{user: a, llm: [{stall: false}]}",
+        ("25: stall cannot be 'false'; write stall: true, or leave it out"),
+    ),
     ("{user: a, llm: [{call: book}]}", "24: call cannot be 'book'; write call: {book: {}}"),
-    ("{user: a, llm: [{call: }]}", "24: call cannot be nothing; write a mapping of a tool to its "
-     "arguments"),
-    ("{user: a, llm: [{call: {}}]}", "24: call names no tool; write call: {tool: {argument: value}}"),
-    ("{user: a, llm: [{call: {book: 2pm}}]}", "31: the arguments of book cannot be '2pm'; write a "
-     "mapping"),
-    ("{user: a, llm: [{call: {book: {x: '${y}'}}}]}", "35: '${y}' was captured by no earlier turn; "
-     "captured before: none"),
-    ("{user: a, llm: [{raw_call: x}]}", "28: raw_call cannot be 'x'; write a mapping of a tool to "
-     "the text of its arguments"),
-    ("{user: a, llm: [{fail: {}}]}", "24: fail does not say how; write one of status, timeout, "
-     "connection, type"),
-    ("{user: a, llm: [{fail: {status: x}}]}", "33: status cannot be 'x'; write a whole number from 1 "
-     "on"),
-    ("{user: a, llm: [{fail: {status: 0}}]}", "33: status cannot be '0'; write a whole number from 1 "
-     "on"),
-    ("{user: a, llm: [{fail: {status: []}}]}", "33: status cannot be a list; write a whole number "
-     "from 1 on"),
-    ("{user: a, llm: [{fail: {status: 1, timeout: true}}]}", "24: fail cannot have status and timeout "
-     "together; keep one"),
-    ("{user: a, expect: x}", "19: expect cannot be 'x'; write a list of events, or [] where nothing "
-     "else may happen"),
-    ("{user: a, expect: [{mesage: x}]}", "21: unknown kind of event 'mesage'; did you mean "
-     "'message'?"),
-    ("{user: a, expect: [{x: y}]}", "21: unknown kind of event 'x'; the kinds of event: message, "
-     "function_call, function_call_output, agent_handoff, close"),
-    ("{user: a, expect: [{message: x, close: y}]}", "33: message and 'close' stand in one event; begin "
-     "each event with `- `"),
-    ("{user: a, expect: [{message: {role: asistant}}]}", "37: unknown role 'asistant'; did you mean "
-     "'assistant'?"),
-    ("{user: a, expect: [{message: {role: x}}]}", "37: unknown role 'x'; the roles are assistant, "
-     "user, system, developer"),
-    ("{user: a, expect: [{function_call: {arguments: {}}}]}", "36: function_call names no tool; write "
-     "name: and the tool's name"),
-    ("{user: a, expect: [{function_call: {name: x, arguments: {matches: y}}}]}", "57: arguments is a "
-     "mapping by itself; write a key before the pattern"),
-    ("{user: a, expect: [{function_call_output: book}]}", "43: function_call_output cannot be 'book'; "
-     "write a mapping with some of name, output, contains, matches, is_error"),
-    ("{user: a, expect: [{agent_handoff: [A]}]}", "36: agent_handoff cannot be a list; write a mapping "
-     "with some of from, to"),
-    ("{user: a, expect_error: a b}", "25: expect_error cannot be 'a b'; write a class name, or "
-     "module:Class"),
+    (
+        "{user: a, llm: [{call: }]}",
+        ("24: call cannot be nothing; write a mapping of a tool to its arguments"),
+    ),
+    (
+        "{user: a, llm: [{call: {}}]}",
+        "24: call names no tool; write call: {tool: {argument: value}}",
+    ),
+    (
+        "{user: a, llm: [{call: {book: 2pm}}]}",
+        ("31: the arguments of book cannot be '2pm'; write a mapping"),
+    ),
+    (
+        "{user: a, llm: [{call: {book: {x: '${y}'}}}]}",
+        ("35: '${y}' was captured by no earlier turn; captured before: none"),
+    ),
+    (
+        "{user: a, llm: [{raw_call: x}]}",
+        ("28: raw_call cannot be 'x'; write a mapping of a tool to the text of its arguments"),
+    ),
+    (
+        "{user: a, llm: [{fail: {}}]}",
+        ("24: fail does not say how; write one of status, timeout, connection, type"),
+    ),
+    (
+        "{user: a, llm: [{fail: {status: x}}]}",
+        ("33: status cannot be 'x'; write a whole number from 1 on"),
+    ),
+    (
+        "{user: a, llm: [{fail: {status: 0}}]}",
+        ("33: status cannot be '0'; write a whole number from 1 on"),
+    ),
+    (
+        "{user: a, llm: [{fail: {status: []}}]}",
+        ("33: status cannot be a list; write a whole number from 1 on"),
+    ),
+    (
+        "{user: a, llm: [{fail: {status: 1, timeout: true}}]}",
+        ("24: fail cannot have status and timeout together; keep one"),
+    ),
+    (
+        "{user: a, expect: x}",
+        ("19: expect cannot be 'x'; write a list of events, or [] where nothing else may happen"),
+    ),
+    (
+        "{user: a, expect: [{mesage: x}]}",
+        ("21: unknown kind of event 'mesage'; did you mean 'message'?"),
+    ),
+    (
+        "{user: a, expect: [{x: y}]}",
+        (
+            "21: unknown kind of event 'x'; the kinds of event: message, "
+            "function_call, function_call_output, agent_handoff, close"
+        ),
+    ),
+    (
+        "{user: a, expect: [{message: x, close: y}]}",
+        ("33: message and 'close' stand in one event; begin each event with `- `"),
+    ),
+    (
+        "{user: a, expect: [{message: {role: asistant}}]}",
+        ("37: unknown role 'asistant'; did you mean 'assistant'?"),
+    ),
+    (
+        "{user: a, expect: [{message: {role: x}}]}",
+        ("37: unknown role 'x'; the roles are assistant, user, system, developer"),
+    ),
+    (
+        "{user: a, expect: [{function_call: {arguments: {}}}]}",
+        ("36: function_call names no tool; write name: and the tool's name"),
+    ),
+    (
+        "{user: a, expect: [{function_call: {name: x, arguments: {matches: y}}}]}",
+        ("57: arguments is a mapping by itself; write a key before the pattern"),
+    ),
+    (
+        "{user: a, expect: [{function_call_output: book}]}",
+        (
+            "43: function_call_output cannot be 'book'; "
+            "write a mapping with some of name, output, contains, matches, is_error"
+        ),
+    ),
+    (
+        "{user: a, expect: [{agent_handoff: [A]}]}",
+        ("36: agent_handoff cannot be a list; write a mapping with some of from, to"),
+    ),
+    (
+        "{user: a, expect_error: a b}",
+        ("25: expect_error cannot be 'a b'; write a class name, or module:Class"),
+    ),
     ("{user: a, after: {data: x}}", "19: unknown key 'data' in after; did you mean 'userdata'?"),
     ("{user: a, after: 3}", "18: after cannot be '3'; write a mapping with some of userdata"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("turn", "problem"), TURN, ids=[turn for turn, _ in TURN])
@@ -302,8 +461,10 @@ def test_a_mistake_in_the_defaults_is_told_once_for_all_scenarios(mistakes):
         - {label: b, turns: []}
         """) == [
         "desk.yaml:1:27: unknown key 'sy' in an llm step; did you mean 'say'?",
-        "desk.yaml:1:37: unknown key 'turns' in defaults; the keys of defaults: start, mocks, "
-        "session, history, now, allow, timeout",
+        (
+            "desk.yaml:1:37: unknown key 'turns' in defaults; the keys of defaults: start, mocks, "
+            "session, history, now, allow, timeout"
+        ),
     ]
 
 
