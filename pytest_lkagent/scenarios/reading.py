@@ -19,7 +19,7 @@ from ..errors import LoadError, did_you_mean, one_of
 from ..sites import Site
 from .expectations import Matches
 from .model import Ref
-from .scalars import duration, moment, resolve
+from .scalars import NULLS, duration, moment, resolve
 
 __all__ = ["Reading", "is_null", "site_of"]
 
@@ -41,7 +41,7 @@ def site_of(node: Node) -> Site:
 
 def is_null(node: Node) -> bool:
     """Whether nothing stands there: an empty value, ``~`` or ``null``, not in quotes."""
-    return isinstance(node, ScalarNode) and not node.style and resolve(node.value)[0] == "null"
+    return isinstance(node, ScalarNode) and not node.style and node.value in NULLS
 
 
 def _kind(node: Node) -> str:
@@ -94,18 +94,21 @@ class Reading:
         self._check_tag(node)
         own: dict[str, tuple[ScalarNode, Node]] = {}
         merged: list[Node] = []
-        for key, value in node.value:
+        for pair in node.value:
+            key, value = pair
             if not isinstance(key, ScalarNode):
                 self.problem(key, f"a key cannot be {_kind(key)}; write a text")
-            elif key.value == "<<" and not key.style:
+                continue
+            name = key.value
+            if name == "<<" and not key.style:
                 merged += value.value if isinstance(value, SequenceNode) else [value]
-            elif key.value in own:
-                first = own[key.value][0].start_mark.line + 1
+            elif name in own:
+                first = own[name][0].start_mark.line + 1
                 self.problem(
-                    key, f"the key {key.value!r} stands here twice, first in line {first}; keep one"
+                    key, f"the key {name!r} stands here twice, first in line {first}; keep one"
                 )
             else:
-                own[key.value] = key, value
+                own[name] = pair
         for source in merged:
             for key, value in self.entries(source, "what << merges in", "an alias of a mapping"):
                 own.setdefault(key.value, (key, value))
@@ -113,9 +116,11 @@ class Reading:
 
     def fields(self, node: Node, what: str, known: tuple[str, ...]) -> dict[str, Node]:
         """Return the values of a mapping by their keys; a key that is not known is a mistake."""
-        pairs = self.entries(node, what, f"a mapping with some of {one_of(known)}")
-        fields = {}
-        for key, value in pairs:
+        fields: dict[str, Node] = {}
+        if not isinstance(node, MappingNode):
+            self.wrong(node, what, f"a mapping with some of {one_of(known)}")
+            return fields
+        for key, value in self.entries(node, what, "a mapping"):
             if key.value in known:
                 fields[key.value] = value
             else:
@@ -127,7 +132,8 @@ class Reading:
         """Return the items of a list."""
         if isinstance(node, SequenceNode):
             self._check_tag(node)
-            return list(node.value)
+            items: list[Node] = node.value
+            return items
         self.wrong(node, what, instead)
         return []
 
@@ -146,11 +152,12 @@ class Reading:
 
     def raw(self, node: Node, what: str, instead: str) -> str | None:
         """Return a scalar as written; None, with the mistake noted, where there is none."""
-        if not isinstance(node, ScalarNode) or is_null(node):
+        if not isinstance(node, ScalarNode) or (not node.style and node.value in NULLS):
             self.wrong(node, what, instead)
             return None
         self._check_tag(node)
-        return str(node.value)
+        written: str = node.value
+        return written
 
     def text(self, node: Node, what: str) -> str:
         """Return a text as written, its ``${name}`` checked."""

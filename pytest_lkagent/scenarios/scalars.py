@@ -14,12 +14,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["duration", "moment", "resolve"]
+__all__ = ["NULLS", "duration", "moment", "resolve"]
+
+NULLS = frozenset(("", "~", "null", "Null", "NULL"))
+"""What stands for nothing where it is not in quotes."""
 
 _CONSTANTS: dict[str, tuple[str, Any]] = {
     **dict.fromkeys(("true", "True", "TRUE"), ("bool", True)),
     **dict.fromkeys(("false", "False", "FALSE"), ("bool", False)),
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), ("null", None)),
+    **dict.fromkeys(NULLS, ("null", None)),
     **dict.fromkeys((".nan", ".NaN", ".NAN"), ("float", math.nan)),
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), ("float", math.inf)),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), ("float", -math.inf)),

@@ -275,7 +275,8 @@ def test_outputs_of_calls_one_after_the_other_keep_their_order():
     events = [called("look"), gave("look"), called("ask"), gave("ask")]
     script = [calls(LlmCall("look")), calls(LlmCall("ask"))]
     assert match_turn([output("look"), output("ask")], events, scripted=script) is None
-    assert told(match_turn([output("ask"), output("look")], events, scripted=script)) == text_of("""\
+    mismatch = match_turn([output("ask"), output("look")], events, scripted=script)
+    assert told(mismatch) == text_of("""\
         expected function_call_output ask earlier
               [0] function_call          look()
               [1] function_call_output   look -> ''

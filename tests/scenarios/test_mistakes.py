@@ -279,8 +279,8 @@ def test_a_mistake_in_a_scenario(keys, problem, mistakes):
 def test_a_scenario_in_which_nothing_happens_is_refused(mistakes):
     assert mistakes("scenarios:\n- {label: a, tags: {}}\n- {turns: []}\n- ~\n") == [
         (
-            "desk.yaml:2:3: a scenario in which nothing happens; write turns:, or instructions: for "
-            "a simulated user"
+            "desk.yaml:2:3: a scenario in which nothing happens; write turns:, or instructions: "
+            "for a simulated user"
         ),
         "desk.yaml:3:3: a scenario without a label; write label: and a name for it",
         (
