@@ -16,7 +16,7 @@ from .transcript import AgentHandoff, Close, FunctionCall, FunctionCallOutput, M
 if TYPE_CHECKING:
     from .fake import FakeLLM
     from .fixtures import MockTask, MockTool, StartSession, UserSays
-    from .harness import Turn
+    from .record import Turn
     from .mocks import TaskMock, ToolMock
 
 __version__ = "0.1.0"
@@ -56,7 +56,7 @@ _LAZY = {
     "StartSession": "fixtures",
     "TaskMock": "mocks",
     "ToolMock": "mocks",
-    "Turn": "harness",
+    "Turn": "record",
     "UserSays": "fixtures",
 }
 

@@ -33,7 +33,6 @@ __all__ = [
     "asking_agent",
     "attach",
     "call_item",
-    "closing_task",
     "detach",
     "expect",
     "open_work",
@@ -47,6 +46,8 @@ __all__ = [
     "tools_of",
 ]
 
+FunctionTool = llm.FunctionTool[Any, Any] | llm.RawFunctionTool[Any, Any]
+
 _INFERENCE = "_llm_inference_task"
 _OWN_MESSAGES = "lk."
 """LiveKit's own messages in a request (instructions, markup guides) have ids that begin so."""
@@ -55,7 +56,9 @@ _OWN_MESSAGES = "lk."
 class Seam(Protocol):
     """What stands between a session under test and the world."""
 
-    model: llm.LLM
+    @property
+    def model(self) -> llm.LLM[Any]:
+        """The model that answers every agent of the session."""
 
     def agent_starting(self, agent: Agent) -> None:
         """Look at an agent before it becomes the session's current one."""
@@ -63,7 +66,7 @@ class Seam(Protocol):
     def tool_body(
         self,
         agent: Agent,
-        tool: llm.FunctionTool | llm.RawFunctionTool,
+        tool: FunctionTool,
         context: RunContext[Any],
         user_mock: Callable[..., Any] | None,
     ) -> Callable[..., Awaitable[Any]]:
@@ -136,7 +139,7 @@ def _unpatch() -> None:
     _originals.clear()
 
 
-def _take_models(agent: Agent, model: llm.LLM) -> None:
+def _take_models(agent: Agent, model: llm.LLM[Any]) -> None:
     """Give `agent` the fake model in the place of its own, and no speech of its own."""
     if is_given(agent._llm) and agent._llm is not None:
         agent._llm = model
@@ -248,7 +251,7 @@ def expect(items: Iterable[Any], agents: Mapping[str, tuple[Agent | None, Agent]
     return run_result.RunAssert(SimpleNamespace(events=events))  # type: ignore[arg-type]
 
 
-def tools_of(tools: Iterable[Any]) -> Iterator[llm.FunctionTool | llm.RawFunctionTool]:
+def tools_of(tools: Iterable[Any]) -> Iterator[FunctionTool]:
     """Walk the function tools in `tools`, those of toolsets within toolsets included."""
     for tool in tools:
         if isinstance(tool, llm.Toolset):
@@ -273,7 +276,7 @@ def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
     """
     activity = session._activity
     if activity is None:
-        return []
+        return [task for task in [session._closing_task] if task is not None and not task.done()]
     work: list[Any] = [
         running.exe_task
         for running in _RunningTasks.get(session, {}).values()
@@ -284,7 +287,7 @@ def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
         if isinstance(executor := getattr(toolset, "_executor", None), _ToolExecutor):
             executors.append(executor)
     work += [executor._reply_task for executor in executors]
-    work += [activity._on_enter_task, session._update_activity_atask]
+    work += [activity._on_enter_task, session._update_activity_atask, session._closing_task]
     return [task for task in work if task is not None and not task.done()]
 
 
@@ -300,11 +303,6 @@ def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[N
         yield
     finally:
         logger.removeFilter(unless_reported)
-
-
-def closing_task(session: AgentSession[Any]) -> asyncio.Task[None] | None:
-    """Return the task that closes the session, if one does."""
-    return session._closing_task
 
 
 def release_run(session: AgentSession[Any]) -> None:

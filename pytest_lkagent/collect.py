@@ -191,7 +191,7 @@ def _signature(fixtures: frozenset[str]) -> inspect.Signature:
 
 
 def _marks(scenario: Scenario) -> list[pytest.MarkDecorator | pytest.Mark]:
-    marks = [pytest.mark.asyncio.mark]
+    marks: list[pytest.MarkDecorator | pytest.Mark] = [pytest.mark.asyncio.mark]
     for ref in scenario.marks:
         try:
             marks.append(getattr(pytest.mark, ref.text).mark)
@@ -257,7 +257,8 @@ def select_by_tag(
                 else f"the tags are {one_of(sorted(keys))}{did_you_mean(key, keys)}"
             )
             raise UsageError(f"--lk-tag {key}={value}: no scenario of this run has it; {there}")
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         scenario = scenarios.get(item)
         fits = scenario is None or all(scenario.tags.get(k) in tags[k] for k in tags)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import pytest
 import pytest_asyncio
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from livekit.agents.voice.run_result import RunResult
 
     from .fake import FakeLLM
-    from .harness import Harness, Turn
+    from .harness import Harness
+    from .record import Turn
     from .mocks import TaskMock, ToolMock
     from .stage import Stage
     from .transcript import Transcript
 
-LoopScope: TypeAlias = str
+LoopScope: TypeAlias = Literal["function", "class", "module", "package", "session"]
 
 
 class UserSays(Protocol):

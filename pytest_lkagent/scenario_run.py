@@ -152,7 +152,7 @@ class Play:
     async def _play(self, turn: ScenarioTurn, harness: Harness) -> Turn:
         """Play one turn; the error that it expects is not raised, but kept with the turn."""
         __tracebackhide__ = True
-        harness.failing_tools = {
+        harness.tools.failing = {
             expected.name
             for expected in turn.expect or ()
             if isinstance(expected, OutputExpectation) and expected.is_error and expected.name

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakSet
 
-from livekit.agents import Agent, AgentSession, JobContext, llm
+from livekit.agents import Agent, AgentSession, JobContext
 from livekit.agents.testing import fake_job_context
 
 from . import _livekit
+from .build import as_chat_context, make_agent, session_arguments
 from .clock import VirtualClock
 from .errors import BehaviourError, UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
+from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
-from .harness import Harness, make_agent, session_arguments
+from .harness import Harness
 from .mocks import Mocks, ToolMock
 from .script import StepSource
 from .strict import Findings
-from .transcript import Close, FunctionCall, FunctionCallOutput, Message
 
 __all__ = ["Stage"]
 
@@ -41,8 +41,7 @@ class Stage:
         self._models = [self.model]
         self._used = used
         self._entered: dict[type[Agent], set[str]] = {}
-        self._expected: list[_ExpectedError] = []
-        self._expected_closes: list[_ExpectedClose] = []
+        self._expected: list[ExpectedError] = []
         self._tasks_before: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
@@ -136,49 +135,17 @@ class Stage:
 
     # --- what is expected
 
-    @contextmanager
-    def expect_error(
-        self, kind: type[BaseException] | tuple[type[BaseException], ...], match: str | None = None
-    ) -> Iterator[_ExpectedError]:
-        """Let errors of this kind pass inside, and want at least one."""
-        __tracebackhide__ = True
-        expected = _ExpectedError(kind, match)
-        self._expected.append(expected)
-        try:
-            yield expected
-            for harness in self.sessions:
-                harness.take_expected_errors()
-        finally:
-            self._expected.remove(expected)
-        if expected.error is None:
-            raise BehaviourError(f"expected {expected}, and no such error came")
+    def expect_error(self, kind: ErrorKind, match: str | None = None) -> ExpectedError:
+        """Let errors of this kind pass in a with block, and want at least one."""
+        return ExpectedError(kind, match, self._expected, self.sessions)
 
     def take_expected(self, error: BaseException) -> bool:
         """Whether an `expect_error` that is open expects `error`."""
         return any(expected.takes(error) for expected in self._expected)
 
-    @contextmanager
-    def expect_close(self, reason: str | None = None) -> Iterator[_ExpectedClose]:
-        """Want a session to close by itself inside, for `reason` if one is given."""
-        __tracebackhide__ = True
-        expected = _ExpectedClose(reason)
-        self._expected_closes.append(expected)
-        yield expected
-        if expected.close is None:
-            raise BehaviourError("expected the session to close, and it is still open")
-        if reason is not None and expected.close.reason != reason:
-            raise BehaviourError(
-                f"expected the session to close with reason {reason!r}, and it closed with "
-                f"{expected.close}"
-            )
-
-    def saw_close(self, close: Close) -> None:
-        for expected in self._expected_closes:
-            expected.close = expected.close or close
-
-    @property
-    def close_expected(self) -> bool:
-        return bool(self._expected_closes)
+    def expect_close(self, reason: str | None = None) -> ExpectedClose:
+        """Want a session to close by itself in a with block, for `reason` if one is given."""
+        return ExpectedClose(reason, self.sessions)
 
     # --- the verdict
 
@@ -211,58 +178,3 @@ class Stage:
             f"{where}, and was never called; if that is right, say optional=True or "
             "assert_not_called()"
         )
-
-
-class _ExpectedError:
-    """What `expect_error` waits for; `error` is the first that came."""
-
-    def __init__(self, kind: Any, match: str | None) -> None:
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        if not all(isinstance(one, type) and issubclass(one, BaseException) for one in kinds):
-            raise UsageError(f"expect_error() takes an exception class, not {kind!r}")
-        self.kinds = kinds
-        self.match = match
-        self.error: BaseException | None = None
-
-    def takes(self, error: BaseException) -> bool:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, self.kinds) and (
-                self.match is None or re.search(self.match, str(cause))
-            ):
-                self.error = self.error or cause
-                return True
-            cause = cause.__cause__
-        return False
-
-    def __str__(self) -> str:
-        names = " or ".join(kind.__name__ for kind in self.kinds)
-        return f"{names} matching {self.match!r}" if self.match else names
-
-
-class _ExpectedClose:
-    """What `expect_close` waits for; `close` is the one that came."""
-
-    def __init__(self, reason: str | None) -> None:
-        self.reason = reason
-        self.close: Close | None = None
-
-
-def as_chat_context(history: Any) -> llm.ChatContext | None:
-    """Take a ChatContext, or a conversation as events, as what was said before."""
-    if history is None or isinstance(history, llm.ChatContext):
-        return history
-    context = llm.ChatContext.empty()
-    for event in history:
-        if isinstance(event, Message):
-            context.add_message(role=event.role, content=event.text, interrupted=event.interrupted)  # type: ignore[arg-type]
-        elif isinstance(event, FunctionCall):
-            context.items.append(_livekit.call_item(event))
-        elif isinstance(event, FunctionCallOutput):
-            context.items.append(_livekit.output_item(event))
-        else:
-            raise UsageError(
-                "history takes a ChatContext, or messages, function calls and their outputs, "
-                f"not {event!r}"
-            )
-    return context

@@ -39,6 +39,7 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self._requests: list[Request] = []
         self._call_numbers = count(1)
         self.unscripted: list[UnscriptedRequest] = []
+        self._told = 0
         self.scripted_errors: list[BaseException] = []
         self.allow_unscripted = False
         self.advice = "add a step for it: fake_llm.script(say('…'))"
@@ -81,6 +82,11 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
     def remaining(self) -> tuple[Step, ...]:
         """The steps that answered nothing yet."""
         return self._script.remaining
+
+    def unraised(self) -> UnscriptedRequest | None:
+        """Return the last unscripted request that nobody was told of yet, once."""
+        told, self._told = self._told, len(self.unscripted)
+        return self.unscripted[-1] if len(self.unscripted) > told else None
 
     def discard(self) -> tuple[Step, ...]:
         """Take away the steps that answered nothing yet, and return them."""

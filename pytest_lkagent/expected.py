@@ -1,0 +1,104 @@
+"""What a test expects although it would otherwise be red: errors, and a session that closes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .errors import BehaviourError, UsageError
+from .transcript import Close
+
+if TYPE_CHECKING:
+    from .harness import Harness
+
+__all__ = ["ErrorKind", "ExpectedClose", "ExpectedError"]
+
+ErrorKind = type[BaseException] | tuple[type[BaseException], ...]
+
+
+class ExpectedError:
+    """``with expect_error(APIConnectionError, match="overloaded"):`` wants such an error inside.
+
+    `error` is the first one that came. It is enough that one in the chain of causes fits; `match`
+    is searched in its text, as in ``pytest.raises``.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        match: str | None,
+        open_ones: list[ExpectedError],
+        sessions: Sequence[Harness],
+    ) -> None:
+        kinds: Any = kind if isinstance(kind, tuple) else (kind,)
+        if not all(isinstance(one, type) and issubclass(one, BaseException) for one in kinds):
+            raise UsageError(f"expect_error() takes an exception class, not {kind!r}")
+        self._kinds: tuple[type[BaseException], ...] = kinds
+        self._match = match
+        self._open_ones = open_ones
+        self._sessions = sessions
+        self.error: BaseException | None = None
+
+    def takes(self, error: BaseException) -> bool:
+        """Whether `error` is the one that is expected."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, self._kinds) and (
+                self._match is None or re.search(self._match, str(cause))
+            ):
+                self.error = self.error or cause
+                return True
+            cause = cause.__cause__
+        return False
+
+    def __enter__(self) -> ExpectedError:
+        self._open_ones.append(self)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        __tracebackhide__ = True
+        taken = error is not None and self.takes(error)
+        for harness in self._sessions:
+            harness.take_expected_errors()
+        self._open_ones.remove(self)
+        if error is None and self.error is None:
+            raise BehaviourError(f"expected {self}, and no such error came")
+        return taken
+
+    def __str__(self) -> str:
+        names = " or ".join(kind.__name__ for kind in self._kinds)
+        return f"{names} matching {self._match!r}" if self._match else names
+
+
+class ExpectedClose:
+    """``with expect_close(reason="error"):`` wants a session to close by itself inside.
+
+    `close` is how it did.
+    """
+
+    def __init__(self, reason: str | None, sessions: Sequence[Harness]) -> None:
+        self._reason = reason
+        self._sessions = sessions
+        self._closed_before: list[Harness] = []
+        self.close: Close | None = None
+
+    def __enter__(self) -> ExpectedClose:
+        self._closed_before = [h for h in self._sessions if h.record.closed is not None]
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        __tracebackhide__ = True
+        for harness in self._sessions:
+            if harness.record.closed is not None and harness not in self._closed_before:
+                self.close = harness.record.closed
+                harness.close_is_expected = True
+        if error is not None:
+            return
+        wanted = f" with reason {self._reason!r}" if self._reason else ""
+        if self.close is None:
+            raise BehaviourError(f"expected the session to close{wanted}, and it is still open")
+        if self._reason not in (None, self.close.reason):
+            raise BehaviourError(
+                f"expected the session to close{wanted}, and it closed with {self.close}"
+            )

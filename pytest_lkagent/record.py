@@ -1,0 +1,144 @@
+"""The record of a session: what its events and its history say, as a `Transcript`.
+
+``RunResult.events`` is not enough for that: later updates of a background tool, their replies and
+unknown tools are in no RunResult. The session's history has all items in LiveKit's own order; its
+events add which agent spoke, and how the session closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from livekit.agents import Agent, AgentSession
+
+from . import _livekit
+from .transcript import Close, Event, Transcript
+from .transcript import Turn as _Turn
+
+if TYPE_CHECKING:
+    from livekit.agents.voice.run_result import RunAssert, RunResult
+
+__all__ = ["Record", "Turn"]
+
+Handoff = tuple[Agent | None, Agent]
+
+
+@dataclass(kw_only=True)
+class Turn(_Turn):
+    """What followed one input of the user, up to the moment when the session had settled.
+
+    `events` is the neutral record; `expect` is LiveKit's own assertion object over all of them,
+    those after ``run()`` returned too; `result` is LiveKit's RunResult.
+    """
+
+    items: Sequence[Any] = ()
+    handoffs: Mapping[str, Handoff] = field(default_factory=dict)
+    result: RunResult[Any] | None = None
+
+    @cached_property
+    def expect(self) -> RunAssert:
+        shown = [item for item in self.items if getattr(item, "role", None) != "user"]
+        made: RunAssert = _livekit.expect(shown, self.handoffs)
+        return made
+
+
+class Record:
+    """What one session did so far. `changed` is set whenever the session reports anything."""
+
+    def __init__(self) -> None:
+        self.transcript = Transcript(start=Turn(user=None))
+        self.changed = asyncio.Event()
+        self.closed: Close | None = None
+        self.errors: list[BaseException] = []
+        self._seen: set[str] = set()
+        self._names: dict[str, Any] = {}
+        self._handoffs: dict[str, Handoff] = {}
+        self._current: Agent | None = None
+        self._session: AgentSession[Any] | None = None
+
+    def listen(self, session: AgentSession[Any]) -> None:
+        """Follow the events of `session` from here on."""
+        self._session = session
+        session.on("conversation_item_added", self._on_item)
+        session.on("error", self._on_error)
+        session.on("close", self._on_close)
+        session.on("tool_execution_updated", self._on_change)
+        session.on("agent_state_changed", self._on_change)
+
+    def ignore_close(self) -> None:
+        """Take no notice of how the session closes: the test is over."""
+        if self._session is not None:
+            self._session.off("close", self._on_close)
+
+    @property
+    def current(self) -> Turn:
+        """The turn that is under way, or the last one."""
+        turns = self.transcript.turns
+        turn = turns[-1] if turns else self.transcript.start
+        assert isinstance(turn, Turn)
+        return turn
+
+    def begin(self, user: str | None) -> Turn:
+        """Begin a turn; what the session does from now on belongs to it."""
+        self.collect()
+        turn = Turn(user=user)
+        self.transcript.turns.append(turn)
+        return turn
+
+    def collect(self) -> None:
+        """Give the current turn what the history has that no earlier turn took."""
+        if self._session is None:
+            return
+        turn = self.current
+        earlier = self._seen - {item.id for item in turn.items}
+        turn.items = [item for item in self._session.history.items if item.id not in earlier]
+        turn.handoffs = self._handoffs
+        turn.__dict__.pop("expect", None)
+        self._seen |= {item.id for item in turn.items}
+        converted = (_livekit.to_event(item, self._names) for item in turn.items)
+        events: list[Event] = [event for event in converted if event is not None]
+        if self.closed is not None and not self._closed_before(turn):
+            events.append(self.closed)
+        turn.events = tuple(events)
+
+    def _closed_before(self, turn: Turn) -> bool:
+        return any(
+            isinstance(event, Close)
+            for other in self._turns()
+            if other is not turn
+            for event in other.events
+        )
+
+    def _turns(self) -> Iterator[_Turn]:
+        yield self.transcript.start
+        yield from self.transcript.turns
+
+    def _on_change(self, _: Any) -> None:
+        self.changed.set()
+
+    def _on_item(self, event: Any) -> None:
+        self.changed.set()
+        item, session = event.item, self._session
+        assert session is not None
+        if item.type == "message" and item.role == "assistant":
+            speaker = _livekit.speaking_agent() or session.current_agent
+            self._names[item.id] = type(speaker).__name__
+        elif item.type == "agent_handoff":
+            old, new = self._current, session.current_agent
+            self._current = new
+            self._handoffs[item.id] = (old, new)
+            self._names[item.id] = (type(old).__name__ if old else None, type(new).__name__)
+
+    def _on_error(self, event: Any) -> None:
+        if not event.error.recoverable:
+            self.errors.append(event.error.error)
+
+    def _on_close(self, event: Any) -> None:
+        self.changed.set()
+        error = getattr(event.error, "error", None)
+        shown = f"{type(error).__name__}: {error}" if error is not None else None
+        self.closed = Close(reason=event.reason.value, error=shown)

@@ -1,0 +1,84 @@
+"""The watch around every tool: its mock in its place, and no exception lost.
+
+LiveKit turns what a tool raises into an output for the model: an assertion becomes "An internal
+error occurred", `pytest.fail` an empty output. Here it is kept, with the traceback that it had
+inside the tool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from types import TracebackType
+from typing import Any
+
+from livekit.agents import Agent, RunContext, StopResponse, llm
+
+from . import _livekit
+from .mocks import Mocks
+from .strict import TOOL_ERROR, Findings
+
+__all__ = ["ToolWatch"]
+
+_CONTROL_FLOW = (asyncio.CancelledError, llm.ToolError, StopResponse)
+
+
+class ToolWatch:
+    """The watch around the tools of one session."""
+
+    def __init__(
+        self, mocks: Mocks, findings: Findings, is_expected: Callable[[BaseException], bool]
+    ) -> None:
+        self._mocks = mocks
+        self._findings = findings
+        self._is_expected = is_expected
+        self._failures: list[tuple[BaseException, TracebackType | None]] = []
+        self.failing: Collection[str] = ()
+        """Tools whose exceptions, assertions aside, are what the test expects."""
+        self.is_over = False
+        """Whether the session closes: what its tools raise then is no finding."""
+
+    def body(
+        self,
+        agent: Agent,
+        tool: Any,
+        context: RunContext[Any],
+        user_mock: Callable[..., Any] | None,
+    ) -> Callable[..., Awaitable[Any]]:
+        """Return what runs in the place of `tool`: its mock, or LiveKit's own, or the tool."""
+        made = self._mocks.find(agent, tool)
+
+        async def watched(*args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+
+            async def real() -> Any:
+                __tracebackhide__ = True
+                if user_mock is not None:
+                    return await _livekit.run_user_mock(user_mock, args, kwargs)
+                return await tool(*args, **kwargs)
+
+            try:
+                if made is not None:
+                    return await made.play(tool, context, real, args, kwargs)
+                return await real()
+            except _CONTROL_FLOW:
+                raise
+            except BaseException as error:
+                self._failed(tool.id, error)
+                raise
+
+        return watched
+
+    def report(self) -> list[BaseException]:
+        """Make what was raised findings, and return those that are not allowed."""
+        failures = [error.with_traceback(traceback) for error, traceback in self._failures]
+        self._failures.clear()
+        return [error for error in failures if self._findings.add(error, kind=TOOL_ERROR)]
+
+    def _failed(self, tool: str, error: BaseException) -> None:
+        if self.is_over or (tool in self.failing and not isinstance(error, AssertionError)):
+            return
+        if not (self._mocks.raised(error) or self._is_expected(error)):
+            # LiveKit raises it on through its own frames: keep the way it came to us
+            self._failures.append((error, error.__traceback__))
+            self._findings.known.append(error)
