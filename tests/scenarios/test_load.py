@@ -345,6 +345,7 @@ def test_a_mock_may_raise_be_optional_or_only_watch(read_one):
     assert (mocks["b"].is_given, mocks["b"].calls, mocks["b"].optional) == (False, None, True)
     assert [call.returns for call in mocks["c"].calls] == ["one", UNSET, None]
     assert [call.is_given for call in mocks["c"].calls] == [True, True, True]
+    assert repr(mocks["b"].returns) == "UNSET"
 
 
 def test_history_is_what_the_transcript_of_it_would_be(read_one):
@@ -389,6 +390,13 @@ def test_merge_keys_are_expanded_and_what_stands_beside_them_wins(read_one):
 def test_long_foreign_and_punctuated_labels_are_fine(label):
     text = f"scenarios:\n- {{turns: [], label: '{label.replace(chr(39), chr(39) * 2)}'}}"
     assert load_text(text, Path("desk.yaml")).scenarios[0].label == label
+
+
+def test_what_may_pass_is_checked_only_where_the_kinds_are_known():
+    text = "scenarios: [{label: a, turns: [], allow: [unused_step, leaked_task]}]"
+    for kinds in (None, ["leaked_task", "unused_step"]):
+        (scenario,) = load_text(text, Path("desk.yaml"), allow_kinds=kinds).scenarios
+        assert [kind.place for kind in scenario.allow] == ["desk.yaml:1:43", "desk.yaml:1:56"]
 
 
 def test_a_file_with_a_byte_order_mark_is_read():
