@@ -16,8 +16,8 @@ from .transcript import AgentHandoff, Close, FunctionCall, FunctionCallOutput, M
 if TYPE_CHECKING:
     from .fake import FakeLLM
     from .fixtures import MockTask, MockTool, StartSession, UserSays
-    from .record import Turn
     from .mocks import TaskMock, ToolMock
+    from .record import Turn
 
 __version__ = "0.1.0"
 
@@ -59,6 +59,10 @@ _LAZY = {
     "Turn": "record",
     "UserSays": "fixtures",
 }
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:

@@ -37,16 +37,16 @@ __all__ = [
     "expect",
     "open_work",
     "output_item",
+    "quiet_log",
     "read_request",
     "release_run",
     "run_user_mock",
-    "quiet_log",
     "speaking_agent",
     "to_event",
     "tools_of",
 ]
 
-FunctionTool = llm.FunctionTool[Any, Any] | llm.RawFunctionTool[Any, Any]
+_FunctionTool = llm.FunctionTool[Any, Any] | llm.RawFunctionTool[Any, Any]
 
 _INFERENCE = "_llm_inference_task"
 _OWN_MESSAGES = "lk."
@@ -66,7 +66,7 @@ class Seam(Protocol):
     def tool_body(
         self,
         agent: Agent,
-        tool: FunctionTool,
+        tool: _FunctionTool,
         context: RunContext[Any],
         user_mock: Callable[..., Any] | None,
     ) -> Callable[..., Awaitable[Any]]:
@@ -123,8 +123,7 @@ def _patch() -> None:
     @functools.wraps(update_models)
     def update_models_at_the_seam(self: Any, **models: Any) -> Any:
         if (seam := _seam_of(self.session)) is not None:
-            models = {name: NOT_GIVEN for name in models}
-            models["new_llm"] = seam.model
+            models = {**dict.fromkeys(models, NOT_GIVEN), "new_llm": seam.model}
         return update_models(self, **models)
 
     _ToolExecutor.execute = execute_at_the_seam  # type: ignore[method-assign]
@@ -251,7 +250,7 @@ def expect(items: Iterable[Any], agents: Mapping[str, tuple[Agent | None, Agent]
     return run_result.RunAssert(SimpleNamespace(events=events))  # type: ignore[arg-type]
 
 
-def tools_of(tools: Iterable[Any]) -> Iterator[FunctionTool]:
+def tools_of(tools: Iterable[Any]) -> Iterator[_FunctionTool]:
     """Walk the function tools in `tools`, those of toolsets within toolsets included."""
     for tool in tools:
         if isinstance(tool, llm.Toolset):

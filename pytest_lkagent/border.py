@@ -26,9 +26,31 @@ if TYPE_CHECKING:
     from .scenarios.model import Scenario
     from .stage import Stage
 
+__all__ = [
+    "OPTIONS",
+    "PLAY",
+    "FromTheUsersLine",
+    "is_coroutine",
+    "is_coroutine_test",
+    "is_message_only",
+    "is_ours",
+    "item_options",
+    "loop_scope",
+    "mark_for_asyncio",
+    "marker_of",
+    "options_of",
+    "play_of",
+    "refuse_bad_start",
+    "scenario_of",
+    "settle_verdict",
+    "shown",
+    "stage_of",
+    "stop",
+]
+
 OPTIONS = pytest.StashKey[Options]()
-USED_AGENTS = pytest.StashKey["WeakSet[Agent]"]()
-STAGE = pytest.StashKey["Stage"]()
+_USED_AGENTS = pytest.StashKey["WeakSet[Agent]"]()
+_STAGE = pytest.StashKey["Stage"]()
 PLAY = pytest.StashKey["Play"]()
 
 _STAGE_FIXTURE = "_lk_bare_stage"
@@ -51,7 +73,7 @@ def shown() -> Iterator[None]:
     pytest.fail(message, pytrace=False)
 
 
-class hidden:
+class FromTheUsersLine:
     """Raise our own errors from the user's line, without a traceback through our code."""
 
     def __enter__(self) -> None:
@@ -138,17 +160,19 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
         stage = Stage(
             timeout=options.timeout,
             allow=options.allow,
-            used=config.stash.setdefault(USED_AGENTS, WeakSet()),
+            used=config.stash.setdefault(_USED_AGENTS, WeakSet()),
         )
         stage.before_session = dummies.set
-        item.stash[STAGE] = stage
+        if (scenario := scenario_of(item)) is not None:
+            stage.now = scenario.now
+        item.stash[_STAGE] = stage
         yield stage
         stage.mocks.restore()
 
 
 def refuse_bad_start(item: pytest.Item) -> None:
     """Fail a test whose session did not start well before its body runs."""
-    stage = item.stash.get(STAGE, None)
+    stage = item.stash.get(_STAGE, None)
     if stage is not None and stage.findings:
         raise _StartFailed
 
@@ -159,7 +183,7 @@ class _StartFailed(Exception):
 
 def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseException | None:
     """Return what `item` fails with once its call phase is over, None where it passes."""
-    stage = item.stash.get(STAGE, None)
+    stage = item.stash.get(_STAGE, None)
     if stage is None:
         return failure
     if isinstance(failure, pytest.skip.Exception):

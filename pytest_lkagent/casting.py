@@ -44,7 +44,7 @@ def cast(scenario: Scenario, references: References, problems: list[str]) -> Cas
     resolved when it is set up, by the player.
     """
     found = Cast()
-    with _noting(problems):
+    with _Noting(problems):
         if scenario.agent is not None:
             found.module = references.module(scenario.agent)
             found.agent = references.resolve(scenario.agent)
@@ -54,7 +54,7 @@ def cast(scenario: Scenario, references: References, problems: list[str]) -> Cas
                     "Agent, nor its class, nor a factory"
                 )
     for ref in _checks(scenario):
-        with _noting(problems):
+        with _Noting(problems):
             check = references.resolve(ref)
             if not callable(check):
                 raise UsageError(f"{ref.place}: the check {ref} is not callable: {check!r}")
@@ -69,33 +69,33 @@ def resolve_classes(
 ) -> None:
     """Resolve the class names of mocks, askers and errors, and check the mocked tools."""
     for name, spec in scenario.mocks.items():
-        with _noting(problems):
+        with _Noting(problems):
             owner = spec.task if not isinstance(spec, Mapping) else _owner(spec)
             if owner is not None:
                 found.classes[name] = references.agent_class(owner, found.module)
     for name, spec in scenario.mocks.items():
         if isinstance(spec, Mapping) and name in found.classes:
             for tool, mock in spec.items():
-                with _noting(problems, mock.tool.place):
+                with _Noting(problems, mock.tool.place):
                     ToolMock(found.classes[name], tool)
     for entry in _entries(scenario):
         if isinstance(entry.by, Ref) and entry.by.text not in found.classes:
-            with _noting(problems):
+            with _Noting(problems):
                 found.classes[entry.by.text] = references.agent_class(entry.by, found.module)
         if entry.fail is not None and entry.fail.type is not None:
-            with _noting(problems):
+            with _Noting(problems):
                 found.exceptions[entry.fail.type.text] = references.exception(
                     entry.fail.type, found.module
                 )
     for outcome in _outcomes(scenario):
         if outcome.raises is not None:
-            with _noting(problems):
+            with _Noting(problems):
                 found.exceptions[outcome.raises.text] = references.exception(
                     outcome.raises, found.module
                 )
 
 
-class _noting:
+class _Noting:
     """Note a UsageError as a line, behind `place` where it has none of its own."""
 
     def __init__(self, problems: list[str], place: str | None = None) -> None:

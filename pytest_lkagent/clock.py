@@ -38,7 +38,7 @@ from typing import Any
 
 from .errors import UsageError
 
-__all__ = ["Budget", "VirtualClock"]
+__all__ = ["GRACE", "RESOLUTION", "Budget", "Halted", "VirtualClock"]
 
 RESOLUTION = 1e-9
 GRACE = 0.2
@@ -113,6 +113,8 @@ class VirtualClock:
         self._quiet: list[asyncio.Future[None]] = []
         self._replaced: dict[str, Any] = {}
         self.halted: str | None = None
+        self.jumped: Callable[[float], object] = lambda _: None
+        """Called with the seconds of each jump, for a wall clock that is to follow."""
 
     @property
     def now(self) -> float:
@@ -225,12 +227,16 @@ class VirtualClock:
         target: float = self._loop._scheduled[0]._when
         for budget in self._budgets:
             if target > budget.deadline:
-                self._now = max(self._now, budget.deadline)
+                self._jump(budget.deadline)
                 budget.deadline = float("inf")
                 self._halt(f"it went on for more than {budget.seconds:g} virtual seconds")
                 return []
-        self._now = max(self._now, target)
+        self._jump(target)
         return []
+
+    def _jump(self, instant: float) -> None:
+        before, self._now = self._now, max(self._now, instant)
+        self.jumped(self._now - before)
 
     def _halt(self, reason: str) -> None:
         """Cancel the coroutine that the loop runs; the second time for one wait, give up."""

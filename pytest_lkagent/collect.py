@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from .scenario_run import Play
     from .scenarios.model import Scenario
 
-REFERENCES = pytest.StashKey["References"]()
-FILES = pytest.StashKey[frozenset[Path]]()
+__all__ = ["ScenarioModule", "add_scenarios", "collect_file", "references_of", "select_by_tag"]
 
-NO_TURNS = (
+_REFERENCES = pytest.StashKey["References"]()
+_FILES = pytest.StashKey[frozenset[Path]]()
+
+_NO_TURNS = (
     "it has no turns: write under turns: what the user says and under llm: what the model answers, "
     "here or in a file with base: this one"
 )
@@ -51,7 +53,7 @@ def add_scenarios(config: pytest.Config, paths: Sequence[str]) -> None:
     if arguments:
         named = config.args_source is pytest.Config.ArgsSource.ARGS
         config.args = [*(config.args if named else ()), *arguments]
-    config.stash[FILES] = frozenset(_file_of(argument).resolve() for argument in arguments)
+    config.stash[_FILES] = frozenset(_file_of(argument).resolve() for argument in arguments)
 
 
 def _expand(path: str, start: Path) -> Iterator[str]:
@@ -92,7 +94,7 @@ def collect_file(path: Path, parent: pytest.Collector) -> pytest.Module | None:
     if path.suffix not in _SUFFIXES:
         return None
     if (
-        path in config.stash[FILES]
+        path in config.stash[_FILES]
         or any(path.match(glob) for glob in border.options_of(config).globs)
         or (_is_argument(path, config) and _looks_like_scenarios(path))
     ):
@@ -156,7 +158,7 @@ class ScenarioModule(pytest.Module):
         for item in made:
             item.stash[border.PLAY] = play
             item.extra_keyword_matches.update(play.scenario.tags.values())
-            point_at_yaml(item, self.path, play.scenario)
+            _point_at_yaml(item, self.path, play.scenario)
             yield item
 
 
@@ -164,10 +166,10 @@ def references_of(config: pytest.Config) -> References:
     """Return the names resolved in this run so far."""
     from .references import References
 
-    if REFERENCES not in config.stash:
+    if _REFERENCES not in config.stash:
         keys = border.options_of(config).keys
-        config.stash[REFERENCES] = References(lambda: Dummies(keys))
-    return config.stash[REFERENCES]
+        config.stash[_REFERENCES] = References(lambda: Dummies(keys))
+    return config.stash[_REFERENCES]
 
 
 def _function(play: Play) -> Callable[..., Any]:
@@ -177,7 +179,7 @@ def _function(play: Play) -> Callable[..., Any]:
         __tracebackhide__ = True
         stage = fixtures.pop("_lk_stage")
         harness = fixtures.pop("_lk_main")
-        with border.hidden():
+        with border.FromTheUsersLine(), stage.at_its_time():
             await play.run(stage, harness, fixtures)
 
     scenario.__signature__ = _signature(frozenset(play.cast.fixtures))  # type: ignore[attr-defined]
@@ -202,11 +204,11 @@ def _marks(scenario: Scenario) -> list[pytest.MarkDecorator | pytest.Mark]:
     if scenario.xfail is not None:
         marks.append(pytest.mark.xfail(reason=scenario.xfail).mark)
     if scenario.turns is None:
-        marks.append(pytest.mark.skip(reason=NO_TURNS).mark)
+        marks.append(pytest.mark.skip(reason=_NO_TURNS).mark)
     return marks
 
 
-def point_at_yaml(item: Any, path: Path, scenario: Scenario) -> None:
+def _point_at_yaml(item: Any, path: Path, scenario: Scenario) -> None:
     """Let reports of `item` name the scenario's line, and its failures the line that failed."""
     line = scenario.site.line
     item.reportinfo = lambda: (path, line - 1, scenario.label)

@@ -17,6 +17,8 @@ from .sites import Site
 if TYPE_CHECKING:
     from .stage import Stage
 
+__all__ = ["Defaults", "of_scenario", "of_test", "set_the_scene"]
+
 _NO_AGENT = (
     "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, its "
     "class or a factory; or mark the test @pytest.mark.lk(agent=FrontDesk); in a scenario file, "
@@ -34,6 +36,10 @@ class Defaults:
     options: Any
     start: Any
     history: Any = None
+    advice: str = (
+        "it was asked while the session started: script that with the start_script fixture, or "
+        "with @pytest.mark.lk(start=[say('…')])"
+    )
 
     def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
         """Return arguments for `Stage.start_session`; `given` wins."""
@@ -53,6 +59,7 @@ class Defaults:
             "history": given.pop("history", self.history),
             "model": given.pop("llm", None),
             "options": {**self.options, **given},
+            "advice": self.advice,
         }
 
 
@@ -93,6 +100,8 @@ def of_scenario(
         options={**options, **scenario.session},
         start=[*start, *play.start_steps()],
         history=scenario.history or None,
+        advice=f"it was asked while the session started: add it to start: {{llm: […]}} "
+        f"({(scenario.start or scenario).site})",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .errors import BehaviourError, UsageError
 from .transcript import Close
@@ -52,7 +52,7 @@ class ExpectedError:
             cause = cause.__cause__
         return False
 
-    def __enter__(self) -> ExpectedError:
+    def __enter__(self) -> Self:
         self._open_ones.append(self)
         return self
 
@@ -83,7 +83,7 @@ class ExpectedClose:
         self._closed_before: list[Harness] = []
         self.close: Close | None = None
 
-    def __enter__(self) -> ExpectedClose:
+    def __enter__(self) -> Self:
         self._closed_before = [h for h in self._sessions if h.record.closed is not None]
         return self
 

@@ -18,13 +18,13 @@ from . import border, defaults
 from .script import StepSource
 
 if TYPE_CHECKING:
-    from livekit.agents import Agent, AgentSession, AgentTask, JobContext
+    from livekit.agents import AgentSession, AgentTask, JobContext
     from livekit.agents.voice.run_result import RunResult
 
     from .fake import FakeLLM
     from .harness import Harness
-    from .record import Turn
     from .mocks import TaskMock, ToolMock
+    from .record import Turn
     from .stage import Stage
     from .transcript import Transcript
 
@@ -139,7 +139,7 @@ def _on_loop(scope: LoopScope) -> Any:
 def _session_on_loop(scope: LoopScope) -> Any:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_session_on_{scope}_loop")
     async def session_on_loop(_lk_defaults: defaults.Defaults, _lk_stage: Stage) -> Harness:
-        with border.shown():
+        with border.shown(), _lk_stage.at_its_time():
             return await _lk_stage.start_session(**_lk_defaults.arguments())
 
     return session_on_loop
@@ -218,7 +218,7 @@ def user_says(_lk_main: Harness) -> UserSays:
 
     async def say(text: str, *, interrupt: float | None = None, **run_options: Any) -> Turn:
         __tracebackhide__ = True
-        with border.hidden():
+        with border.FromTheUsersLine():
             return await _lk_main.user_says(text, interrupt=interrupt, **run_options)
 
     return say
@@ -230,7 +230,7 @@ def settle(_lk_main: Harness) -> Callable[[], Any]:
 
     async def settled() -> None:
         __tracebackhide__ = True
-        with border.hidden():
+        with border.FromTheUsersLine():
             await _lk_main.settle()
 
     return settled
@@ -256,7 +256,7 @@ def mock_tool(_lk_stage: Stage) -> MockTool:
         __tracebackhide__ = True
         from .mocks import ToolMock
 
-        with border.hidden():
+        with border.FromTheUsersLine():
             return _lk_stage.mocks.add_tool(ToolMock(target, name, **behaviour))
 
     return make
@@ -270,7 +270,7 @@ def mock_task(_lk_stage: Stage) -> MockTask:
         __tracebackhide__ = True
         from .mocks import TaskMock
 
-        with border.hidden():
+        with border.FromTheUsersLine():
             return _lk_stage.mocks.add_task(TaskMock(task, **behaviour))
 
     return make
@@ -291,9 +291,7 @@ def expect_close(_lk_stage: Stage) -> Callable[..., AbstractContextManager[Any]]
 @pytest.fixture
 def job_context(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> JobContext:
     """The fake ``JobContext`` in which the test runs."""
-    context: JobContext = request.getfixturevalue(
-        f"_lk_on_{border.loop_scope(request.node)}_loop"
-    )
+    context: JobContext = request.getfixturevalue(f"_lk_on_{border.loop_scope(request.node)}_loop")
     return context
 
 
@@ -306,7 +304,7 @@ def start_session(_lk_defaults: defaults.Defaults, _lk_stage: Stage) -> StartSes
 
     async def start(agent: Any = None, **given: Any) -> AgentSession[Any]:
         __tracebackhide__ = True
-        with border.hidden():
+        with border.FromTheUsersLine():
             harness = await _lk_stage.start_session(**_lk_defaults.arguments(agent, **given))
         return harness.session
 

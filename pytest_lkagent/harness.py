@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .stage import Stage
 
-__all__ = ["Harness"]
+__all__ = ["CLOSE_SECONDS", "Harness"]
 
 CLOSE_SECONDS = 60.0
 """Virtual seconds that closing a session may take."""
@@ -95,7 +95,7 @@ class Harness:
             with self._bounded(self._stage.timeout, "the start of the session") as turn:
                 try:
                     self.start_result = await session.start(agent, capture_run=True)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  (the finding below)
                     turn.error = error
                 await self.settle()
         except Stuck as stuck:
@@ -127,7 +127,7 @@ class Harness:
                 turn.result = self.session.run(user_input=text, **options)
                 async with self._interruption(interrupt):
                     await turn.result
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (raised below, once the rest is known)
                 turn.error = error
             if settle:
                 await self.settle()

@@ -99,13 +99,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, Any, Any
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> Generator[None, Any, Any]:
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
     """Mark the items of coroutine tests of ours, before pytest-asyncio converts them."""
     made = yield
     for item in made if isinstance(made, list) else [made]:
-        if isinstance(item, pytest.Function) and border.is_ours(item.fixturenames):
-            if border.is_coroutine_test(item):
-                border.mark_for_asyncio(item)
+        if (
+            isinstance(item, pytest.Function)
+            and border.is_ours(item.fixturenames)
+            and border.is_coroutine_test(item)
+        ):
+            border.mark_for_asyncio(item)
     return made
 
 
@@ -117,7 +120,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         border.refuse_bad_start(item)
         result = yield
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (the verdict raises it)
         failure = error
     verdict = border.settle_verdict(item, failure)
     if verdict is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Record", "Turn"]
 
-Handoff = tuple[Agent | None, Agent]
+_Handoff = tuple[Agent | None, Agent]
 
 
 @dataclass(kw_only=True)
@@ -36,7 +36,7 @@ class Turn(_Turn):
     """
 
     items: Sequence[Any] = ()
-    handoffs: Mapping[str, Handoff] = field(default_factory=dict)
+    handoffs: Mapping[str, _Handoff] = field(default_factory=dict)
     result: RunResult[Any] | None = None
 
     @cached_property
@@ -56,7 +56,7 @@ class Record:
         self.errors: list[BaseException] = []
         self._seen: set[str] = set()
         self._names: dict[str, Any] = {}
-        self._handoffs: dict[str, Handoff] = {}
+        self._handoffs: dict[str, _Handoff] = {}
         self._current: Agent | None = None
         self._session: AgentSession[Any] | None = None
 

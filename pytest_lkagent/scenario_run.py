@@ -19,8 +19,8 @@ from livekit.agents import (
     ToolError,
 )
 
-from .errors import BehaviourError, UnusedStep, UsageError, one_of
 from .casting import Cast, resolve_classes
+from .errors import BehaviourError, UnusedStep, UsageError, one_of
 from .mocks import Outcome, TaskMock, ToolMock
 from .references import References, fixture_names
 from .scenarios.expect import Mismatch, match_absent, match_after, match_error, match_turn
@@ -173,9 +173,7 @@ class Play:
                 raise
             return played
 
-    async def _judge(
-        self, moment: _Moment, harness: Harness, fixtures: Mapping[str, Any]
-    ) -> None:
+    async def _judge(self, moment: _Moment, harness: Harness, fixtures: Mapping[str, Any]) -> None:
         """Compare what a turn did with what the file says of it."""
         __tracebackhide__ = True
         turn, played, where = moment.turn, moment.played, moment.where
@@ -307,9 +305,8 @@ class Play:
         if isinstance(value, (list, tuple)):
             return type(value)(self._filled(item, extra) for item in value)
         if is_dataclass(value) and not isinstance(value, (type, Site)):
-            return replace(
-                value, **{f.name: self._filled(getattr(value, f.name), extra) for f in fields(value)}
-            )
+            parts = {f.name: self._filled(getattr(value, f.name), extra) for f in fields(value)}
+            return replace(value, **parts)
         return value
 
     # --- the script

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakSet
 
+import time_machine
 from livekit.agents import Agent, AgentSession, JobContext
 from livekit.agents.testing import fake_job_context
 
@@ -25,7 +27,6 @@ from .strict import Findings
 __all__ = ["Stage"]
 
 
-
 class Stage:
     """One test; `on_loop` puts it on the loop that the test runs on."""
 
@@ -37,6 +38,7 @@ class Stage:
         self.mocks = Mocks()
         self.sessions: list[Harness] = []
         self.clock: VirtualClock = None  # type: ignore[assignment]
+        self.now: datetime | None = None
         self.before_session: Callable[[], None] = lambda: None
         self._models = [self.model]
         self._used = used
@@ -81,6 +83,24 @@ class Stage:
         if rest:
             await asyncio.wait(rest, timeout=1.0)
 
+    @contextmanager
+    def at_its_time(self) -> Iterator[None]:
+        """Let wall clocks show `now`, and follow the jumps of virtual time, inside.
+
+        To be entered within a phase of a test: a fixture that travels while pytest times its
+        phases gives reports a wrong start and stop.
+        """
+        if self.now is None:
+            yield
+            return
+        here = self.now + timedelta(seconds=self.clock.now)
+        with time_machine.travel(here, tick=True) as traveller:
+            self.clock.jumped = traveller.shift
+            try:
+                yield
+            finally:
+                self.clock.jumped = lambda _: None
+
     # --- sessions
 
     async def start_session(
@@ -93,8 +113,12 @@ class Stage:
         history: Any = None,
         model: FakeLLM | None = None,
         options: Mapping[str, Any] | None = None,
+        advice: str | None = None,
     ) -> Harness:
-        """Build and start a session; see the `start_session` fixture."""
+        """Build and start a session; see the `start_session` fixture.
+
+        `what` names the agent in messages, `advice` says how to script what the start asks for.
+        """
         model = model or self.model
         if model not in self._models:
             self._models.append(model)
@@ -112,14 +136,11 @@ class Stage:
         harness = Harness(self, model)
         self.sessions.append(harness)
         model.script(*start)
-        advice, model.advice = model.advice, (
-            "it was asked while the session started: script that with the start_script fixture, "
-            "or with @pytest.mark.lk(start=[say('…')])"
-        )
+        usual, model.advice = model.advice, advice or model.advice
         try:
             await harness.start(made, history=as_chat_context(history), **arguments)
         finally:
-            model.advice = advice
+            model.advice = usual
         return harness
 
     def agent_starting(self, agent: Agent, session: AgentSession[Any]) -> None:
