@@ -137,7 +137,7 @@ def item_options(item: pytest.Item) -> ItemOptions:
     allow = check_allowed(given.get("allow", ()), where=item.nodeid)
     if scenario is not None:
         allow |= {ref.text for ref in scenario.allow}
-    return ItemOptions(given=given, timeout=timeout, allow=tuple(allow))
+    return ItemOptions(timeout=timeout, allow=allow)
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .durations import DURATIONS, duration
 from .errors import UsageError, did_you_mean, one_of
 
 __all__ = ["DEFAULT_TIMEOUT", "ItemOptions", "Options", "read_marker", "read_seconds", "read_tags"]
@@ -14,10 +14,7 @@ __all__ = ["DEFAULT_TIMEOUT", "ItemOptions", "Options", "read_marker", "read_sec
 DEFAULT_TIMEOUT = 600.0
 """Virtual seconds that a turn may take."""
 
-MARKER_KEYS = ("agent", "allow", "start", "timeout", "userdata")
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)")
-_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+_MARKER_KEYS = ("agent", "allow", "start", "timeout", "userdata")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,24 +33,19 @@ class Options:
 class ItemOptions:
     """What the marker ``lk(…)`` says of one test, and the run's options below it."""
 
-    given: Mapping[str, Any]
     timeout: float
-    allow: tuple[str, ...] = ()
+    allow: frozenset[str]
 
 
-def read_seconds(value: str | float | None, *, where: str) -> float:
+def read_seconds(value: object, *, where: str) -> float:
     """Read a duration, ``250ms``, ``2s``, ``1m`` or a number of seconds.
 
     Raises:
         UsageError: It is none.
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    found = _DURATION.fullmatch(str(value).strip())
-    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    seconds = duration(str(value).strip())
     if not seconds:
-        raise UsageError(f"{where}: {value!r} is no duration; write 250ms, 2s, 1m or a number of "
-                         "seconds")  # fmt: skip
+        raise UsageError(f"{where}: {value!r} is no time to wait; write {DURATIONS}")
     return seconds
 
 
@@ -80,9 +72,9 @@ def read_marker(args: Sequence[Any], given: Mapping[str, Any], *, where: str) ->
     """
     if args:
         raise UsageError(f"{where}: lk({args[0]!r}) has no key; write lk(agent=…) or another of "
-                         f"{one_of(MARKER_KEYS)}")  # fmt: skip
+                         f"{one_of(_MARKER_KEYS)}")  # fmt: skip
     for key in given:
-        if key not in MARKER_KEYS:
+        if key not in _MARKER_KEYS:
             raise UsageError(f"{where}: lk({key}=…) is unknown; the keys are "
-                             f"{one_of(MARKER_KEYS)}{did_you_mean(key, MARKER_KEYS)}")  # fmt: skip
+                             f"{one_of(_MARKER_KEYS)}{did_you_mean(key, _MARKER_KEYS)}")  # fmt: skip
     return given

@@ -12,10 +12,32 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
-__all__ = ["FileFormat"]
+__all__ = [
+    "AfterFormat",
+    "CallFormat",
+    "DefaultsFormat",
+    "ErrorFormat",
+    "EventFormat",
+    "FailFormat",
+    "FileFormat",
+    "HandoffFormat",
+    "LlmFormat",
+    "MessageFormat",
+    "MockFormat",
+    "OutcomeFormat",
+    "OutputFormat",
+    "PastCallFormat",
+    "PastFormat",
+    "PastOutputFormat",
+    "ScenarioFormat",
+    "StartFormat",
+    "TaskFormat",
+    "TurnFormat",
+    "UserFormat",
+]
 
-Text = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Duration = Annotated[
+_Text = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+_Duration = Annotated[
     float,
     WithJsonSchema(
         {
@@ -27,13 +49,13 @@ Duration = Annotated[
         }
     ),
 ]
-Reference = Annotated[
+_Reference = Annotated[
     str,
     Field(pattern=r"^.+:[^\W\d]\w*(\.[^\W\d]\w*)*$", examples=["agent.py:FrontDesk", "desk:make"]),
 ]
-ClassName = Annotated[str, Field(pattern=r"^[^\s]+$", examples=["FrontDesk", "desk:FrontDesk"])]
-Regex = Annotated[Text, Field(description="A regular expression, searched anywhere in the text.")]
-Arguments = Annotated[
+_ClassName = Annotated[str, Field(pattern=r"^[^\s]+$", examples=["FrontDesk", "desk:FrontDesk"])]
+_Regex = Annotated[_Text, Field(description="A regular expression, searched anywhere in the text.")]
+_Arguments = Annotated[
     dict[str, JsonValue],
     Field(description="A subset of the arguments; a value may be {matches: regex}."),
 ]
@@ -56,7 +78,7 @@ _ONE_KEY: dict[str, JsonValue] = {"minProperties": 1, "maxProperties": 1}
 class UserFormat(_Closed):
     """What the user says, and how it reaches the agent."""
 
-    text: Text
+    text: _Text
     modality: Literal["text", "audio"] = "text"
 
 
@@ -66,60 +88,60 @@ class FailFormat(_Closed):
     status: int = _may("An HTTP status, as an APIStatusError.", ge=1)
     timeout: Literal[True] = _may("An APITimeoutError.")
     connection: Literal[True] = _may("An APIConnectionError.")
-    type: ClassName = _may("The class of the error.")
-    message: Text = _may()
-    after: Text = _may("The text that came before the failure.")
+    type: _ClassName = _may("The class of the error.")
+    message: _Text = _may()
+    after: _Text = _may("The text that came before the failure.")
     attempts: int = _may("How many attempts fail; all if unset.", ge=1)
 
 
 class LlmFormat(_Closed):
     """What the model answers to one request."""
 
-    say: Text = _may("What the model says.")
+    say: _Text = _may("What the model says.")
     call: dict[str, dict[str, JsonValue] | list[dict[str, JsonValue] | None] | None] = _may(
         "Tool → arguments; several are parallel, a list calls one tool often."
     )
-    raw_call: dict[str, Text] = _may("Tool → the text of its arguments, which need not be JSON.")
-    fail: ClassName | FailFormat = _may("The request fails.")
+    raw_call: dict[str, _Text] = _may("Tool → the text of its arguments, which need not be JSON.")
+    fail: _ClassName | FailFormat = _may("The request fails.")
     silence: Literal[True] = _may("The model answers nothing.")
     stall: Literal[True] = _may("The model never answers.")
-    ttft: Duration = _may("The time until the first piece of text.")
-    duration: Duration = _may("The time until the answer is complete.")
-    by: ClassName | None = _may("The agent that must ask; null: no agent.")
+    ttft: _Duration = _may("The time until the first piece of text.")
+    duration: _Duration = _may("The time until the answer is complete.")
+    by: _ClassName | None = _may("The agent that must ask; null: no agent.")
 
 
 class MessageFormat(_Closed):
     """Something that is said."""
 
     role: Literal["assistant", "user", "system", "developer"] = "assistant"
-    text: Text = _may("The whole text.")
-    contains: Text = _may("A part of the text.")
-    matches: Regex = _may()
+    text: _Text = _may("The whole text.")
+    contains: _Text = _may("A part of the text.")
+    matches: _Regex = _may()
     interrupted: bool = _may("Whether the user cut it off.")
 
 
 class CallFormat(_Closed):
     """A call of a tool."""
 
-    name: Text
-    arguments: Arguments = _may()
+    name: _Text
+    arguments: _Arguments = _may()
 
 
 class OutputFormat(_Closed):
     """What a tool gave back."""
 
-    name: Text = _may()
-    output: Text = _may("The whole output.")
-    contains: Text = _may("A part of the output.")
-    matches: Regex = _may()
+    name: _Text = _may()
+    output: _Text = _may("The whole output.")
+    contains: _Text = _may("A part of the output.")
+    matches: _Regex = _may()
     is_error: bool = _may("Whether the tool failed.")
 
 
 class HandoffFormat(_Closed):
     """Another agent takes over."""
 
-    from_: ClassName = _may(alias="from")
-    to: ClassName = _may()
+    from_: _ClassName = _may(alias="from")
+    to: _ClassName = _may()
 
 
 class EventFormat(_Closed):
@@ -127,51 +149,51 @@ class EventFormat(_Closed):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_ONE_KEY)
 
-    message: Text | MessageFormat = _may("Something is said.")
-    function_call: Text | CallFormat = _may("The model calls a tool.")
+    message: _Text | MessageFormat = _may("Something is said.")
+    function_call: _Text | CallFormat = _may("The model calls a tool.")
     function_call_output: OutputFormat = _may("A tool gives back.")
-    agent_handoff: ClassName | HandoffFormat = _may("To another agent.")
-    close: Text = _may("The session closes: LiveKit's reason.")
+    agent_handoff: _ClassName | HandoffFormat = _may("To another agent.")
+    close: _Text = _may("The session closes: LiveKit's reason.")
 
 
 class ErrorFormat(_Closed):
     """The error that the run raises, or that caused it."""
 
-    type: ClassName = _may("Its class, or a base class of it.")
-    contains: Text = _may("A part of its text.")
-    matches: Regex = _may()
+    type: _ClassName = _may("Its class, or a base class of it.")
+    contains: _Text = _may("A part of its text.")
+    matches: _Regex = _may()
 
 
 class AfterFormat(_Closed):
     """What holds after the turn."""
 
-    userdata: Arguments = _may("A subset of the userdata's attributes and keys.")
+    userdata: _Arguments = _may("A subset of the userdata's attributes and keys.")
 
 
 class StartFormat(_Closed):
     """The start of the session: what the model answers before the user says anything."""
 
-    llm: list[Text | LlmFormat] = _may(
+    llm: list[_Text | LlmFormat] = _may(
         "What the model answers, request by request; a text is said."
     )
     expect: list[Literal["..."] | EventFormat] = _may(
         "What happens, in order; ... skips any number of events."
     )
-    expect_error: ClassName | ErrorFormat = _may("The run fails.")
+    expect_error: _ClassName | ErrorFormat = _may("The run fails.")
     after: AfterFormat = _may()
-    check: Reference = _may("A function that is called after the turn.")
-    capture: dict[str, Regex] = _may(
+    check: _Reference = _may("A function that is called after the turn.")
+    capture: dict[str, _Regex] = _may(
         "Name → regular expression; later texts use what it found as ${name}."
     )
-    within: Duration = _may("How long the turn may take.")
+    within: _Duration = _may("How long the turn may take.")
 
 
 class TurnFormat(StartFormat):
     """One input, and what follows it: user or wait."""
 
-    user: Text | UserFormat = _may("What the user says.")
-    wait: Duration = _may("Time passes, nobody says anything.")
-    interrupt: Duration = _may("When the user cuts the agent off.")
+    user: _Text | UserFormat = _may("What the user says.")
+    wait: _Duration = _may("Time passes, nobody says anything.")
+    interrupt: _Duration = _may("When the user cuts the agent off.")
     settle: bool = Field(
         default=True, description="false: the next turn begins when run() returns."
     )
@@ -181,16 +203,16 @@ class OutcomeFormat(_Closed):
     """What one call of a mocked tool does."""
 
     returns: JsonValue = _may("What the tool returns.")
-    error: Text = _may("The text of the ToolError that it raises.")
-    raises: ClassName = _may("The class of another exception.")
-    message: Text = _may("The text of that exception.")
-    delay: Duration = _may("How long the tool takes.")
+    error: _Text = _may("The text of the ToolError that it raises.")
+    raises: _ClassName = _may("The class of another exception.")
+    message: _Text = _may("The text of that exception.")
+    delay: _Duration = _may("How long the tool takes.")
 
 
 class MockFormat(OutcomeFormat):
     """A mocked tool. Without returns, error, raises and calls the real one is watched."""
 
-    calls: list[Text | OutcomeFormat | None] = _may("One outcome for each call, in order.")
+    calls: list[_Text | OutcomeFormat | None] = _may("One outcome for each call, in order.")
     optional: bool = Field(default=False, description="Whether the tool need not be called.")
 
 
@@ -203,15 +225,15 @@ class TaskFormat(_Closed):
 class PastCallFormat(_Closed):
     """A call of a tool in the history."""
 
-    name: Text
+    name: _Text
     arguments: dict[str, JsonValue] = _may()
 
 
 class PastOutputFormat(_Closed):
     """What a tool gave back in the history."""
 
-    name: Text
-    output: Text = _may()
+    name: _Text
+    output: _Text = _may()
     is_error: bool = False
 
 
@@ -220,10 +242,10 @@ class PastFormat(_Closed):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_ONE_KEY)
 
-    user: Text = _may()
-    assistant: Text = _may()
-    system: Text = _may()
-    developer: Text = _may()
+    user: _Text = _may()
+    assistant: _Text = _may()
+    system: _Text = _may()
+    developer: _Text = _may()
     function_call: PastCallFormat = _may()
     function_call_output: PastOutputFormat = _may()
 
@@ -232,40 +254,40 @@ class DefaultsFormat(_Closed):
     """What holds for every scenario that says nothing else."""
 
     start: StartFormat | None = _may()
-    mocks: dict[str, TaskFormat | dict[str, Text | MockFormat | None]] | None = _may(
+    mocks: dict[str, TaskFormat | dict[str, _Text | MockFormat | None]] | None = _may(
         "Class → tool → what it does; a text is returned."
     )
     session: dict[str, JsonValue] | None = _may("Arguments of AgentSession.")
     history: list[PastFormat] | None = _may("What was said before.")
     now: Any = _may("The date and time, like 2026-06-12T09:00:00Z.")
     allow: list[str] | None = _may("Kinds of finding that may pass.")
-    timeout: Duration | None = _may("How long the scenario may run.")
+    timeout: _Duration | None = _may("How long the scenario may run.")
 
 
 class ScenarioFormat(DefaultsFormat):
     """One conversation."""
 
-    id: Text | None = _may()
-    label: Text = Field(description="The scenario's name, unique in the file.")
-    instructions: Text | None = _may("LiveKit: who the simulated user is.")
-    agent_expectations: Text | None = _may("LiveKit: what a judge looks for.")
-    tags: dict[str, Text | None] | None = _may("LiveKit: names and texts.")
+    id: _Text | None = _may()
+    label: _Text = Field(description="The scenario's name, unique in the file.")
+    instructions: _Text | None = _may("LiveKit: who the simulated user is.")
+    agent_expectations: _Text | None = _may("LiveKit: what a judge looks for.")
+    tags: dict[str, _Text | None] | None = _may("LiveKit: names and texts.")
     userdata: dict[str, JsonValue] | None = _may("LiveKit: any mapping.")
-    agent: Reference = _may("The agent: file.py:name or module:name.")
+    agent: _Reference = _may("The agent: file.py:name or module:name.")
     turns: list[TurnFormat] = _may("The conversation, turn by turn.")
     absent: list[EventFormat] = _may("Events that must not happen.")
-    check: Reference = _may("A function that is called at the end.")
+    check: _Reference = _may("A function that is called at the end.")
     marks: list[str] = _may("pytest marks.")
-    xfail: Text = _may("Why the scenario is expected to fail.")
+    xfail: _Text = _may("Why the scenario is expected to fail.")
 
 
 class FileFormat(_Closed):
     """Scenarios for a LiveKit voice agent, for `lk agent simulate` and pytest-lkagent."""
 
-    id: Text = _may()
-    name: Text = _may("The name of the group of scenarios.")
-    agent: Reference = _may("The agent: file.py:name or module:name.")
-    base: Text = _may("A scenario file to lay this one over, by label.")
+    id: _Text = _may()
+    name: _Text = _may("The name of the group of scenarios.")
+    agent: _Reference = _may("The agent: file.py:name or module:name.")
+    base: _Text = _may("A scenario file to lay this one over, by label.")
     rest: bool = _may("Whether the base's other scenarios run too.")
     defaults: DefaultsFormat = _may()
     scenarios: list[ScenarioFormat] = _may()

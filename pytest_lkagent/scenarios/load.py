@@ -16,7 +16,11 @@ from .model import ScenarioFile
 from .read_scenario import read_defaults, read_scenario
 from .reading import Reading
 
-__all__ = ["load", "load_text"]
+__all__ = [
+    "FILE_KEYS",
+    "load",
+    "load_text",
+]
 
 FILE_KEYS = ("id", "name", "agent", "base", "rest", "defaults", "scenarios")
 

@@ -18,11 +18,11 @@ from .reading import Reading, is_null
 
 __all__ = ["lay_over_base"]
 
-Compose = Callable[[Path], Node]
+_Compose = Callable[[Path], Node]
 
 
 def lay_over_base(
-    reading: Reading, root: Node, path: Path, compose: Compose, *, above: tuple[str, ...] = ()
+    reading: Reading, root: Node, path: Path, compose: _Compose, *, above: tuple[str, ...] = ()
 ) -> Node:
     """Return the file's root merged with that of its base, and that with its own base.
 

@@ -21,7 +21,19 @@ from .expectations import (
 from .model import After
 from .reading import Reading, site_of
 
-__all__ = ["read_absent", "read_after", "read_expect", "read_expect_error"]
+__all__ = [
+    "AFTER_KEYS",
+    "CALL_KEYS",
+    "ERROR_KEYS",
+    "HANDOFF_KEYS",
+    "KINDS",
+    "MESSAGE_KEYS",
+    "OUTPUT_KEYS",
+    "read_absent",
+    "read_after",
+    "read_expect",
+    "read_expect_error",
+]
 
 ERROR_KEYS = ("type", "contains", "matches")
 AFTER_KEYS = ("userdata",)
@@ -29,7 +41,7 @@ MESSAGE_KEYS = ("role", "text", "contains", "matches", "interrupted")
 CALL_KEYS = ("name", "arguments")
 OUTPUT_KEYS = ("name", "output", "contains", "matches", "is_error")
 HANDOFF_KEYS = ("from", "to")
-ROLES = ("assistant", "user", "system", "developer")
+_ROLES = ("assistant", "user", "system", "developer")
 
 
 def read_expect(reading: Reading, node: Node) -> tuple[Expectation | EllipsisType, ...]:
@@ -97,8 +109,8 @@ def _message(reading: Reading, node: Node) -> MessageExpectation:
         return MessageExpectation(text=text, site=site_of(node))
     fields = reading.fields(node, "message", MESSAGE_KEYS)
     role = reading.text(fields["role"], "role") if "role" in fields else "assistant"
-    if role not in ROLES:
-        hint = did_you_mean(role, ROLES) or f"; the roles are {one_of(ROLES)}"
+    if role not in _ROLES:
+        hint = did_you_mean(role, _ROLES) or f"; the roles are {one_of(_ROLES)}"
         reading.problem(fields["role"], f"unknown role {role!r}{hint}")
     cut = fields.get("interrupted")
     return MessageExpectation(

@@ -9,9 +9,12 @@ from yaml.nodes import Node, ScalarNode, SequenceNode
 from .model import UNSET, MockOutcome, Mocks, MockSpec, Ref, TaskSpec
 from .reading import Reading, is_null, site_of
 
-__all__ = ["read_mocks"]
+__all__ = [
+    "MOCK_KEYS",
+    "OUTCOME_KEYS",
+    "read_mocks",
+]
 
-TASK_KEYS = ("task",)
 OUTCOME_KEYS = ("returns", "error", "raises", "message", "delay")
 MOCK_KEYS = (*OUTCOME_KEYS, "calls", "optional")
 

@@ -15,17 +15,23 @@ from .read_mocks import read_mocks
 from .read_turns import read_start, read_turns
 from .reading import Reading, is_null, site_of
 
-__all__ = ["read_defaults", "read_scenario"]
+__all__ = [
+    "DEFAULT_KEYS",
+    "HISTORY_KEYS",
+    "SCENARIO_KEYS",
+    "read_defaults",
+    "read_scenario",
+]
 
-LIVEKIT_KEYS = ("id", "label", "instructions", "agent_expectations", "tags", "userdata")
+_LIVEKIT_KEYS = ("id", "label", "instructions", "agent_expectations", "tags", "userdata")
 DEFAULT_KEYS = ("start", "mocks", "session", "history", "now", "allow", "timeout")
 SCENARIO_KEYS = (
-    *LIVEKIT_KEYS,
+    *_LIVEKIT_KEYS,
     *("agent", "turns", "absent", "check", "marks", "xfail"),
     *DEFAULT_KEYS,
 )
-MESSAGE_ROLES = ("user", "assistant", "system", "developer")
-HISTORY_KEYS = (*MESSAGE_ROLES, "function_call", "function_call_output")
+_MESSAGE_ROLES = ("user", "assistant", "system", "developer")
+HISTORY_KEYS = (*_MESSAGE_ROLES, "function_call", "function_call_output")
 _ALSO_SETTLED: dict[str, Any] = {"mocks": {}, "session": {}, "history": (), "allow": ()}
 
 
@@ -142,7 +148,7 @@ def _history(
         fields = reading.fields(item, "history", HISTORY_KEYS)
         reading.only_one(item, fields, "an entry of history", *HISTORY_KEYS)
         for kind, value in fields.items():
-            if kind in MESSAGE_ROLES:
+            if kind in _MESSAGE_ROLES:
                 said.append(Message(role=kind, text=reading.text(value, kind)))
             elif kind == "function_call":
                 call_id = f"history_{len(said)}"

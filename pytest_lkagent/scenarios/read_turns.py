@@ -11,16 +11,24 @@ from .model import Failure, LlmCall, LlmEntry, ScenarioTurn, UserInput
 from .read_expect import read_after, read_expect, read_expect_error
 from .reading import Reading, is_null, site_of
 
-__all__ = ["read_start", "read_turns"]
+__all__ = [
+    "ENTRY_KEYS",
+    "FAIL_KEYS",
+    "START_KEYS",
+    "TURN_KEYS",
+    "USER_KEYS",
+    "read_start",
+    "read_turns",
+]
 
 START_KEYS = ("llm", "expect", "expect_error", "after", "check", "capture", "within")
 TURN_KEYS = ("user", "wait", *START_KEYS, "interrupt", "settle")
 USER_KEYS = ("text", "modality")
-TIMING_KEYS = ("ttft", "duration", "by")
-SPEECH_KEYS = ("say", "call", "raw_call")
-ENTRY_KEYS = (*SPEECH_KEYS, "fail", "silence", "stall", *TIMING_KEYS)
+_TIMING_KEYS = ("ttft", "duration", "by")
+_SPEECH_KEYS = ("say", "call", "raw_call")
+ENTRY_KEYS = (*_SPEECH_KEYS, "fail", "silence", "stall", *_TIMING_KEYS)
 FAIL_KEYS = ("status", "timeout", "connection", "type", "message", "after", "attempts")
-MODALITIES = ("text", "audio")
+_MODALITIES = ("text", "audio")
 
 
 def read_turns(reading: Reading, node: Node) -> tuple[ScenarioTurn, ...]:
@@ -89,8 +97,8 @@ def _user(reading: Reading, node: Node) -> UserInput:
     modality: Literal["text", "audio"] = "text"
     if "modality" in fields:
         written = reading.text(fields["modality"], "modality")
-        if written not in MODALITIES:
-            hint = did_you_mean(written, MODALITIES) or f"; there are {one_of(MODALITIES)}"
+        if written not in _MODALITIES:
+            hint = did_you_mean(written, _MODALITIES) or f"; there are {one_of(_MODALITIES)}"
             reading.problem(fields["modality"], f"unknown modality {written!r}{hint}")
         modality = "audio" if written == "audio" else "text"
     return UserInput(text, modality)
@@ -102,9 +110,9 @@ def _entry(reading: Reading, node: Node) -> LlmEntry:
         return LlmEntry(text=reading.text(node, "what the model says"), site=site_of(node))
     what = "an llm step"
     fields = reading.fields(node, what, ENTRY_KEYS)
-    speech = [key for key in SPEECH_KEYS if key in fields][:1]
+    speech = [key for key in _SPEECH_KEYS if key in fields][:1]
     reading.only_one(node, fields, what, *speech, "fail", "silence", "stall")
-    if not fields.keys() - set(TIMING_KEYS):
+    if not fields.keys() - set(_TIMING_KEYS):
         hint = f"write one of {one_of(ENTRY_KEYS[:6])}"
         reading.missing(node, fields, f"{what} does nothing; {hint}")
     entry: dict[str, Any] = {}

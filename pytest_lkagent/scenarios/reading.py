@@ -15,11 +15,12 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from ..durations import DURATIONS, duration
 from ..errors import LoadError, did_you_mean, one_of
 from ..sites import Site
 from .expectations import Matches
 from .model import Ref
-from .scalars import NULLS, duration, moment, resolve
+from .scalars import NULLS, moment, resolve
 
 __all__ = ["Reading", "is_null", "site_of"]
 
@@ -185,11 +186,10 @@ class Reading:
         return int(value)
 
     def seconds(self, node: Node, what: str) -> float:
-        instead = "250ms, 2s, 1m or a number of seconds"
-        text = self.raw(node, what, instead)
+        text = self.raw(node, what, DURATIONS)
         seconds = duration(text) if text is not None else 0.0
         if seconds is None:
-            self.wrong(node, what, instead)
+            self.wrong(node, what, DURATIONS)
         return seconds or 0.0
 
     def moment(self, node: Node, what: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What a plain scalar means: the rules of LiveKit's command line, and our durations and dates.
+"""What a plain scalar means: the rules of LiveKit's command line, and our dates.
 
 `lk` reads a scenario file with Go's yaml.v3 and sends `userdata` on as JSON; one file must mean
 one thing, so these are its rules (yaml.v3 `resolve.go`, then `encoding/json`, then Python's
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["NULLS", "duration", "moment", "resolve"]
+__all__ = ["NULLS", "moment", "resolve"]
 
 NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 """What stands for nothing where it is not in quotes."""
@@ -38,8 +38,6 @@ _TIMESTAMP = re.compile(
     r"(?:(?P<t>[Tt ])(?P<time>[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2})(?P<fraction>[.,][0-9]+)?"
     r"(?P<zone>Z|[-+][0-9]{2}:[0-9]{2})?)?"
 )
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|)")
-_SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "": Decimal(1)}
 
 
 def resolve(text: str) -> tuple[str, Any]:
@@ -101,14 +99,6 @@ def _timestamp(text: str) -> str | None:
         f"{'.' + fraction if fraction else ''}"
         f"{'Z' if zone in (None, '+00:00', '-00:00') else zone}"
     )
-
-
-def duration(text: str) -> float | None:
-    """Read ``250ms``, ``2s``, ``1m`` or a number of seconds; None where it is none of them."""
-    match = _DURATION.fullmatch(text)
-    if match is None or len(text) > 20:
-        return None
-    return float(Decimal(match[1]) * _SECONDS[match[2]])
 
 
 def moment(text: str) -> datetime | None:
