@@ -1,7 +1,7 @@
 """The format of scenario files as pydantic models: the source of the JSON Schema for editors.
 
-Loading does not use them: it reads YAML nodes, which know their lines, and 10,000 scenarios in
-the time in which pydantic would be imported. That both know the same keys is held by a test.
+Loading does not use them: it reads YAML nodes, which know their lines, and collecting tests should
+not wait for pydantic to be imported. That both know the same keys is held by a test.
 The schema describes a document as an editor sees it, where ``user: 5`` is a number; loading takes
 such a text as it is written.
 """
