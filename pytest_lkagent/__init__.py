@@ -1,7 +1,8 @@
 """Test how a LiveKit voice agent behaves: in-process, offline, in virtual time.
 
 Steps for scripts are here (`say`, `call`, `reply`, `fail`, …), and the types of the fixtures for
-annotations. Importing this package imports neither pytest nor livekit.
+annotations. Importing this package imports neither pytest nor livekit, and every name only when it
+is asked for: the plugin is part of the start of every pytest run.
 """
 
 from __future__ import annotations
@@ -9,15 +10,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .errors import BehaviourError, UsageError
-from .script import Request, Step, call, fail, raw_call, reply, say, silence, stall
-from .transcript import AgentHandoff, Close, FunctionCall, FunctionCallOutput, Message, Transcript
-
 if TYPE_CHECKING:
+    from .errors import BehaviourError, UsageError
     from .fake import FakeLLM
-    from .fixtures import MockTask, MockTool, StartSession, UserSays
     from .mocks import TaskMock, ToolMock
+    from .protocols import MockTask, MockTool, StartSession, UserSays
     from .record import Turn
+    from .script import Request, Step, call, fail, raw_call, reply, say, silence, stall
+    from .transcript import (
+        AgentHandoff,
+        Close,
+        FunctionCall,
+        FunctionCallOutput,
+        Message,
+        Transcript,
+    )
 
 __version__ = "0.1.0"
 
@@ -49,15 +56,31 @@ __all__ = [
     "stall",
 ]
 
-_LAZY = {
-    "FakeLLM": "fake",
-    "MockTask": "fixtures",
-    "MockTool": "fixtures",
-    "StartSession": "fixtures",
-    "TaskMock": "mocks",
-    "ToolMock": "mocks",
-    "Turn": "record",
-    "UserSays": "fixtures",
+_HOMES = {
+    "errors": ("BehaviourError", "UsageError"),
+    "fake": ("FakeLLM",),
+    "mocks": ("TaskMock", "ToolMock"),
+    "protocols": ("MockTask", "MockTool", "StartSession", "UserSays"),
+    "record": ("Turn",),
+    "script": (
+        "Request",
+        "Step",
+        "call",
+        "fail",
+        "raw_call",
+        "reply",
+        "say",
+        "silence",
+        "stall",
+    ),
+    "transcript": (
+        "AgentHandoff",
+        "Close",
+        "FunctionCall",
+        "FunctionCallOutput",
+        "Message",
+        "Transcript",
+    ),
 }
 
 
@@ -66,6 +89,8 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
+            return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ belongs to one test hangs on ``item.stash``.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,14 +15,12 @@ from weakref import WeakSet
 
 import pytest
 
-from .environment import Dummies
-from .errors import BehaviourError, UsageError
-from .options import ItemOptions, Options, read_marker, read_seconds
+from .environment import KEY_VARIABLES, Dummies
+from .errors import BehaviourError, Stuck, UsageError
+from .options import Options, read_marker, read_seconds
 from .strict import check_allowed
 
 if TYPE_CHECKING:
-    from livekit.agents import Agent
-
     from .scenario_run import Play
     from .scenarios.model import Scenario
     from .stage import Stage
@@ -30,11 +29,12 @@ __all__ = [
     "OPTIONS",
     "PLAY",
     "FromTheUsersLine",
+    "bounds_of",
     "is_coroutine",
     "is_coroutine_test",
     "is_message_only",
     "is_ours",
-    "item_options",
+    "keys_for",
     "loop_scope",
     "mark_for_asyncio",
     "marker_of",
@@ -50,6 +50,7 @@ __all__ = [
 
 OPTIONS = pytest.StashKey[Options]()
 _USED_AGENTS = pytest.StashKey["WeakSet[Agent]"]()
+_TRIED = pytest.StashKey["set[pytest.Collector]"]()
 _STAGE = pytest.StashKey["Stage"]()
 PLAY = pytest.StashKey["Play"]()
 
@@ -125,8 +126,8 @@ def marker_of(item: pytest.Item) -> Mapping[str, Any]:
     return given
 
 
-def item_options(item: pytest.Item) -> ItemOptions:
-    """Resolve what holds for one test: its markers over the options of the run."""
+def bounds_of(item: pytest.Item) -> tuple[float, frozenset[str]]:
+    """Return how long a turn of this test may take, and which findings it allows."""
     given = marker_of(item)
     scenario = scenario_of(item)
     timeout = options_of(item.config).timeout
@@ -137,7 +138,7 @@ def item_options(item: pytest.Item) -> ItemOptions:
     allow = check_allowed(given.get("allow", ()), where=item.nodeid)
     if scenario is not None:
         allow |= {ref.text for ref in scenario.allow}
-    return ItemOptions(timeout=timeout, allow=allow)
+    return timeout, allow
 
 
 @contextmanager
@@ -155,11 +156,11 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
 
     config = item.config
     with shown():
-        options = item_options(item)
+        timeout, allow = bounds_of(item)
     with Dummies(options_of(config).keys) as dummies:
         stage = Stage(
-            timeout=options.timeout,
-            allow=options.allow,
+            timeout=timeout,
+            allow=allow,
             used=config.stash.setdefault(_USED_AGENTS, WeakSet()),
         )
         stage.before_session = dummies.set
@@ -168,6 +169,24 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
         item.stash[_STAGE] = stage
         yield stage
         stage.mocks.restore()
+
+
+@contextmanager
+def keys_for(collector: pytest.Collector, report: pytest.CollectReport) -> Iterator[bool]:
+    """Set dummies if `collector` is a module that cannot be imported without a provider's key.
+
+    Only then: a module that can may skip its live tests by looking for keys.
+    """
+    said = str(report.longrepr) if report.failed and isinstance(collector, pytest.Module) else ""
+    names = (*KEY_VARIABLES, *options_of(collector.config).keys)
+    if collector in collector.config.stash.setdefault(_TRIED, set()) or not any(
+        name in said for name in names
+    ):
+        yield False
+        return
+    collector.config.stash[_TRIED].add(collector)
+    with Dummies(options_of(collector.config).keys):
+        yield True
 
 
 def refuse_bad_start(item: pytest.Item) -> None:
@@ -186,8 +205,10 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     stage = item.stash.get(_STAGE, None)
     if stage is None:
         return failure
-    if isinstance(failure, pytest.skip.Exception):
-        return failure
+    if isinstance(failure, asyncio.CancelledError) and stage.clock is not None:
+        failure = _halted(failure, stage.clock.take_halt())
+    if not isinstance(failure, (Exception, pytest.fail.Exception, type(None))):
+        return failure  # skipped, interrupted, or the end of the whole run
     stage.settle_account()
     if isinstance(failure, _StartFailed):
         failure = None
@@ -199,6 +220,14 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
         return verdict
     notes = getattr(verdict, "__notes__", ())
     return pytest.fail.Exception("\n".join([str(verdict), *notes]), pytrace=False)
+
+
+def _halted(failure: BaseException, reason: str | None) -> BaseException:
+    """Say why the clock cancelled the test, from the line on which it waits."""
+    if reason is None:
+        return failure
+    stuck = Stuck(f"the test cannot finish: {reason}, and it waits here")
+    return stuck.with_traceback(failure.__traceback__)
 
 
 def play_of(item: pytest.Item) -> Play | None:

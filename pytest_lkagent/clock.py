@@ -36,7 +36,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from .errors import UsageError
+from .errors import Stuck, UsageError
 
 __all__ = ["GRACE", "RESOLUTION", "Budget", "Halted", "VirtualClock"]
 
@@ -247,5 +247,5 @@ class VirtualClock:
         self._loop.call_soon(functools.partial(running.cancel, reason))
 
 
-class Halted(RuntimeError):
+class Halted(Stuck):
     """The loop itself stops: what it ran did not end after it was cancelled."""

@@ -64,7 +64,10 @@ class Dummies:
         """Put the dummies in, remembering once what was there."""
         if self._before is None:
             self._before = {name: os.environ.get(name) for name in self._names}
-        os.environ.update({name: _SHAPES.get(name, _DUMMY) for name in self._names})
+        for name in self._names:
+            dummy = _SHAPES.get(name, _DUMMY)
+            if os.environ.get(name) != dummy:
+                os.environ[name] = dummy
 
     def restore(self) -> None:
         """Put back what was there before the first `set`."""

@@ -8,7 +8,6 @@ a user reads; floor 4 shows it without a traceback of our own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import ClassVar
 
 __all__ = [
@@ -96,5 +95,7 @@ def one_of(names: Iterable[str]) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known name, or nothing where none is near."""
+    from difflib import get_close_matches  # here: only a mistake needs it
+
     near = get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

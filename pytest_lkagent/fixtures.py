@@ -8,80 +8,29 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pytest
 import pytest_asyncio
 
-from . import border, defaults
-from .script import StepSource
+from . import border
 
 if TYPE_CHECKING:
     from livekit.agents import AgentSession, AgentTask, JobContext
     from livekit.agents.voice.run_result import RunResult
 
+    from .defaults import Defaults
+    from .expected import ExpectedClose, ExpectedError
     from .fake import FakeLLM
     from .harness import Harness
     from .mocks import TaskMock, ToolMock
+    from .protocols import MockTask, MockTool, StartSession, UserSays
     from .record import Turn
+    from .script import StepSource
     from .stage import Stage
     from .transcript import Transcript
 
 LoopScope: TypeAlias = Literal["function", "class", "module", "package", "session"]
-
-
-class UserSays(Protocol):
-    """The type of the `user_says` fixture."""
-
-    async def __call__(
-        self, text: str, *, interrupt: float | None = None, **run_options: Any
-    ) -> Turn: ...
-
-
-class StartSession(Protocol):
-    """The type of the `start_session` fixture."""
-
-    async def __call__(
-        self,
-        agent: Any = None,
-        *,
-        userdata: Any = ...,
-        start: Any = ...,
-        history: Any = None,
-        llm: FakeLLM | None = None,
-        **session_options: Any,
-    ) -> AgentSession[Any]: ...
-
-
-class MockTool(Protocol):
-    """The type of the `mock_tool` fixture."""
-
-    def __call__(
-        self,
-        target: Any,
-        name: str | None = None,
-        *,
-        returns: Any = ...,
-        raises: Any = ...,
-        side_effect: Any = ...,
-        delay: float = 0.0,
-        optional: bool = False,
-    ) -> ToolMock: ...
-
-
-class MockTask(Protocol):
-    """The type of the `mock_task` fixture."""
-
-    def __call__(
-        self,
-        task: type[AgentTask[Any]],
-        *,
-        returns: Any = ...,
-        raises: Any = ...,
-        side_effect: Any = ...,
-        optional: bool = False,
-    ) -> TaskMock: ...
 
 
 # --- to be overridden
@@ -138,7 +87,7 @@ def _on_loop(scope: LoopScope) -> Any:
 
 def _session_on_loop(scope: LoopScope) -> Any:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_session_on_{scope}_loop")
-    async def session_on_loop(_lk_defaults: defaults.Defaults, _lk_stage: Stage) -> Harness:
+    async def session_on_loop(_lk_defaults: Defaults, _lk_stage: Stage) -> Harness:
         with border.shown(), _lk_stage.at_its_time():
             return await _lk_stage.start_session(**_lk_defaults.arguments())
 
@@ -173,8 +122,10 @@ def _lk_defaults(
     userdata: Any,
     session_options: Any,
     start_script: Any,
-) -> defaults.Defaults:
+) -> Defaults:
     """What a session is built from where the test says nothing else."""
+    from . import defaults
+
     of = defaults.of_test if border.play_of(request.node) is None else defaults.of_scenario
     with border.shown():
         made = of(request, agent, userdata, session_options, start_script)
@@ -183,9 +134,7 @@ def _lk_defaults(
 
 
 @pytest.fixture
-def _lk_main(
-    request: pytest.FixtureRequest, _lk_stage: Stage, _lk_defaults: defaults.Defaults
-) -> Harness:
+def _lk_main(request: pytest.FixtureRequest, _lk_stage: Stage, _lk_defaults: Defaults) -> Harness:
     """The session under test."""
     harness: Harness = request.getfixturevalue(
         f"_lk_session_on_{border.loop_scope(request.node)}_loop"
@@ -277,13 +226,19 @@ def mock_task(_lk_stage: Stage) -> MockTask:
 
 
 @pytest.fixture
-def expect_error(_lk_stage: Stage) -> Callable[..., AbstractContextManager[Any]]:
+def expect_error(_lk_stage: Stage) -> Callable[..., ExpectedError]:
     """``with expect_error(APIConnectionError, match="overloaded"):`` such an error is wanted."""
-    return _lk_stage.expect_error
+
+    def expect(kind: Any, match: str | None = None) -> ExpectedError:
+        __tracebackhide__ = True
+        with border.FromTheUsersLine():
+            return _lk_stage.expect_error(kind, match)
+
+    return expect
 
 
 @pytest.fixture
-def expect_close(_lk_stage: Stage) -> Callable[..., AbstractContextManager[Any]]:
+def expect_close(_lk_stage: Stage) -> Callable[..., ExpectedClose]:
     """``with expect_close(reason="error"):`` the session is meant to close inside."""
     return _lk_stage.expect_close
 
@@ -296,7 +251,7 @@ def job_context(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> JobCon
 
 
 @pytest.fixture
-def start_session(_lk_defaults: defaults.Defaults, _lk_stage: Stage) -> StartSession:
+def start_session(_lk_defaults: Defaults, _lk_stage: Stage) -> StartSession:
     """A factory of sessions: several in one test, or one for each hypothesis example.
 
     What is left out comes from the fixtures. A used agent instance is refused.

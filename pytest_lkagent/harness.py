@@ -43,7 +43,9 @@ class Harness:
     """
 
     def __init__(self, stage: Stage, model: FakeLLM) -> None:
+        assert stage.clock is not None, "a session needs a loop"
         self._stage = stage
+        self._clock = stage.clock
         self.model = model
         self.record = Record()
         self.tools = ToolWatch(stage.mocks, stage.findings, stage.take_expected)
@@ -71,6 +73,11 @@ class Harness:
             return self.session.userdata
         except ValueError:
             return None
+
+    @property
+    def seconds(self) -> float:
+        """How much virtual time has passed in this test."""
+        return self._clock.now
 
     @property
     def allow(self) -> frozenset[str]:
@@ -152,7 +159,7 @@ class Harness:
         while self.record.closed is None:
             with contextlib.suppress(RuntimeError):  # it closes, or has closed
                 await self.session.wait_for_idle()
-            await self._stage.clock.quiet()
+            await self._clock.quiet()
             work = _livekit.open_work(self.session)
             if work:
                 await self._until_change(work)
@@ -248,7 +255,7 @@ class Harness:
         Yields the current turn, which gets its events and how long it took.
         """
         __tracebackhide__ = True
-        clock = self._stage.clock
+        clock = self._clock
         turn = self.record.current
         began = clock.now
         with clock.budget(seconds):

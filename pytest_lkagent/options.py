@@ -9,7 +9,7 @@ from typing import Any
 from .durations import DURATIONS, duration
 from .errors import UsageError, did_you_mean, one_of
 
-__all__ = ["DEFAULT_TIMEOUT", "ItemOptions", "Options", "read_marker", "read_seconds", "read_tags"]
+__all__ = ["DEFAULT_TIMEOUT", "Options", "read_marker", "read_seconds", "read_tags"]
 
 DEFAULT_TIMEOUT = 600.0
 """Virtual seconds that a turn may take."""
@@ -27,14 +27,6 @@ class Options:
     agent: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ItemOptions:
-    """What the marker ``lk(…)`` says of one test, and the run's options below it."""
-
-    timeout: float
-    allow: frozenset[str]
 
 
 def read_seconds(value: object, *, where: str) -> float:
@@ -75,6 +67,8 @@ def read_marker(args: Sequence[Any], given: Mapping[str, Any], *, where: str) ->
                          f"{one_of(_MARKER_KEYS)}")  # fmt: skip
     for key in given:
         if key not in _MARKER_KEYS:
-            raise UsageError(f"{where}: lk({key}=…) is unknown; the keys are "
-                             f"{one_of(_MARKER_KEYS)}{did_you_mean(key, _MARKER_KEYS)}")  # fmt: skip
+            raise UsageError(
+                f"{where}: lk({key}=…) is unknown; the keys are {one_of(_MARKER_KEYS)}"
+                f"{did_you_mean(key, _MARKER_KEYS)}"
+            )
     return given

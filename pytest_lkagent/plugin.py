@@ -74,6 +74,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
     return collect.collect_file(file_path, parent)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Import a test module again, with dummies, if all that it lacked was a provider's key."""
+    report = yield
+    with border.keys_for(collector, report) as wanted:
+        if wanted:
+            return collector.ihook.pytest_make_collect_report(collector=collector)  # type: ignore[no-any-return]
+    return report
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tags = border.options_of(config).tags
     if not tags:

@@ -146,7 +146,7 @@ class Play:
             label=scenario.label,
             outcome="passed",
             transcript=harness.transcript,
-            duration=stage.clock.now,
+            duration=harness.seconds,
         )
 
     async def _play(self, turn: ScenarioTurn, harness: Harness) -> Turn:

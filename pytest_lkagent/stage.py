@@ -37,7 +37,7 @@ class Stage:
         self.model.allow_unscripted = "unscripted_request" in self.findings.allow
         self.mocks = Mocks()
         self.sessions: list[Harness] = []
-        self.clock: VirtualClock = None  # type: ignore[assignment]
+        self.clock: VirtualClock | None = None
         self.now: datetime | None = None
         self.before_session: Callable[[], None] = lambda: None
         self._models = [self.model]
@@ -58,12 +58,15 @@ class Stage:
         self.clock = clock
         self._tasks_before = asyncio.all_tasks()
         with _livekit.quiet_log(self.findings.is_reported), fake_job_context() as job:
-            yield job
-            await self._close()
+            try:
+                yield job
+            finally:
+                await self._close()
 
     async def _close(self) -> None:
         """Close the sessions, cancel what they began, and give the loop back."""
         failures: list[BaseException] = []
+        assert self.clock is not None, "the stage is on a loop"
         try:
             for harness in reversed(self.sessions):
                 try:
@@ -93,6 +96,7 @@ class Stage:
         if self.now is None:
             yield
             return
+        assert self.clock is not None, "time passes on a loop"
         here = self.now + timedelta(seconds=self.clock.now)
         with time_machine.travel(here, tick=True) as traveller:
             self.clock.jumped = traveller.shift
@@ -119,6 +123,8 @@ class Stage:
 
         `what` names the agent in messages, `advice` says how to script what the start asks for.
         """
+        if self.clock is None:
+            raise UsageError(f"{what}: a session needs a running loop; write the test as async def")
         model = model or self.model
         if model not in self._models:
             self._models.append(model)

@@ -6,7 +6,7 @@ ends, unless `allow` names its kind; when the test failed already, the findings 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from .errors import (
     BehaviourError,
@@ -79,7 +79,7 @@ class Findings:
         """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""
         return isinstance(error, BehaviourError) or any(error is known for known in self.known)
 
-    def __iter__(self) -> Iterable[BaseException]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[BaseException]:
         return iter(self._found)
 
     def __bool__(self) -> bool:

@@ -30,6 +30,7 @@ FLOORS = MappingProxyType(
     {
         "errors": 0,
         "durations": 0,
+        "protocols": 3,
         "options": 0,
         "sites": 0,
         "script": 1,

@@ -151,21 +151,21 @@ class _FakeStream(llm.LLMStream):
         await self._play(step)
 
     async def _play(self, step: Step) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         pieces = list(_pieces(step))
-        if step.ttft:
-            await asyncio.sleep(step.ttft)
-        pause = (step.duration - step.ttft) / max(1, len(pieces))
+        await _until(began + step.ttft)
         for position, piece in enumerate(pieces):
-            if position and pause > 0:
-                await asyncio.sleep(pause)
+            # towards instants, not in pauses: no error adds up however many pieces there are
+            share = position / len(pieces) * (step.duration - step.ttft)
+            await _until(began + step.ttft + share)
             self._send(delta=llm.ChoiceDelta(role="assistant", content=piece))
-        if pause > 0:
-            await asyncio.sleep(pause)
+        await _until(began + step.duration)
         if step.error is not None:
             self._failures += 1
             raise step.error.with_traceback(None)
         if step.stalls:
-            await asyncio.get_running_loop().create_future()
+            await loop.create_future()
         if step.calls:
             self._send(
                 delta=llm.ChoiceDelta(
@@ -185,6 +185,19 @@ class _FakeStream(llm.LLMStream):
 
     def _send(self, **content: Any) -> None:
         self._event_ch.send_nowait(llm.ChatChunk(id=f"fake_{self._request.number}", **content))
+
+
+async def _until(instant: float) -> None:
+    """Wait until it is `instant` on the running loop's clock, exactly."""
+    loop = asyncio.get_running_loop()
+    if instant <= loop.time():
+        return
+    arrived = loop.create_future()
+    timer = loop.call_at(instant, arrived.set_result, None)
+    try:
+        await arrived
+    finally:
+        timer.cancel()
 
 
 def _pieces(step: Step) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from ..errors import UnscriptedRequest, UsageError, one_of
 from ..sites import Site, call_site
 from .request import Request
-from .steps import ANYONE, Asker, Step, StepSource, as_step, asker_name
+from .steps import ANYONE, Asker, Step, StepSource, as_step, asker_name, checked_asker
 
 __all__ = ["Matcher", "Script"]
 
@@ -23,7 +23,8 @@ class Rule:
     """Steps for the requests that match, in `rounds` rounds (None: any number, even none).
 
     A rule with several steps goes on with the requests that follow, whatever their input: its
-    first step may be a call, and what comes next is then the output of the tool.
+    first step may be a call, and what comes next is then the output of the tool. Who may ask is
+    said by the step, where it says so, and else by the rule.
     """
 
     matcher: Matcher
@@ -48,13 +49,18 @@ class Rule:
     def starts(self, request: Request) -> bool:
         if self.rounds is not None and self.played >= self.rounds:
             return False
-        if not request.may_take(self.asker):
+        if not self.may_go_on(request):
             return False
         if isinstance(self.matcher, str):
             return request.last_input == self.matcher
         if isinstance(self.matcher, re.Pattern):
             return self.matcher.search(request.last_input) is not None
         return bool(self.matcher(request))
+
+    def may_go_on(self, request: Request) -> bool:
+        """Whether `request` comes from whom the rule's next step waits for."""
+        asker = self.steps[self.position].asker
+        return request.may_take(self.asker if asker is ANYONE else asker)
 
     def step(self) -> Step:
         step = self.steps[self.position]
@@ -65,15 +71,20 @@ class Rule:
         return step
 
     def describe(self) -> str:
-        shown = self.matcher
-        if isinstance(shown, re.Pattern):
-            shown = f"/{shown.pattern}/"
-        elif not isinstance(shown, str):
-            shown = getattr(shown, "__name__", "predicate")
-        else:
-            shown = repr(shown)
-        who = "" if self.asker is ANYONE else f", by {asker_name(self.asker)}"
-        return f"when({shown}{who})"
+        """Describe the rule in one line, with what is left of it."""
+        who = "" if self.asker is ANYONE else f", by={asker_name(self.asker)}"
+        rounds = "any number of times" if self.rounds is None else f"of {self.rounds}"
+        line = f"when({self._matches()}{who}), {self.played} {rounds} used"
+        if self.is_open:
+            line += f", next {self.steps[self.position].describe()}"
+        return line
+
+    def _matches(self) -> str:
+        if isinstance(self.matcher, str):
+            return repr(self.matcher)
+        if isinstance(self.matcher, re.Pattern):
+            return f"/{self.matcher.pattern}/"
+        return str(getattr(self.matcher, "__name__", "predicate"))
 
 
 @dataclass
@@ -101,7 +112,9 @@ class Script:
         times: int | None = 1,
     ) -> None:
         """Answer the requests that match with `steps`, `times` times (None: any number)."""
-        if not (isinstance(matcher, (str, re.Pattern)) or callable(matcher)):
+        if isinstance(matcher, type) or not (
+            isinstance(matcher, (str, re.Pattern)) or callable(matcher)
+        ):
             raise UsageError(
                 "when() takes the exact last input, a compiled pattern or a predicate of the "
                 f"request, not {matcher!r}"
@@ -111,7 +124,7 @@ class Script:
         made = tuple(as_step(step) for step in steps)
         if not made:
             raise UsageError("when() wants at least one step to answer with")
-        self.rules.append(Rule(matcher, made, by, times, call_site()))
+        self.rules.append(Rule(matcher, made, checked_asker(by), times, call_site()))
 
     def take(self, request: Request, *, advice: str) -> Step:
         """Return the step that answers `request`.
@@ -138,7 +151,7 @@ class Script:
 
     def _next(self, request: Request) -> Step | None:
         for rule in self.rules:
-            if rule.is_open and request.may_take(rule.steps[rule.position].asker):
+            if rule.is_open and rule.may_go_on(request):
                 return rule.step()
         for rule in self.rules:
             if not rule.is_open and rule.starts(request):
@@ -157,10 +170,7 @@ class Script:
         lines.append(f"  tools on offer: {one_of(request.tools)}")
         lines += [f"  used      {step}" for step in self.taken]
         lines += [f"  waiting   {step}" for step in self.queue]
-        lines += [
-            f"  rule      {rule.written_at}  {rule.describe()}, {rule.played} time(s) used"
-            for rule in self.rules
-        ]
+        lines += [f"  rule      {rule.written_at}  {rule.describe()}" for rule in self.rules]
         if self.queue:
             head = self.queue[0]
             advice = f"the next step waits for {asker_name(head.asker)}, not for {request.asker}"

@@ -6,14 +6,15 @@ functions here make them, the methods of `Step` return changed copies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import UsageError
 from ..sites import Site, call_site
-from ..transcript import describe_call
 
 if TYPE_CHECKING:
     from .request import Request
@@ -46,7 +47,7 @@ class Anyone(Enum):
 ANYONE: Final = Anyone.ANYONE
 
 Text: TypeAlias = "str | Callable[[Request], str]"
-Asker: TypeAlias = type | str | None | Anyone
+Asker: TypeAlias = type | str | Anyone | None
 StepSource: TypeAlias = "Step | str | Callable[[Request], Step | str]"
 
 
@@ -58,10 +59,20 @@ class ToolCall:
     arguments: Mapping[str, Any] | str
     call_id: str | None = None
 
-    def __str__(self) -> str:
+    def resolve(self, request: Request) -> ToolCall:
+        """Return the call with every callable in its arguments replaced by what it gives."""
+        if isinstance(self.arguments, str):
+            return self
+        arguments = _resolved(self.arguments, request)
+        _check_arguments(self.name, arguments)
+        return replace(self, arguments=arguments)
+
+    def describe(self) -> str:
+        """Describe the call as one writes it in a script."""
         if isinstance(self.arguments, str):
             return f"raw_call({self.name!r}, {self.arguments!r})"
-        return describe_call(self.name, self.arguments)
+        named = [f"{name}={_shown(value)}" for name, value in self.arguments.items()]
+        return f"call({', '.join([repr(self.name), *named])})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +81,7 @@ class Step:
 
     text: Text | None = None
     calls: tuple[ToolCall, ...] = ()
-    error: BaseException | None = None
+    error: Exception | None = None
     attempts: int | None = None
     stalls: bool = False
     make: Callable[[Request], Step | str] | None = None
@@ -83,21 +94,29 @@ class Step:
 
     def timed(self, *, ttft: float = 0.0, duration: float = 0.0) -> Step:
         """Let `ttft` seconds pass before the first chunk, and `duration` in all."""
-        if ttft < 0 or duration < 0:
-            raise UsageError(f"timed(ttft={ttft!r}, duration={duration!r}): no time runs backwards")
+        for seconds in (ttft, duration):
+            if not _is_number(seconds) or not 0 <= seconds < math.inf:
+                raise UsageError(
+                    f"timed(ttft={ttft!r}, duration={duration!r}): both are seconds, 0 or more"
+                )
+        if 0 < duration < ttft:
+            raise UsageError(
+                f"timed(ttft={ttft!r}, duration={duration!r}): the duration is that of the whole "
+                "answer, the time to its first chunk included"
+            )
         return replace(self, ttft=ttft, duration=max(ttft, duration))
 
-    def chunked(self, size: int | tuple[str, ...] | list[str]) -> Step:
+    def chunked(self, size: int | Iterable[str]) -> Step:
         """Stream the text in chunks of `size` characters, or in the pieces given."""
+        if self.text is None:
+            raise UsageError(f"chunked({size!r}): {self.describe()} has no text to be cut up")
         if isinstance(size, int):
             if size < 1:
                 raise UsageError(f"chunked({size!r}): a chunk has at least one character")
             return replace(self, chunks=size)
         pieces = tuple(size)
-        if isinstance(self.text, str) and "".join(pieces) != self.text:
-            raise UsageError(
-                f"chunked({list(pieces)!r}): the pieces do not make up the text {self.text!r}"
-            )
+        if isinstance(self.text, str):
+            _check_pieces(pieces, self.text)
         return replace(self, chunks=pieces)
 
     def with_usage(
@@ -117,24 +136,29 @@ class Step:
     def with_id(self, call_id: str) -> Step:
         """Give the step's only call this id. LiveKit wants ids unique within a turn."""
         if len(self.calls) != 1:
-            raise UsageError(f"with_id({call_id!r}) names one call; {self.describe()} has none such")
+            raise UsageError(
+                f"with_id({call_id!r}) is the id of one call, and {self.describe()} has "
+                f"{len(self.calls)}; give each its own: reply(text, call(…).with_id(…), …)"
+            )
         return replace(self, calls=(replace(self.calls[0], call_id=call_id),))
 
     def by(self, asker: Asker) -> Step:
         """Say who must be asking: an Agent class (or its name); None for code outside an agent."""
-        return replace(self, asker=asker)
+        return replace(self, asker=checked_asker(asker))
 
     def resolve(self, request: Request) -> Step:
         """Return the step with every callable in it replaced by what it says of `request`."""
         if self.make is not None:
             made = as_step(self.make(request))
             return replace(made, asker=self.asker, written_at=self.written_at).resolve(request)
-        text = self.text(request) if callable(self.text) else self.text
-        return replace(self, text=text, calls=tuple(_resolved(c, request) for c in self.calls))
-
-    @property
-    def is_silent(self) -> bool:
-        return not (self.text or self.calls or self.error or self.stalls or self.make)
+        text = self.text
+        if callable(text):
+            text = text(request)
+            if not isinstance(text, str):
+                raise UsageError(f"{self}: the text is to be a str, and its callable gave {text!r}")
+            if isinstance(self.chunks, tuple):
+                _check_pieces(self.chunks, text)
+        return replace(self, text=text, calls=tuple(c.resolve(request) for c in self.calls))
 
     def describe(self) -> str:
         """Describe the step in one line, as one would write it."""
@@ -145,19 +169,18 @@ class Step:
             return f"{getattr(self.make, '__name__', 'callable')}(request)"
         if self.stalls:
             return "stall()"
+        text = "<callable>" if callable(self.text) else repr(self.text)
         if self.error is not None:
-            after = f", after={self.text!r}" if self.text else ""
+            after = f", after={text}" if self.text else ""
             attempts = f", attempts={self.attempts}" if self.attempts else ""
             return f"fail({_brief(self.error)}{after}{attempts})"
         if self.text is None and not self.calls:
             return "silence()"
-        text = "<callable>" if callable(self.text) else repr(self.text)
-        calls = ", ".join(map(str, self.calls))
         if not self.calls:
             return f"say({text})"
         if self.text is None and len(self.calls) == 1:
-            return calls if calls.startswith("raw_call(") else f"call {calls}"
-        return f"reply({text}, {calls})"
+            return self.calls[0].describe()
+        return f"reply({', '.join([text, *(call.describe() for call in self.calls)])})"
 
     def _how(self) -> str:
         return "" if self.asker is ANYONE else f" by {asker_name(self.asker)}"
@@ -170,32 +193,61 @@ def say(text: Text) -> Step:
     """Answer with text. For a model that says nothing, use `silence`."""
     if text == "":
         raise UsageError("say('') says nothing: write silence()")
-    return Step(text=text)
+    return Step(text=_text(text, "say"))
 
 
 def call(tool: str, arguments: Mapping[str, Any] | None = None, /, **named: Any) -> Step:
-    """Answer with one tool call. Arguments as a mapping, by name, or both."""
-    return Step(calls=(ToolCall(_tool_name(tool), {**(arguments or {}), **named}),))
+    """Answer with one tool call. Arguments as a mapping, by name, or both.
+
+    A value may be a callable of the request, at any depth; every other one has to be JSON.
+    """
+    name = _tool_name(tool)
+    if arguments is None:
+        arguments = {}
+    if isinstance(arguments, str):
+        raise UsageError(f"call({name!r}, {arguments!r}): arguments are a mapping, or given by "
+                         f"name; for text that the model sends as it is, write raw_call")  # fmt: skip
+    if not isinstance(arguments, Mapping):
+        raise UsageError(f"call({name!r}, {arguments!r}): arguments are a mapping, or given by "
+                         f"name, such as call({name!r}, slot='2pm')")  # fmt: skip
+    if twice := sorted(arguments.keys() & named.keys()):
+        raise UsageError(f"call({name!r}, …) has the argument {twice[0]!r} twice")
+    given = {**arguments, **named}
+    _check_arguments(name, given)
+    return Step(calls=(ToolCall(name, given),))
 
 
 def raw_call(tool: str, text: str, /) -> Step:
     """Answer with a tool call whose arguments are `text`, malformed JSON included."""
-    return Step(calls=(ToolCall(_tool_name(tool), text),))
+    name = _tool_name(tool)
+    if not isinstance(text, str):
+        raise UsageError(f"raw_call({name!r}, …) takes the text that the model sends, not {text!r}")
+    return Step(calls=(ToolCall(name, text),))
 
 
 def reply(text: Text | None, /, *calls: Step) -> Step:
-    """Answer with text and, at the same time, with any number of parallel calls."""
+    """Answer with text and, at the same time, with any number of parallel calls.
+
+    What holds for the whole answer is said of the reply, not of its calls:
+    ``reply("One moment.", call("book")).timed(ttft=0.5)``.
+    """
     for step in calls:
         if not isinstance(step, Step) or not step.calls or step.text is not None:
             shown = step.describe() if isinstance(step, Step) else repr(step)
             raise UsageError(f"reply(text, call(…), …) takes calls after the text, not {shown}")
+        if step != Step(calls=step.calls):
+            raise UsageError(
+                f"reply(…, {step.describe()}): timed(), with_usage() and by() belong to the whole "
+                "answer: write them behind the reply"
+            )
     if not text and not calls:
         raise UsageError("reply() with neither text nor calls says nothing: write silence()")
-    return Step(text=text or None, calls=tuple(c for step in calls for c in step.calls))
+    made = tuple(c for step in calls for c in step.calls)
+    return Step(text=_text(text, "reply") if text else None, calls=made)
 
 
 def fail(
-    error: BaseException | type[BaseException],
+    error: Exception | type[Exception],
     /,
     *,
     after: Text | None = None,
@@ -207,13 +259,21 @@ def fail(
     those is answered by the next step. LiveKit retries a retryable APIError three times by default
     (``SessionConnectOptions``); other exceptions end the request at once.
     """
-    if attempts is not None and attempts < 1:
+    if attempts is not None and (not isinstance(attempts, int) or attempts < 1):
         raise UsageError(f"fail(attempts={attempts!r}): at least one attempt fails")
-    if isinstance(error, type) and issubclass(error, BaseException):
-        error = error()
-    if not isinstance(error, BaseException):
-        raise UsageError(f"fail({error!r}) takes an exception, not {type(error).__name__}")
-    return Step(text=after, error=error, attempts=attempts)
+    made: Any = error
+    if isinstance(error, type) and issubclass(error, Exception):
+        try:
+            made = error()
+        except TypeError as problem:
+            raise UsageError(
+                f"fail({error.__name__}): {problem}; give an instance, such as "
+                f"fail({error.__name__}('overloaded'))"
+            ) from None
+    if not isinstance(made, Exception):
+        raise UsageError(f"fail({error!r}) takes an exception that a model may raise, an instance "
+                         "or a class, such as fail(APIConnectionError())")  # fmt: skip
+    return Step(text=_text(after, "fail") if after else None, error=made, attempts=attempts)
 
 
 def silence() -> Step:
@@ -244,6 +304,16 @@ def asker_name(asker: Asker) -> str:
     return asker.__name__ if isinstance(asker, type) else str(asker)
 
 
+def checked_asker(asker: Asker) -> Asker:
+    """Return `asker`, or raise UsageError where nobody can be it."""
+    if asker is None or isinstance(asker, (type, str, Anyone)):
+        return asker
+    raise UsageError(
+        f"by={asker!r}: name who asks by the class, as in by={type(asker).__name__}; None is code "
+        "outside an agent"
+    )
+
+
 def _tool_name(tool: Any) -> str:
     name = tool if isinstance(tool, str) else getattr(tool, "id", None)
     if not isinstance(name, str) or not name:
@@ -251,14 +321,62 @@ def _tool_name(tool: Any) -> str:
     return name
 
 
-def _resolved(call: ToolCall, request: Request) -> ToolCall:
-    if isinstance(call.arguments, str):
-        return call
-    return replace(
-        call,
-        arguments={k: v(request) if callable(v) else v for k, v in call.arguments.items()},
-    )
+def _text(text: Text, step: str) -> Text:
+    if isinstance(text, str) or callable(text):
+        return text
+    raise UsageError(f"{step}({text!r}): text is a str or a callable of the request")
 
 
-def _brief(error: BaseException) -> str:
+def _check_pieces(pieces: tuple[str, ...], text: str) -> None:
+    if not all(isinstance(piece, str) for piece in pieces) or "".join(pieces) != text:
+        raise UsageError(
+            f"chunked({list(pieces)!r}): the pieces do not make up the text {text!r}"
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_arguments(tool: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse what a model could not have sent, each argument by its name."""
+    for name, value in arguments.items():
+        if not isinstance(name, str):
+            raise UsageError(f"call({tool!r}, …): an argument has a name, and {name!r} is no str")
+        try:
+            json.dumps(value, allow_nan=False, default=_callable_aside)
+        except (TypeError, ValueError, RecursionError) as problem:
+            raise UsageError(
+                f"call({tool!r}, {name}={_short(value)}): a model sends JSON, and this does not "
+                f"serialise ({problem}); write it as the model would, such as a str"
+            ) from None
+
+
+def _callable_aside(value: Any) -> Any:
+    if callable(value) and not isinstance(value, type):
+        return None
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _resolved(value: Any, request: Request) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _resolved(inner, request) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_resolved(inner, request) for inner in value]
+    return value(request) if callable(value) else value
+
+
+def _shown(value: Any) -> str:
+    return "<callable>" if callable(value) else repr(value)
+
+
+def _short(value: Any) -> str:
+    try:
+        shown = repr(value)
+    except RecursionError:
+        shown = f"<{type(value).__name__}>"
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def _brief(error: Exception) -> str:
     return f"{type(error).__name__}({str(error)!r})"
