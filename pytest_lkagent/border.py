@@ -21,6 +21,8 @@ from .options import Options, read_marker, read_seconds
 from .strict import check_allowed
 
 if TYPE_CHECKING:
+    from livekit.agents import Agent
+
     from .scenario_run import Play
     from .scenarios.model import Scenario
     from .stage import Stage
@@ -226,8 +228,10 @@ def _halted(failure: BaseException, reason: str | None) -> BaseException:
     """Say why the clock cancelled the test, from the line on which it waits."""
     if reason is None:
         return failure
+    from .diagnosis import up_to_user_line
+
     stuck = Stuck(f"the test cannot finish: {reason}, and it waits here")
-    return stuck.with_traceback(failure.__traceback__)
+    return stuck.with_traceback(up_to_user_line(failure.__traceback__))
 
 
 def play_of(item: pytest.Item) -> Play | None:

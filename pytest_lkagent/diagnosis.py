@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sysconfig
 from collections.abc import Iterable, Iterator
+from types import TracebackType
 from typing import Any
 
 from .sites import OUR_FOLDER, Site
 
-__all__ = ["waiting"]
+__all__ = ["up_to_user_line", "waiting"]
 
 _LIBRARIES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {OUR_FOLDER}
@@ -27,6 +28,19 @@ def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str:
     for _, site in found:
         return f"code waits at {site}"
     return "the model was asked and never answered"
+
+
+def up_to_user_line(traceback: TracebackType | None) -> TracebackType | None:
+    """Cut a traceback off behind the last line that is the user's own."""
+    last = None
+    entry = traceback
+    while entry is not None:
+        if not entry.tb_frame.f_code.co_filename.startswith(_LIBRARIES):
+            last = entry
+        entry = entry.tb_next
+    if last is not None:
+        last.tb_next = None
+    return traceback
 
 
 def _user_line(task: asyncio.Task[Any]) -> Site | None:
