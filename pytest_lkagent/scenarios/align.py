@@ -46,7 +46,7 @@ class Alignment:
     """The search through the events of one turn.
 
     `reached` says, for each expectation that came to be the next, the first and the last event
-    at which it was, and the state there.
+    at which it was, and the state at the first.
     """
 
     expectations: Sequence[Expectation | EllipsisType]
@@ -79,8 +79,8 @@ class Alignment:
         """Yield the states, and those behind each ``...``, and remember how far they are."""
         for state in states:
             while True:
-                first, last, known = self.reached.get(state.expectation, (index, index, state))
-                self.reached[state.expectation] = (first, index, state if index > last else known)
+                first, _, known = self.reached.get(state.expectation, (index, index, state))
+                self.reached[state.expectation] = (first, index, known)
                 yield state
                 if not self._is_dots(state.expectation):
                     break
