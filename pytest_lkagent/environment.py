@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Self
 
 __all__ = ["KEY_VARIABLES", "Dummies"]
 
@@ -78,7 +79,7 @@ class Dummies:
                 os.environ[name] = value
         self._before = None
 
-    def __enter__(self) -> Dummies:
+    def __enter__(self) -> Self:
         self.set()
         return self
 

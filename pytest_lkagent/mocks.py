@@ -10,127 +10,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from types import CodeType
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
-from unittest import mock
+from weakref import WeakKeyDictionary
 
 from livekit.agents import Agent, AgentTask, RunContext, llm
 
-from . import _livekit
-from .errors import BehaviourError, UsageError, did_you_mean, one_of
-from .sites import Site, call_site
+from .behaviour import UNSET, Behaviour, Recorder
+from .behaviour import Outcome as Outcome  # what a scenario's mock gives, beside the mocks
+from .binding import check_wanted, named, parameters_of, received
+from .errors import UsageError, one_of
+from .tools import declared_tools, function_of, is_tool, tool_of
 
-__all__ = ["Mocks", "Outcome", "TaskMock", "ToolMock", "declared_tools", "may_add_tools"]
-
-_UNSET: Any = object()
-_CONTEXT_NAMES = {"ctx", "context", "run_context", "run_ctx"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one call gives: `raises` where it is set, else `returns`, after `delay` seconds."""
-
-    returns: Any = None
-    raises: BaseException | type[BaseException] | None = None
-    delay: float = 0.0
+__all__ = ["Mocks", "TaskMock", "ToolMock"]
 
 
-class _Recorder:
-    """Calls by name, and the assertions of ``unittest.mock`` on them.
-
-    Looking at the calls in any way is what tells a mock that nobody called from one of which the
-    test wants exactly that.
-    """
-
-    def __init__(self, name: str, behaviour: _Behaviour, *, optional: bool) -> None:
-        self.name = name
-        self.optional = optional
-        self.written_at: Site = call_site()
-        self.looked_at = False
-        self.told_to_raise: list[BaseException] = []
-        self._behaviour = behaviour
-        self._record = mock.Mock(name=name)
-
-    def _looked(self) -> mock.Mock:
-        self.looked_at = True
-        return self._record
-
-    @property
-    def calls(self) -> list[dict[str, Any]]:
-        """The arguments of each call by name, as the real one would have received them."""
-        return [dict(call.kwargs) for call in self._looked().call_args_list]
-
-    @property
-    def call_count(self) -> int:
-        return self._looked().call_count
-
-    @property
-    def called(self) -> bool:
-        return self._looked().called
-
-    def assert_called(self) -> None:
-        __tracebackhide__ = True
-        self._looked().assert_called()
-
-    def assert_not_called(self) -> None:
-        __tracebackhide__ = True
-        self._looked().assert_not_called()
-
-    def assert_called_once(self) -> None:
-        __tracebackhide__ = True
-        self._looked().assert_called_once()
-
-    def assert_called_with(self, **arguments: Any) -> None:
-        __tracebackhide__ = True
-        self._looked().assert_called_with(**arguments)
-
-    def assert_called_once_with(self, **arguments: Any) -> None:
-        __tracebackhide__ = True
-        self._looked().assert_called_once_with(**arguments)
-
-    def assert_any_call(self, **arguments: Any) -> None:
-        __tracebackhide__ = True
-        self._looked().assert_any_call(**arguments)
-
-    @property
-    def is_owed_a_call(self) -> bool:
-        """Whether nobody called this mock, and nobody said that this is all right."""
-        return not (self.optional or self.looked_at or self._record.called)
-
-    async def _play(self, arguments: Mapping[str, Any], context: Any = None) -> Any:
-        __tracebackhide__ = True
-        number = self._record.call_count
-        self._record(**arguments)
-        behaviour = self._behaviour
-        if behaviour.delay:
-            await asyncio.sleep(behaviour.delay)
-        effect = behaviour.effect
-        if isinstance(effect, Outcome):
-            return await self._give(effect)
-        if callable(effect):
-            result = _call_by_name(effect, arguments, context)
-            return await result if inspect.isawaitable(result) else result
-        if number >= len(effect):
-            raise BehaviourError(
-                f"{self.name} was called {number + 1} times, and its mock has "
-                f"{len(effect)} result(s) ({self.written_at}): give it one for each call"
-            )
-        return await self._give(effect[number])
-
-    async def _give(self, outcome: Outcome) -> Any:
-        __tracebackhide__ = True
-        if outcome.delay:
-            await asyncio.sleep(outcome.delay)
-        if outcome.raises is None:
-            return outcome.returns
-        error = outcome.raises() if isinstance(outcome.raises, type) else outcome.raises
-        self.told_to_raise.append(error)
-        raise error.with_traceback(None)
-
-
-class ToolMock(_Recorder):
+class ToolMock(Recorder):
     """A mock of one tool, made by the `mock_tool` fixture.
 
     With no behaviour it is a spy: the real tool runs, and its calls are recorded. Used as a
@@ -142,18 +37,21 @@ class ToolMock(_Recorder):
         target: type[Agent] | llm.FunctionTool[Any, Any] | llm.RawFunctionTool[Any, Any],
         name: str | None = None,
         *,
-        returns: Any = _UNSET,
-        raises: Any = _UNSET,
-        side_effect: Any = _UNSET,
+        returns: Any = UNSET,
+        raises: Any = UNSET,
+        side_effect: Any = UNSET,
         delay: float = 0.0,
         optional: bool = False,
     ) -> None:
         self.owner, self.tool = _owner_and_tool(target, name)
-        self.tool_name: str = name or self.tool.id  # type: ignore[union-attr]
-        behaviour = _Behaviour.of(
-            f"mock_tool({self.label!r})", returns=returns, raises=raises, effect=side_effect,
+        self.tool_name: str = name or self.tool.id
+        behaviour = Behaviour.of(
+            f"mock_tool({self.label!r})",
+            returns=returns,
+            raises=raises,
+            effect=side_effect,
             delay=delay,
-        )  # fmt: skip
+        )
         super().__init__(self.tool_name, behaviour, optional=optional)
         self.check(self.tool)
 
@@ -167,7 +65,9 @@ class ToolMock(_Recorder):
             raise UsageError(
                 f"mock_tool({self.label!r}) has a behaviour already; as a decorator it takes none"
             )
-        self._behaviour = _Behaviour(effect=function, delay=self._behaviour.delay)
+        if not callable(function):
+            raise UsageError(f"mock_tool({self.label!r}) decorates a function, not {function!r}")
+        self._behaviour = Behaviour(function, self._behaviour.delay)
         self.check(self.tool)
         return self
 
@@ -176,7 +76,7 @@ class ToolMock(_Recorder):
         if tool.id != self.tool_name:
             return None
         if self.owner is None:
-            same = self.tool is not None and _function_of(tool) is _function_of(self.tool)
+            same = function_of(tool) is function_of(self.tool)
             return len(type(agent).__mro__) if same else None
         return type(agent).__mro__.index(self.owner) if isinstance(agent, self.owner) else None
 
@@ -190,9 +90,8 @@ class ToolMock(_Recorder):
     ) -> Any:
         """Answer one call of `tool`; a spy awaits `real`."""
         __tracebackhide__ = True
-        if self.tool is None:
-            self.check(tool)
-        arguments = _received(tool, args, kwargs)
+        self.check(tool)
+        arguments = received(tool, args, kwargs)
         if not self._behaviour.is_spy:
             return await self._play(arguments, context)
         self._record(**arguments)
@@ -202,18 +101,12 @@ class ToolMock(_Recorder):
 
     def check(self, tool: Any) -> None:
         """Refuse a function with a parameter that the tool does not have."""
-        effect = self._behaviour.effect
-        if tool is not None and callable(effect):
-            known = set(_parameters(tool))
-            for parameter in _wanted(effect):
-                if parameter not in known:
-                    raise UsageError(
-                        f"mock_tool({self.label!r}): its function takes {parameter!r}, and the "
-                        f"tool has {one_of(known)}{did_you_mean(parameter, known)}"
-                    )
+        if tool is not None and (function := self._behaviour.function) is not None:
+            what = f"mock_tool({self.label!r})"
+            check_wanted(function, parameters_of(tool), what=what, has="the tool has")
 
 
-class TaskMock(_Recorder):
+class TaskMock(Recorder):
     """A mock of an AgentTask class, made by the `mock_task` fixture.
 
     Awaiting a task of that class gives the result at once, without a hand-over and without a
@@ -224,50 +117,52 @@ class TaskMock(_Recorder):
         self,
         task: type[AgentTask[Any]],
         *,
-        returns: Any = _UNSET,
-        raises: Any = _UNSET,
-        side_effect: Any = _UNSET,
+        returns: Any = UNSET,
+        raises: Any = UNSET,
+        side_effect: Any = UNSET,
         optional: bool = False,
     ) -> None:
-        if not (isinstance(task, type) and issubclass(task, AgentTask)):
-            raise UsageError(f"mock_task() takes a subclass of AgentTask, not {task!r}")
-        if returns is raises is side_effect is _UNSET:
-            raise UsageError(
-                f"mock_task({task.__name__}) needs a result: returns=, raises= or side_effect="
-            )
-        behaviour = _Behaviour.of(
-            f"mock_task({task.__name__})", returns=returns, raises=raises, effect=side_effect
-        )
+        target: Any = task
+        if not (isinstance(target, type) and issubclass(target, AgentTask)):
+            raise UsageError(f"mock_task() takes a subclass of AgentTask, not {target!r}")
+        what = f"mock_task({task.__name__})"
+        behaviour = Behaviour.of(what, returns=returns, raises=raises, effect=side_effect)
+        if behaviour.is_spy:
+            raise UsageError(f"{what} needs a result: returns=, raises= or side_effect=")
         super().__init__(task.__name__, behaviour, optional=optional)
+        if behaviour.function is not None:
+            known = list(inspect.signature(task).parameters)
+            check_wanted(behaviour.function, known, what=what, has="the task is constructed with")
         self.label = task.__name__
-        self._task = task
-        self._arguments: dict[int, dict[str, Any]] = {}
-        self._originals = {name: task.__dict__.get(name) for name in ("__init__", "__await__")}
+        self.task = task
+        self._arguments: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+        self._replaced: dict[str, Any] = {}
 
     def install(self) -> None:
         """Put the mock in the place of the class's own construction and awaiting."""
-        construct = self._task.__init__
+        construct: Any = self.task.__init__
 
         @functools.wraps(construct)
         def remember(task: Any, *args: Any, **kwargs: Any) -> None:
-            bound = inspect.signature(construct).bind(task, *args, **kwargs)
-            bound.apply_defaults()
-            self._arguments.setdefault(id(task), _flat(bound, skip=1))
+            if task not in self._arguments:  # else a subclass was, with arguments of its own
+                self._arguments[task] = _constructed_with(construct, task, args, kwargs)
             construct(task, *args, **kwargs)
 
-        self._task.__init__ = remember  # type: ignore[method-assign]
-        self._task.__await__ = lambda task: self._result(task).__await__()  # type: ignore[method-assign]
+        def give_result(task: Any) -> Any:
+            return self._play(self._arguments.get(task, {})).__await__()
+
+        for name, stand_in in (("__init__", remember), ("__await__", give_result)):
+            self._replaced[name] = vars(self.task).get(name, UNSET)
+            setattr(self.task, name, stand_in)
 
     def restore(self) -> None:
         """Give the class back as it was."""
-        for name, original in self._originals.items():
-            if original is None:
-                delattr(self._task, name)
+        for name, original in self._replaced.items():
+            if original is UNSET:
+                delattr(self.task, name)
             else:
-                setattr(self._task, name, original)
-
-    async def _result(self, task: Any) -> Any:
-        return await self._play(self._arguments.pop(id(task), {}))
+                setattr(self.task, name, original)
+        self._replaced.clear()
 
 
 class Mocks:
@@ -293,11 +188,15 @@ class Mocks:
         return made
 
     def add_task(self, made: TaskMock) -> TaskMock:
-        made.install()
-        self._tasks.append(made)
+        """Take a mock in and install it; one for the same class replaces an earlier one."""
+        self.restore()
+        self._tasks = [*(old for old in self._tasks if old.task is not made.task), made]
+        for task in self._tasks:
+            task.install()
         return made
 
     def restore(self) -> None:
+        """Give all classes back, the last one changed first."""
         for made in reversed(self._tasks):
             made.restore()
 
@@ -311,64 +210,8 @@ class Mocks:
         return any(error is told for made in self for told in made.told_to_raise)
 
 
-@dataclass(frozen=True)
-class _Behaviour:
-    """What a mock does: a function, one outcome for all calls, or one for each.
-
-    None is a spy, which leaves it to the real tool.
-    """
-
-    effect: Callable[..., Any] | Outcome | list[Outcome] | None
-    delay: float = 0.0
-
-    @property
-    def is_spy(self) -> bool:
-        return self.effect is None
-
-    @classmethod
-    def of(
-        cls, what: str, *, returns: Any, raises: Any, effect: Any, delay: float = 0.0
-    ) -> _Behaviour:
-        given = [n for n, v in (("returns", returns), ("raises", raises), ("side_effect", effect))
-                 if v is not _UNSET]  # fmt: skip
-        if len(given) > 1:
-            raise UsageError(f"{what} takes one of returns=, raises= and side_effect=, not "
-                             f"{' and '.join(given)}")  # fmt: skip
-        if returns is not _UNSET:
-            return cls(Outcome(returns), delay)
-        if raises is not _UNSET or _is_error(effect):
-            error = effect if raises is _UNSET else raises
-            if not _is_error(error):
-                raise UsageError(f"{what}: raises= takes an exception, not {error!r}")
-            return cls(Outcome(raises=error), delay)
-        if isinstance(effect, Outcome):
-            return cls(effect, delay)
-        if effect is _UNSET or effect is None:
-            return cls(None, delay)
-        if callable(effect):
-            return cls(effect, delay)
-        if isinstance(effect, Iterable) and not isinstance(effect, (str, bytes, Mapping)):
-            return cls([_outcome(one) for one in effect], delay)
-        raise UsageError(
-            f"{what}: side_effect= takes a function, an exception, or an iterable with a result "
-            f"for each call, not {effect!r}"
-        )
-
-
-def _outcome(one: Any) -> Outcome:
-    if isinstance(one, Outcome):
-        return one
-    return Outcome(raises=one) if _is_error(one) else Outcome(one)
-
-
-def _is_error(value: Any) -> bool:
-    return isinstance(value, BaseException) or (
-        isinstance(value, type) and issubclass(value, BaseException)
-    )
-
-
 def _owner_and_tool(target: Any, name: str | None) -> tuple[type[Agent] | None, Any]:
-    if isinstance(target, (llm.FunctionTool, llm.RawFunctionTool)):
+    if is_tool(target):
         if name is not None and name != target.id:
             raise UsageError(f"mock_tool({target.id!r}, {name!r}): the tool is called {target.id}")
         return None, target
@@ -377,135 +220,18 @@ def _owner_and_tool(target: Any, name: str | None) -> tuple[type[Agent] | None, 
             f"mock_tool() takes an Agent class and the name of a tool, or a function tool, "
             f"not {target!r}"
         )
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         raise UsageError(f"mock_tool({target.__name__}, …) needs the name of a tool: one of "
                          f"{one_of(declared_tools(target))}")  # fmt: skip
-    declared = declared_tools(target)
-    if name not in declared and not may_add_tools(target):
-        raise UsageError(
-            f"{target.__name__} has no tool {name!r}; it has {one_of(declared)}"
-            f"{did_you_mean(name, declared)}"
-        )
-    return target, declared.get(name)
+    return target, tool_of(target, name)
 
 
-def declared_tools(agent: type[Agent]) -> dict[str, Any]:
-    """Return the tools declared on the class and its bases, by name."""
-    found = (getattr(agent, name, None) for name in dir(agent))
-    return {
-        tool.id: tool for tool in found if isinstance(tool, (llm.FunctionTool, llm.RawFunctionTool))
-    }
-
-
-def may_add_tools(agent: type[Agent]) -> bool:
-    """Whether instances may have tools that the class does not declare.
-
-    They may when code of the class, or of a base below LiveKit's own, names ``tools`` or
-    ``update_tools``: ``super().__init__(tools=…)``, a toolset, a change at run time.
-    """
-    return any(
-        {"tools", "update_tools"} & set(_names(code))
-        for base in agent.__mro__
-        if base.__module__.split(".")[0] != "livekit" and base is not object
-        for code in map(_code_of, vars(base).values())
-        if code is not None
-    )
-
-
-def _code_of(value: Any) -> CodeType | None:
-    value = getattr(value, "__func__", value)
-    value = inspect.unwrap(value) if callable(value) else value
-    return getattr(value, "__code__", None)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for const in code.co_consts:
-        if isinstance(const, tuple):
-            yield from (name for name in const if isinstance(name, str))
-        elif isinstance(const, CodeType):
-            yield from _names(const)
-
-
-def _function_of(tool: Any) -> Any:
-    return inspect.unwrap(tool)
-
-
-def _is_context(parameter: inspect.Parameter) -> bool:
-    annotation = parameter.annotation
-    origin = getattr(annotation, "__origin__", annotation)
-    if isinstance(origin, type):
-        return issubclass(origin, RunContext)
-    return isinstance(annotation, str) and "RunContext" in annotation
-
-
-def _parameters(tool: Any) -> list[str]:
-    """Name the parameters that a model fills in."""
-    if isinstance(tool, llm.RawFunctionTool):
-        schema: Any = tool.info.raw_schema.get("parameters", {})
-        return list(schema.get("properties", {}))
-    parameters = list(inspect.signature(tool).parameters.values())
-    return [p.name for p in parameters if not _is_context(p) and p.name != "self"]
-
-
-def _received(tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the tool would receive, by name: validated, with defaults, without context."""
-    bound = inspect.signature(tool).bind(*args, **kwargs)
-    bound.apply_defaults()
-    values = {k: v for k, v in _flat(bound).items() if not isinstance(v, RunContext)}
-    if isinstance(tool, llm.RawFunctionTool):
-        return dict(values["raw_arguments"])
-    return values
-
-
-def _flat(bound: inspect.BoundArguments, *, skip: int = 0) -> dict[str, Any]:
-    values = dict(list(bound.arguments.items())[skip:])
-    for name, parameter in bound.signature.parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            values.update(values.pop(name, {}))
-    return values
-
-
-def _wanted(function: Callable[..., Any]) -> list[str]:
-    """Name the parameters of a mock's function that a tool has to fill."""
-    parameters = _signature(function)
-    return [
-        p.name
-        for p in parameters
-        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        and p.default is p.empty
-        and not (_is_context(p) or p.name in _CONTEXT_NAMES)
-    ]
-
-
-def _signature(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    anything = [inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD)]
-    if isinstance(function, mock.NonCallableMock):
-        return anything
+def _constructed_with(
+    construct: Any, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
     try:
-        return list(inspect.signature(function).parameters.values())
-    except ValueError:  # a builtin without a signature
-        return anything
-
-
-def _call_by_name(function: Callable[..., Any], arguments: Mapping[str, Any], context: Any) -> Any:
-    """Call `function` with those of `arguments` that it names, and the context if it wants one."""
-    __tracebackhide__ = True
-    positional: list[Any] = []
-    named: dict[str, Any] = {}
-    for parameter in _signature(function):
-        if parameter.kind is parameter.VAR_KEYWORD:
-            named |= {k: v for k, v in arguments.items() if k not in named}
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            continue
-        elif parameter.name in arguments:
-            value = arguments[parameter.name]
-        elif _is_context(parameter) or parameter.name in _CONTEXT_NAMES:
-            value = context
-        else:
-            continue
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            positional.append(value)
-        elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            named[parameter.name] = value
-    return function(*positional, **named)
+        bound = inspect.signature(construct).bind(task, *args, **kwargs)
+    except TypeError:  # which the constructor itself says better, in a moment
+        return {}
+    bound.apply_defaults()
+    return named(bound, skip=1)

@@ -71,13 +71,14 @@ class References:
     def _import(self, name: str, folder: Path, ref: Ref) -> ModuleType:
         path = folder / name if name.endswith(".py") else None
         if path is not None and not path.is_file():
-            raise UsageError(f"{ref.place}: there is no file {name} beside {Path(ref.site.path).name}")
+            beside = Path(ref.site.path).name
+            raise UsageError(f"{ref.place}: there is no file {name} beside {beside}")
         try:
             with self._while_importing(), _first_on_path(folder):
                 return _import_file(path) if path is not None else importlib.import_module(name)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # SystemExit too: a script without a __main__ guard
+        except BaseException as error:  # noqa: BLE001  SystemExit too: a script without a guard
             raise UsageError(
                 f"{ref.place}: {name} cannot be imported: {type(error).__name__}: {error}"
                 f"{_line_of(error)}"
@@ -85,7 +86,7 @@ class References:
 
     def agent_class(self, ref: Ref, near: ModuleType | None) -> type[Agent]:
         """Return the Agent class of this name: bare, or as ``module:Class``."""
-        found = self._class(ref, near, Agent)
+        found: type[Agent] | None = self._class(ref, near, Agent)
         if found is None:
             known = {cls.__name__ for cls in _loaded(Agent)}
             where = f" in {_shown(near)} or" if near is not None else ""
@@ -102,7 +103,9 @@ class References:
                 value = getattr(place, ref.text, None)
                 if isinstance(value, type) and issubclass(value, BaseException):
                     return value
-        found = self._class(ref, near, BaseException) if ":" in ref.text else None
+        found: type[BaseException] | None = None
+        if ":" in ref.text:
+            found = self._class(ref, near, BaseException)
         if found is None:
             known = [n for n in (*dir(livekit.agents), *dir(builtins)) if n.endswith("Error")]
             raise UsageError(
@@ -145,7 +148,7 @@ def fixture_names(function: Any) -> tuple[str, ...]:
 def _loaded(base: type) -> Iterator[Any]:
     """Walk the subclasses that their own module still knows by name."""
     seen: set[type] = set()
-    waiting = list(base.__subclasses__())
+    waiting: list[type] = list(base.__subclasses__())
     while waiting:
         cls = waiting.pop()
         if cls in seen:
@@ -162,7 +165,8 @@ def _import_file(path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None, "the file ends in .py"
+    assert spec is not None, "the file ends in .py"
+    assert spec.loader is not None, "a file has one"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -185,11 +189,9 @@ def _first_on_path(folder: Path) -> Iterator[None]:
 
 def _line_of(error: BaseException) -> str:
     """Point to the user's line that raised, where there is one."""
-    frames = traceback.extract_tb(error.__traceback__)
-    for frame in reversed(frames):
-        if not frame.filename.startswith("<frozen") and frame.filename != __file__:
-            if frame.filename != importlib.__file__:
-                return f" ({Path(frame.filename).name}:{frame.lineno})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(("<frozen", __file__, str(importlib.__file__))):
+            return f" ({Path(frame.filename).name}:{frame.lineno})"
     return ""
 
 

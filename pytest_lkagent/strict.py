@@ -20,7 +20,7 @@ from .errors import (
     one_of,
 )
 
-__all__ = ["KINDS", "TOOL_ERROR", "Findings", "check_allowed"]
+__all__ = ["KINDS", "TOOL_ERROR", "Findings", "check_allowed", "describe"]
 
 TOOL_ERROR = "tool_error"
 """An exception raised inside a tool or a mock; it keeps its own type and traceback."""

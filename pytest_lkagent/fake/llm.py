@@ -193,11 +193,16 @@ async def _until(instant: float) -> None:
     if instant <= loop.time():
         return
     arrived = loop.create_future()
-    timer = loop.call_at(instant, arrived.set_result, None)
+    timer = loop.call_at(instant, _arrive, arrived)
     try:
         await arrived
     finally:
         timer.cancel()
+
+
+def _arrive(arrived: asyncio.Future[None]) -> None:
+    if not arrived.done():  # an interruption may come at the very same instant
+        arrived.set_result(None)
 
 
 def _pieces(step: Step) -> Iterator[str]:

@@ -13,7 +13,7 @@ from ..sites import Site, call_site
 from .request import Request
 from .steps import ANYONE, Asker, Step, StepSource, as_step, asker_name, checked_asker
 
-__all__ = ["Matcher", "Script"]
+__all__ = ["Matcher", "Rule", "Script"]
 
 Matcher: TypeAlias = "str | re.Pattern[str] | Callable[[Request], bool]"
 

@@ -25,10 +25,12 @@ __all__ = [
     "Asker",
     "Step",
     "StepSource",
+    "Text",
     "ToolCall",
     "as_step",
     "asker_name",
     "call",
+    "checked_asker",
     "fail",
     "raw_call",
     "reply",
@@ -81,7 +83,7 @@ class Step:
 
     text: Text | None = None
     calls: tuple[ToolCall, ...] = ()
-    error: Exception | None = None
+    error: BaseException | None = None
     attempts: int | None = None
     stalls: bool = False
     make: Callable[[Request], Step | str] | None = None
@@ -202,17 +204,17 @@ def call(tool: str, arguments: Mapping[str, Any] | None = None, /, **named: Any)
     A value may be a callable of the request, at any depth; every other one has to be JSON.
     """
     name = _tool_name(tool)
-    if arguments is None:
-        arguments = {}
-    if isinstance(arguments, str):
-        raise UsageError(f"call({name!r}, {arguments!r}): arguments are a mapping, or given by "
-                         f"name; for text that the model sends as it is, write raw_call")  # fmt: skip
-    if not isinstance(arguments, Mapping):
-        raise UsageError(f"call({name!r}, {arguments!r}): arguments are a mapping, or given by "
-                         f"name, such as call({name!r}, slot='2pm')")  # fmt: skip
-    if twice := sorted(arguments.keys() & named.keys()):
+    given: Any = {} if arguments is None else arguments
+    if not isinstance(given, Mapping):
+        advice = f"call({name!r}, slot='2pm')"
+        if isinstance(given, str):
+            advice = f"or, as the text that the model sends, raw_call({name!r}, {given!r})"
+        raise UsageError(
+            f"call({name!r}, {given!r}): arguments are a mapping or given by name: {advice}"
+        )
+    if twice := sorted(given.keys() & named.keys()):
         raise UsageError(f"call({name!r}, …) has the argument {twice[0]!r} twice")
-    given = {**arguments, **named}
+    given = {**given, **named}
     _check_arguments(name, given)
     return Step(calls=(ToolCall(name, given),))
 
@@ -231,13 +233,14 @@ def reply(text: Text | None, /, *calls: Step) -> Step:
     What holds for the whole answer is said of the reply, not of its calls:
     ``reply("One moment.", call("book")).timed(ttft=0.5)``.
     """
-    for step in calls:
-        if not isinstance(step, Step) or not step.calls or step.text is not None:
-            shown = step.describe() if isinstance(step, Step) else repr(step)
+    given: tuple[Any, ...] = calls
+    for step in given:
+        shown = step.describe() if isinstance(step, Step) else repr(step)
+        if not getattr(step, "calls", ()) or step.text is not None:
             raise UsageError(f"reply(text, call(…), …) takes calls after the text, not {shown}")
         if step != Step(calls=step.calls):
             raise UsageError(
-                f"reply(…, {step.describe()}): timed(), with_usage() and by() belong to the whole "
+                f"reply(…, {shown}): timed(), with_usage() and by() belong to the whole "
                 "answer: write them behind the reply"
             )
     if not text and not calls:
@@ -259,7 +262,7 @@ def fail(
     those is answered by the next step. LiveKit retries a retryable APIError three times by default
     (``SessionConnectOptions``); other exceptions end the request at once.
     """
-    if attempts is not None and (not isinstance(attempts, int) or attempts < 1):
+    if attempts is not None and not (_is_number(attempts) and attempts >= 1):
         raise UsageError(f"fail(attempts={attempts!r}): at least one attempt fails")
     made: Any = error
     if isinstance(error, type) and issubclass(error, Exception):
@@ -329,9 +332,7 @@ def _text(text: Text, step: str) -> Text:
 
 def _check_pieces(pieces: tuple[str, ...], text: str) -> None:
     if not all(isinstance(piece, str) for piece in pieces) or "".join(pieces) != text:
-        raise UsageError(
-            f"chunked({list(pieces)!r}): the pieces do not make up the text {text!r}"
-        )
+        raise UsageError(f"chunked({list(pieces)!r}): the pieces do not make up the text {text!r}")
 
 
 def _is_number(value: object) -> bool:
@@ -378,5 +379,5 @@ def _short(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
-def _brief(error: Exception) -> str:
+def _brief(error: BaseException) -> str:
     return f"{type(error).__name__}({str(error)!r})"
