@@ -32,9 +32,9 @@ class Cast:
     checks: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
-    def fixtures(self) -> set[str]:
+    def fixtures(self) -> frozenset[str]:
         functions = [*self.checks.values(), *([] if self.agent is ... else [self.agent])]
-        return {name for function in functions for name in fixture_names(function)}
+        return frozenset(name for function in functions for name in fixture_names(function))
 
 
 def cast(scenario: Scenario, references: References, problems: list[str]) -> Cast:

@@ -125,7 +125,8 @@ class ScenarioModule(pytest.Module):
         """
         plays = self._load()
         try:
-            return [item for play in plays for item in self._items(play)]
+            models: dict[Any, Any] = {}
+            return [item for play in plays for item in self._items(play, models)]
         except UsageError as error:
             raise self.CollectError(str(error)) from None
 
@@ -149,17 +150,40 @@ class ScenarioModule(pytest.Module):
             raise LoadError(problems)
         return plays
 
-    def _items(self, play: Play) -> Iterator[pytest.Item]:
+    def _items(self, play: Play, models: dict[Any, Any]) -> Iterator[pytest.Item]:
         name = play.scenario.label
         function = _function(play)
-        function.pytestmark = _marks(play.scenario)  # type: ignore[attr-defined]
+        function.pytestmark = marks = _marks(play.scenario)
         setattr(self.obj, name, function)
-        made = self.ihook.pytest_pycollect_makeitem(collector=self, name=name, obj=function)
-        for item in made:
+        alike = (play.cast.fixtures, repr(marks))
+        for item in self._made(name, function, alike, models):
             item.stash[border.PLAY] = play
             item.extra_keyword_matches.update(play.scenario.tags.values())
             _point_at_yaml(item, self.path, play.scenario)
             yield item
+
+    def _made(
+        self, name: str, function: Any, alike: tuple[Any, ...], models: dict[Any, Any]
+    ) -> list[Any]:
+        """Make the items of a function; one with the fixtures and marks of another, after it.
+
+        pytest and its plugins decide by the signature and the marks what becomes of a function.
+        Where that is one plain item, the next of its kind is made like it, which takes a third of
+        the time.
+        """
+        model = models.get(alike)
+        if model is not None:
+            item = type(model).from_parent(
+                self, name=name, callobj=function, fixtureinfo=model._fixtureinfo
+            )
+            item.own_markers[:] = model.own_markers
+            return [item]
+        made: list[Any] = self.ihook.pytest_pycollect_makeitem(
+            collector=self, name=name, obj=function
+        )
+        if len(made) == 1 and not hasattr(made[0], "callspec"):
+            models[alike] = made[0]
+        return made
 
 
 def references_of(config: pytest.Config) -> References:
@@ -172,7 +196,7 @@ def references_of(config: pytest.Config) -> References:
     return config.stash[_REFERENCES]
 
 
-def _function(play: Play) -> Callable[..., Any]:
+def _function(play: Play) -> Any:
     """Make the test function of a scenario; pytest gives it what its signature names."""
 
     async def scenario(**fixtures: Any) -> None:
@@ -182,7 +206,7 @@ def _function(play: Play) -> Callable[..., Any]:
         with border.FromTheUsersLine(), stage.at_its_time():
             await play.run(stage, harness, fixtures)
 
-    scenario.__signature__ = _signature(frozenset(play.cast.fixtures))  # type: ignore[attr-defined]
+    scenario.__signature__ = _signature(play.cast.fixtures)  # type: ignore[attr-defined]
     return scenario
 
 

@@ -39,6 +39,7 @@ class References:
     def __init__(self, while_importing: Callable[[], Any]) -> None:
         self._while_importing = while_importing
         self._modules: dict[tuple[str, str], ModuleType] = {}
+        self._values: dict[tuple[str, str], Any] = {}
 
     def resolve(self, ref: Ref) -> Any:
         """Return what ``module:name`` names.
@@ -47,6 +48,12 @@ class References:
             UsageError: The module cannot be imported, or has no such name; with the place in the
                 scenario file.
         """
+        key = (ref.text, ref.site.path)
+        if key not in self._values:
+            self._values[key] = self._find(ref)
+        return self._values[key]
+
+    def _find(self, ref: Ref) -> Any:
         module_name, _, name = ref.text.partition(":")
         module = self.module(ref)
         value: Any = module
@@ -62,10 +69,9 @@ class References:
     def module(self, ref: Ref) -> ModuleType:
         """Import the module that a reference names."""
         name = ref.text.partition(":")[0]
-        folder = Path(ref.site.path).resolve().parent
-        key = (name, str(folder))
+        key = (name, ref.site.path)
         if key not in self._modules:
-            self._modules[key] = self._import(name, folder, ref)
+            self._modules[key] = self._import(name, Path(ref.site.path).resolve().parent, ref)
         return self._modules[key]
 
     def _import(self, name: str, folder: Path, ref: Ref) -> ModuleType:
