@@ -79,8 +79,14 @@ def test_the_rest_alone_is_the_whole_base_with_our_defaults(over):
 
 
 def test_a_scenario_unlike_any_of_the_base_is_new(over):
-    file = over("base: lk/frontdesk.yaml\nscenarios: [{label: Hangs up, turns: []}]")
-    assert [scenario.label for scenario in file.scenarios] == ["Hangs up"]
+    file = over("""\
+        base: lk/frontdesk.yaml
+        scenarios:
+        - {label: Hangs up, turns: []}
+        - {label: Cancels a booking, turns: []}
+        """)
+    labels = [scenario.label for scenario in file.scenarios]
+    assert labels == ["Hangs up", "Cancels a booking"]
 
 
 def test_a_label_nearly_that_of_the_base_is_a_slip_unless_it_brings_instructions(over):

@@ -216,6 +216,9 @@ def test_the_script_excuses_a_text_only_as_often_as_it_has_it():
     assert match_turn([message("Hello.")], events, scripted=once) is None
     assert match_turn([message("Hello.")] * 2, events, scripted=once) is None
     assert match_turn([message("Hello.")] * 3, events, scripted=once) is not None
+    thrice = [*events, said("Hello.")]
+    assert match_turn([message("Hello.")], thrice, scripted=twice) is None
+    assert match_turn([], thrice, scripted=twice) is not None
 
 
 PARALLEL = [
