@@ -8,6 +8,7 @@ events add which agent spoke, and how the session closed.
 from __future__ import annotations
 
 import asyncio
+import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -95,7 +96,7 @@ class Record:
             return
         turn = self.current
         earlier = self._seen - {item.id for item in turn.items}
-        turn.items = [item for item in self._session.history.items if item.id not in earlier]
+        turn.items = [item for item in self._items(self._session, turn) if item.id not in earlier]
         turn.handoffs = self._handoffs
         turn.__dict__.pop("expect", None)
         self._seen |= {item.id for item in turn.items}
@@ -104,6 +105,19 @@ class Record:
         if self.closed is not None and not self._closed_before(turn):
             events.append(self.closed)
         turn.events = tuple(events)
+
+    def _items(self, session: AgentSession[Any], turn: Turn) -> list[Any]:
+        """Return the history, with the calls of the run whose tools are not done yet.
+
+        A tool that awaits an AgentTask is done turns later, and only then are its call and its
+        output in the history; LiveKit's RunResult has the call when it begins.
+        """
+        items = list(session.history.items)
+        known = {item.id for item in items}
+        for event in turn.result.events if turn.result is not None else ():
+            if event.item.id not in known:
+                bisect.insort(items, event.item, key=lambda item: item.created_at)
+        return items
 
     def _closed_before(self, turn: Turn) -> bool:
         return any(
