@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -135,17 +135,16 @@ class ScenarioModule(pytest.Module):
 
         try:
             file = load(self.path, allow_kinds=KINDS)
-            return self._cast(file.scenarios)
+            return self._resolve(file.scenarios)
         except UsageError as error:
             raise self.CollectError(str(error)) from None
 
-    def _cast(self, scenarios: Sequence[Scenario]) -> list[Play]:
-        from .casting import cast
-        from .scenario_run import Play
+    def _resolve(self, scenarios: Sequence[Scenario]) -> list[Play]:
+        from .scenario_run import Play, resolve
 
         references = references_of(self.config)
         problems: list[str] = []
-        plays = [Play(one, cast(one, references, problems)) for one in scenarios]
+        plays = [Play(one, resolve(one, references, problems)) for one in scenarios]
         if problems:
             raise LoadError(problems)
         return plays
@@ -155,7 +154,7 @@ class ScenarioModule(pytest.Module):
         function = _function(play)
         function.pytestmark = marks = _marks(play.scenario)
         setattr(self.obj, name, function)
-        alike = (play.cast.fixtures, repr(marks))
+        alike = (play.names.fixtures, repr(marks))
         for item in self._made(name, function, alike, models):
             item.stash[border.PLAY] = play
             item.extra_keyword_matches.update(play.scenario.tags.values())
@@ -173,9 +172,8 @@ class ScenarioModule(pytest.Module):
         """
         model = models.get(alike)
         if model is not None:
-            item = type(model).from_parent(
-                self, name=name, callobj=function, fixtureinfo=model._fixtureinfo
-            )
+            info = model._fixtureinfo  # noqa: SLF001  (as pytest-asyncio does for its items)
+            item = type(model).from_parent(self, name=name, callobj=function, fixtureinfo=info)
             item.own_markers[:] = model.own_markers
             return [item]
         made: list[Any] = self.ihook.pytest_pycollect_makeitem(
@@ -206,7 +204,7 @@ def _function(play: Play) -> Any:
         with border.FromTheUsersLine(), stage.at_its_time():
             await play.run(stage, harness, fixtures)
 
-    scenario.__signature__ = _signature(play.cast.fixtures)  # type: ignore[attr-defined]
+    scenario.__signature__ = _signature(play.names.fixtures)  # type: ignore[attr-defined]
     return scenario
 
 

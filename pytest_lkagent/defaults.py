@@ -90,7 +90,7 @@ def of_scenario(
     scenario = play.scenario
     site = scenario.agent.site if scenario.agent is not None else scenario.site
     if scenario.agent is not None:
-        agent = play.cast.agent
+        agent = play.names.agent
     elif agent is ...:
         agent = _agent_of_ini(request)
     return Defaults(

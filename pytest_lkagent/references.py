@@ -102,16 +102,16 @@ class References:
             )
         return found
 
-    def exception(self, ref: Ref, near: ModuleType | None) -> type[BaseException]:
+    def exception(self, ref: Ref, near: ModuleType | None) -> type[Exception]:
         """Return the exception class of this name: LiveKit's, a built-in, or ``module:Class``."""
         if ":" not in ref.text:
             for place in (near, livekit.agents, builtins):
                 value = getattr(place, ref.text, None)
-                if isinstance(value, type) and issubclass(value, BaseException):
+                if isinstance(value, type) and issubclass(value, Exception):
                     return value
-        found: type[BaseException] | None = None
+        found: type[Exception] | None = None
         if ":" in ref.text:
-            found = self._class(ref, near, BaseException)
+            found = self._class(ref, near, Exception)
         if found is None:
             known = [n for n in (*dir(livekit.agents), *dir(builtins)) if n.endswith("Error")]
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Who plays in a scenario: its agent, classes, exceptions and checks, found before it is played."""
+"""What the names in a scenario mean: its agent, classes, exceptions and checks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from livekit.agents import Agent
 
-from .errors import UsageError
-from .mocks import ToolMock
-from .references import References, fixture_names
-from .scenarios.model import LlmEntry, MockOutcome, MockSpec, Ref, Scenario, ScenarioTurn
+from ..errors import UsageError
+from ..mocks import ToolMock
+from ..references import References, fixture_names
+from ..scenarios.model import LlmEntry, MockOutcome, MockSpec, Ref, Scenario, ScenarioTurn
 
-__all__ = ["Cast", "cast", "resolve_classes"]
+__all__ = ["Names", "resolve", "resolve_classes"]
 
 
 @dataclass
-class Cast:
-    """What the names in a scenario mean, found before it is played.
+class Names:
+    """What the names in one scenario mean, found before it is played.
 
     `fixtures` are those that the agent and the checks take by parameter name; `module` is the one
     that the agent comes from, in which bare names are looked up first.
@@ -28,7 +28,7 @@ class Cast:
     agent: Any = ...
     module: ModuleType | None = None
     classes: dict[str, type[Agent]] = field(default_factory=dict)
-    exceptions: dict[str, type[BaseException]] = field(default_factory=dict)
+    exceptions: dict[str, type[Exception]] = field(default_factory=dict)
     checks: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
@@ -37,13 +37,13 @@ class Cast:
         return frozenset(name for function in functions for name in fixture_names(function))
 
 
-def cast(scenario: Scenario, references: References, problems: list[str]) -> Cast:
+def resolve(scenario: Scenario, references: References, problems: list[str]) -> Names:
     """Resolve the names of `scenario`; what cannot be resolved is a line in `problems`.
 
     Class names need the agent's module: a scenario whose agent comes from a fixture has them
     resolved when it is set up, by the player.
     """
-    found = Cast()
+    found = Names()
     with _Noting(problems):
         if scenario.agent is not None:
             found.module = references.module(scenario.agent)
@@ -65,7 +65,7 @@ def cast(scenario: Scenario, references: References, problems: list[str]) -> Cas
 
 
 def resolve_classes(
-    scenario: Scenario, found: Cast, references: References, problems: list[str]
+    scenario: Scenario, found: Names, references: References, problems: list[str]
 ) -> None:
     """Resolve the class names of mocks, askers and errors, and check the mocked tools."""
     for name, spec in scenario.mocks.items():

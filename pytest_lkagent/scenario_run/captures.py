@@ -1,0 +1,83 @@
+"""What a scenario captured, and where ``${name}`` stands for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from ..errors import UsageError, one_of
+from ..sites import Site
+from ..transcript import Event, FunctionCallOutput, Message
+
+__all__ = ["Captures", "mentions"]
+
+_NAME = re.compile(r"\$\{(\w+)\}")
+
+_Value = TypeVar("_Value")
+
+
+def mentions(value: object) -> bool:
+    """Whether ``${name}`` stands anywhere in `value`."""
+    return _NAME.search(repr(value)) is not None
+
+
+class Captures:
+    """The texts that were captured so far, by name."""
+
+    def __init__(self, found: Mapping[str, str] | None = None) -> None:
+        self._found = dict(found or {})
+
+    def search(
+        self, patterns: Mapping[str, re.Pattern[str]], events: Iterable[Event]
+    ) -> tuple[Captures, list[str]]:
+        """Return the captures with what `patterns` find in `events`, and the names they miss."""
+        texts = list(_texts(events))
+        found, missing = dict(self._found), []
+        for name, pattern in patterns.items():
+            match = next(filter(None, map(pattern.search, texts)), None)
+            if match is None:
+                missing.append(name)
+            else:
+                found[name] = match[1] if pattern.groups else match[0]
+        return Captures(found), missing
+
+    def fill(self, value: _Value) -> _Value:
+        """Replace ``${name}`` in every text of a value, of an expectation or of an entry.
+
+        Raises:
+            UsageError: A name was not captured before.
+        """
+        filled: _Value = self._fill(value) if mentions(value) else value
+        return filled
+
+    def _fill(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return _NAME.sub(lambda match: self._text(match[1]), value)
+        if isinstance(value, re.Pattern):
+            pattern = _NAME.sub(lambda match: re.escape(self._text(match[1])), value.pattern)
+            return re.compile(pattern, value.flags)
+        if isinstance(value, Mapping):
+            return {key: self._fill(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._fill(item) for item in value)
+        if is_dataclass(value) and not isinstance(value, (type, Site)):
+            parts = {f.name: self._fill(getattr(value, f.name)) for f in fields(value)}
+            return replace(value, **parts)
+        return value
+
+    def _text(self, name: str) -> str:
+        if name not in self._found:
+            raise UsageError(
+                f"${{{name}}} was not captured before; captured so far: {one_of(self._found)}"
+            )
+        return self._found[name]
+
+
+def _texts(events: Iterable[Event]) -> Iterator[str]:
+    for event in events:
+        if isinstance(event, Message):
+            yield event.text
+        elif isinstance(event, FunctionCallOutput):
+            yield event.output

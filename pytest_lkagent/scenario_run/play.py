@@ -1,0 +1,235 @@
+"""Playing the turns of one scenario on a harness, and comparing each with what the file says."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from livekit.agents import Agent
+
+from ..errors import BehaviourError, UnusedStep, UsageError
+from ..references import References, fixture_names
+from ..scenarios.expect import Mismatch, match_absent, match_after, match_error, match_turn
+from ..scenarios.expectations import OutputExpectation
+from ..scenarios.model import Ref, Scenario, ScenarioResult, ScenarioTurn
+from ..script import Step
+from ..sites import Site
+from ..strict import TOOL_ERROR
+from ..transcript import FunctionCallOutput, Turn, render
+from .captures import Captures
+from .mocks import put_mocks
+from .names import Names, resolve_classes
+from .steps import steps_of
+
+if TYPE_CHECKING:
+    from ..harness import Harness
+    from ..stage import Stage
+
+__all__ = ["Play", "ScenarioFailure"]
+
+
+class ScenarioFailure(BehaviourError):
+    """A scenario went another way than its file says; `site` is the line that says so."""
+
+    def __init__(self, message: str, site: Site) -> None:
+        super().__init__(message)
+        self.site = site
+
+
+class Play:
+    """One scenario and what its names mean, on the way through a session."""
+
+    def __init__(self, scenario: Scenario, names: Names) -> None:
+        self.scenario = scenario
+        self.names = names
+        self._captures = Captures()
+
+    def prepare(self, stage: Stage, references: References, agent: Any) -> None:
+        """Put the mocks on the stage, before the session starts.
+
+        `agent` is the one that a fixture gives where the file names none.
+
+        Raises:
+            UsageError: A class or a tool does not exist, one line for each.
+        """
+        self._captures = Captures()
+        if self.scenario.agent is None:
+            owner = type(agent) if isinstance(agent, Agent) else agent
+            self.names.module = sys.modules.get(getattr(owner, "__module__", ""))
+            problems: list[str] = []
+            resolve_classes(self.scenario, self.names, references, problems)
+            if problems:
+                raise UsageError("\n".join(problems))
+        put_mocks(self.scenario, self.names, stage.mocks)
+
+    def start_steps(self) -> list[Step]:
+        """Return the steps that answer the requests of the start."""
+        start = self.scenario.start
+        return [] if start is None else steps_of(start, self.names, lambda: self._captures)
+
+    async def run(
+        self, stage: Stage, harness: Harness, fixtures: Mapping[str, Any]
+    ) -> ScenarioResult:
+        """Play the turns and check each; `fixtures` are the values that the checks take.
+
+        Raises:
+            ScenarioFailure: The conversation is another one than expected.
+            Exception: What a tool or a check raised, with a note that says in which turn.
+        """
+        __tracebackhide__ = True
+        scenario = self.scenario
+        if scenario.start is not None:
+            played = harness.transcript.start
+            await self._judge(_Moment(scenario.start, played, "start"), harness, fixtures)
+        for number, turn in enumerate(scenario.turns or (), start=1):
+            where = f"turn {number}"
+            harness.model.advice = f"add it to llm: of {where} ({turn.site})"
+            harness.model.script(*steps_of(turn, self.names, lambda: self._captures))
+            with self._located(turn.site, where):
+                played = await self._play(turn, harness)
+            await self._judge(_Moment(turn, played, where), harness, fixtures)
+        self._refuse(match_absent(scenario.absent, harness.transcript.events), scenario.site)
+        if scenario.check is not None:
+            await self._check(scenario.check, fixtures, "at the end")
+        return ScenarioResult(
+            label=scenario.label,
+            outcome="passed",
+            transcript=harness.transcript,
+            duration=harness.seconds,
+        )
+
+    async def _play(self, turn: ScenarioTurn, harness: Harness) -> Turn:
+        """Play one turn; the error that it expects is not raised, but kept with the turn."""
+        __tracebackhide__ = True
+        harness.tools.failing = {
+            expected.name
+            for expected in turn.expect or ()
+            if isinstance(expected, OutputExpectation) and expected.is_error and expected.name
+        }
+        try:
+            if turn.wait is not None:
+                return await harness.wait(turn.wait)
+            assert turn.user is not None, "a turn has a user or a wait"
+            return await harness.user_says(
+                self._captures.fill(turn.user.text),
+                interrupt=turn.interrupt,
+                settle=turn.settle,
+                input_modality=turn.user.modality,
+            )
+        except Exception as error:
+            played = harness.record.current
+            if played.error is not error or isinstance(error, (BehaviourError, UsageError)):
+                raise
+            if turn.expect_error is None:
+                raise BehaviourError(
+                    f"the run raised {type(error).__name__}: {error}; if that is right, write "
+                    f"expect_error: {{type: {type(error).__name__}}}"
+                ) from error
+            return played
+
+    async def _judge(self, moment: _Moment, harness: Harness, fixtures: Mapping[str, Any]) -> None:
+        """Compare what a turn did with what the file says of it."""
+        __tracebackhide__ = True
+        turn, played, where = moment.turn, moment.played, moment.where
+        self._captures, missing = self._captures.search(turn.capture, played.events)
+        for name in missing:
+            told = f"capture {name}: nothing matches {turn.capture[name].pattern!r}"
+            self._refuse(Mismatch(told, tuple(render(played.events))), turn.site, where)
+        if turn.expect_error is not None:
+            expected = self._captures.fill(turn.expect_error)
+            self._refuse(match_error(expected, played.error), turn.site, where)
+        if turn.expect is not None:
+            expectations = [e if e is ... else self._captures.fill(e) for e in turn.expect]
+            entries = [self._captures.fill(entry) for entry in turn.llm]
+            missed = match_turn(expectations, played.events, scripted=entries)
+            self._refuse(missed, turn.site, where)
+        else:
+            self._refuse_tool_errors(turn, played, harness, where)
+        if turn.settle:
+            self._refuse_leftovers(turn, harness, where)
+        if turn.within is not None and played.took > turn.within:
+            self._refuse(
+                Mismatch(f"it took {played.took:g} s, and should take {turn.within:g} s at most"),
+                turn.site,
+                where,
+            )
+        if turn.after is not None:
+            missed = match_after(self._captures.fill(turn.after), harness.userdata)
+            self._refuse(missed, turn.after.site, where)
+        if turn.check is not None:
+            await self._check(turn.check, fixtures, where)
+
+    def _refuse(self, missed: Mismatch | None, site: Site, where: str = "") -> None:
+        __tracebackhide__ = True
+        if missed is not None:
+            raise ScenarioFailure(
+                f"{self._place(missed.site or site, where)}: {missed}", missed.site or site
+            )
+
+    def _refuse_leftovers(self, turn: ScenarioTurn, harness: Harness, where: str) -> None:
+        __tracebackhide__ = True
+        left = harness.model.discard()
+        if left and UnusedStep.kind not in harness.allow:
+            steps = tuple(f"      {step}" for step in left)
+            site = left[0].written_at
+            self._refuse(Mismatch("scripted, and never asked for", steps, site), site, where)
+
+    def _refuse_tool_errors(
+        self, turn: ScenarioTurn, played: Turn, harness: Harness, where: str
+    ) -> None:
+        """Without `expect`, an output that is an error is one that nobody expected."""
+        __tracebackhide__ = True
+        if TOOL_ERROR in harness.allow:
+            return
+        for index, event in enumerate(played.events):
+            if isinstance(event, FunctionCallOutput) and event.is_error:
+                lines = render(played.events, mark=index)
+                hint = "      if that is right, list it under expect:"
+                self._refuse(
+                    Mismatch(f"the tool {event.name} failed", (*lines, hint)), turn.site, where
+                )
+
+    async def _check(self, ref: Ref, fixtures: Mapping[str, Any], where: str) -> None:
+        __tracebackhide__ = True
+        check = self.names.checks[ref.text]
+        with self._located(ref.site, where):
+            result = check(**{name: fixtures[name] for name in fixture_names(check)})
+            if inspect.isawaitable(result):
+                result = await result
+        if result is not None:
+            raise UsageError(
+                f"{self._place(ref.site, where)}: the check {ref} returned {result!r}; a check "
+                "asserts, and returns nothing"
+            )
+
+    def _place(self, site: Site, where: str) -> str:
+        return ", ".join(filter(None, [f"{site}: {self.scenario.label}", where]))
+
+    @contextmanager
+    def _located(self, site: Site, where: str) -> Iterator[None]:
+        """Say of whatever is raised inside in which turn it was."""
+        __tracebackhide__ = True
+        try:
+            yield
+        except ScenarioFailure:
+            raise
+        except BehaviourError as error:
+            raise ScenarioFailure(f"{self._place(site, where)}: {error}", site) from None
+        except UsageError as error:
+            raise UsageError(f"{self._place(site, where)}: {error}") from None
+        except BaseException as error:
+            error.add_note(f"in {self._place(site, where)}")
+            raise
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """A turn as written, as played, and its name in messages."""
+
+    turn: ScenarioTurn
+    played: Turn
+    where: str

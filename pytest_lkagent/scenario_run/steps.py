@@ -1,0 +1,75 @@
+"""The script of a scenario: the `llm` entries of a turn as steps of the fake model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
+
+from ..errors import UsageError
+from ..scenarios.model import Failure, LlmEntry, Ref, ScenarioTurn
+from ..script import ANYONE, Asker, Request, Step, ToolCall
+from .captures import Captures, mentions
+from .names import Names
+
+__all__ = ["make_error", "steps_of"]
+
+
+def steps_of(turn: ScenarioTurn, names: Names, captures: Callable[[], Captures]) -> list[Step]:
+    """Make the steps of a turn; one with ``${name}`` waits for what will have been captured."""
+    return [_step(entry, turn, names, captures) for entry in turn.llm]
+
+
+def _step(
+    entry: LlmEntry, turn: ScenarioTurn, names: Names, captures: Callable[[], Captures]
+) -> Step:
+    def filled(request: Request) -> Step:
+        # what this turn captures may stand in the output that the model answers just now
+        found, _ = captures().search(turn.capture, reversed(request.messages))
+        return _made(found.fill(entry), names)
+
+    step = Step(make=filled) if mentions((entry.text, entry.calls)) else _made(entry, names)
+    return replace(step, asker=_asker(entry, names), written_at=entry.site)
+
+
+def _asker(entry: LlmEntry, names: Names) -> Asker:
+    if isinstance(entry.by, Ref):
+        return names.classes.get(entry.by.text, entry.by.text)
+    return None if entry.by is None else ANYONE
+
+
+def _made(entry: LlmEntry, names: Names) -> Step:
+    failure = entry.fail
+    step = Step(
+        text=failure.after if failure is not None else entry.text,
+        calls=tuple(ToolCall(c.name, c.arguments if c.raw is None else c.raw) for c in entry.calls),
+        error=_error(failure, names) if failure is not None else None,
+        attempts=failure.attempts if failure is not None else None,
+        stalls=entry.stall,
+        written_at=entry.site,
+    )
+    return step.timed(ttft=entry.ttft or 0.0, duration=entry.duration or 0.0)
+
+
+def _error(failure: Failure, names: Names) -> Exception:
+    if failure.status is not None:
+        return APIStatusError(failure.message or "", status_code=failure.status)
+    if failure.timeout:
+        return APITimeoutError(failure.message or "Request timed out.")
+    if failure.type is None:
+        return APIConnectionError(failure.message or "Connection error.")
+    return make_error(names.exceptions[failure.type.text], failure.message, failure.type)
+
+
+def make_error(kind: type[Exception], message: str | None, ref: Ref) -> Exception:
+    """Make an exception that the file names.
+
+    Raises:
+        UsageError: Its class takes other arguments than a message.
+    """
+    try:
+        return kind(message) if message is not None else kind()
+    except TypeError as error:
+        given = "nothing" if message is None else f"the message {message!r}"
+        raise UsageError(f"{ref.place}: {ref} cannot be made from {given}: {error}") from None
