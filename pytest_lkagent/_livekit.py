@@ -13,7 +13,7 @@ import inspect
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -22,7 +22,11 @@ from livekit.agents.log import logger
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
 from livekit.agents.voice import run_result
-from livekit.agents.voice.agent_activity import AgentActivity, _AgentActivityContextVar
+from livekit.agents.voice.agent_activity import (
+    ActivityClosedError,
+    AgentActivity,
+    _AgentActivityContextVar,
+)
 from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
 
@@ -44,6 +48,7 @@ __all__ = [
     "speaking_agent",
     "to_event",
     "tools_of",
+    "wait_for_idle",
 ]
 
 _FunctionTool = llm.FunctionTool[Any, Any] | llm.RawFunctionTool[Any, Any]
@@ -264,6 +269,12 @@ def _toolsets(tools: Iterable[Any]) -> Iterator[llm.Toolset]:
         if isinstance(tool, llm.Toolset):
             yield tool
             yield from _toolsets(tool.tools)
+
+
+async def wait_for_idle(session: AgentSession[Any]) -> None:
+    """Wait until nobody speaks; a session that closes meanwhile is idle too."""
+    with suppress(ActivityClosedError, RuntimeError):
+        await session.wait_for_idle()
 
 
 def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:

@@ -157,8 +157,7 @@ class Harness:
         Tools of an agent that is paused by an AgentTask wait for the user and are left open.
         """
         while self.record.closed is None:
-            with contextlib.suppress(RuntimeError):  # it closes, or has closed
-                await self.session.wait_for_idle()
+            await _livekit.wait_for_idle(self.session)
             await self._clock.quiet()
             work = _livekit.open_work(self.session)
             if work:

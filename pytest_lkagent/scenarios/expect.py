@@ -21,7 +21,7 @@ from typing import Any
 from ..sites import Site
 from ..transcript import Event, render
 from .align import Alignment, fits
-from .expectations import ErrorExpectation, Expectation, differences
+from .expectations import ErrorExpectation, Expectation, at, differences
 from .model import After, LlmEntry
 
 __all__ = ["Mismatch", "match_absent", "match_after", "match_error", "match_turn"]
@@ -88,7 +88,7 @@ def match_error(expectation: ErrorExpectation, error: BaseException | None) -> M
 def match_after(after: After, userdata: Any) -> Mismatch | None:
     """Compare the userdata with the attributes and keys that it should have."""
     differing = [
-        f"{_INDENT}userdata differs at {path}: {difference}"
+        f"{_INDENT}userdata differs{at(path)}: {difference}"
         for path, difference in differences(after.userdata, userdata)
     ]
     if not differing:

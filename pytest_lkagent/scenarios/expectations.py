@@ -24,6 +24,7 @@ __all__ = [
     "MessageExpectation",
     "OutputExpectation",
     "TextMatch",
+    "at",
     "differences",
     "show",
 ]
@@ -113,7 +114,7 @@ class CallExpectation:
             yield f"arguments are no JSON object: {event.arguments!r}"
             return
         for path, difference in differences(self.arguments, event.arguments):
-            yield f"arguments differ at {path}: {difference}"
+            yield f"arguments differ{at(path)}: {difference}"
 
     def __str__(self) -> str:
         if self.arguments is None:
@@ -204,15 +205,24 @@ class ErrorExpectation:
         return f"{self.type or 'an error'} {self.text}".rstrip()
 
 
+def at(path: str) -> str:
+    """Say where values differ; nothing for the values as a whole."""
+    return f" at {path}" if path else ""
+
+
 def differences(expected: Any, actual: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield ``(path, what differs)`` wherever `actual` does not contain `expected`.
 
-    Mappings are subsets, of keys or of an object's attributes; lists are equal in length; a
+    Mappings are subsets, of keys or of an object's attributes, and an empty one is for nothing at
+    all; lists are equal in length; a
     `Matches` is searched in the text of the value.
     """
     if isinstance(expected, Matches):
         if not expected.pattern.search(actual if isinstance(actual, str) else str(actual)):
             yield path, f"expected a text that {expected!r}, got {show(actual)}"
+    elif isinstance(expected, Mapping) and not expected:
+        if actual:
+            yield path, f"expected nothing, got {show(actual)}"
     elif isinstance(expected, Mapping):
         for key, value in expected.items():
             here = f"{path}.{key}" if path else str(key)

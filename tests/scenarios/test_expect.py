@@ -196,6 +196,21 @@ def test_a_malformed_call_is_known_by_its_raw_text():
     assert match_turn([call("a")], events, scripted=entries) is None
 
 
+def test_what_livekit_makes_of_a_malformed_call_is_its_own_affair():
+    entries = [calls(LlmCall("order", raw='{"dish": "soup'))]
+    assert match_turn([], [called("order", dish="soup")], scripted=entries) is None
+    mismatch = match_turn([], [called("order", dish="soup")] * 2, scripted=entries)
+    assert told(mismatch).startswith("not expected: function_call order(dish='soup')")
+
+
+def test_empty_arguments_are_those_of_a_call_without_any():
+    nothing = CallExpectation(name="look", arguments={}, site=SITE)
+    assert match_turn([nothing], [called("look")]) is None
+    assert told(match_turn([nothing], [called("look", day="mon")])).endswith(
+        "closest: arguments differ: expected nothing, got {'day': 'mon'}"
+    )
+
+
 def test_what_the_user_cut_off_and_what_came_before_a_failure_are_the_scripts():
     entries = [
         say("I have two slots on Monday."),

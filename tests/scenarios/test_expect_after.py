@@ -127,3 +127,13 @@ def test_userdata_may_be_nested_objects_and_none():
     assert match_after(after(a={"b": 1}), SimpleNamespace(a=SimpleNamespace(b=1))) is None
     mismatch = match_after(after(a=1), None)
     assert told(mismatch).endswith("userdata differs at a: expected 1, but got None")
+
+
+def test_an_empty_mapping_is_for_userdata_with_nothing_in_it():
+    after = After(userdata={"order": {}}, site=SITE)
+    assert match_after(after, {"order": {}}) is None
+    assert "userdata differs at order: expected nothing, got {'L_1': 'burger'}" in told(
+        match_after(after, {"order": {"L_1": "burger"}})
+    )
+    whole = After(userdata={}, site=SITE)
+    assert "userdata differs: expected nothing" in told(match_after(whole, {"a": 1}))
