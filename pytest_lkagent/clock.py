@@ -10,17 +10,17 @@ What makes it exact, each a defect of simpler clocks (``reference/livekit_agents
   error adds up however many timers there were;
 - equal deadlines fire in the order in which they were made, by a sequence number in the timer and
   not by nudging the time;
-- the loop's clock resolution stays above the spacing of floats, so it does not spin late in a
-  long conversation;
-- while a job of ``run_in_executor`` is in flight the clock runs in real time for it.
+- the loop's clock resolution is the spacing of floats at that time: what is due fires, and nothing
+  before it is due, however late in a long conversation;
+- while work outside of the loop is under way (`RealWork`), the clock runs in real time for it.
 
-It also knows when nothing can happen any more: nothing ready, no timer, nothing in flight, and
+It also knows when nothing can happen any more: nothing ready, no timer, nothing under way, and
 nothing real within a grace where other threads or sockets could still wake the loop. The coroutine
-that the loop runs is then cancelled, and `VirtualClock.halted` says why.
+that the loop runs is then cancelled, and `VirtualClock.halted` says why. The same befalls what
+outlasts a `budget`, and a loop that only turns without time ever passing.
 
-Its limits: it does not see waits on threads of a library's own (aiosqlite) or on subprocesses,
-and ``time.time()`` stays real. It needs ``_selector``, ``_scheduled`` and
-``_clock_resolution`` of asyncio's own loop; any other loop is refused.
+``time.time()`` stays real. The clock needs ``_selector``, ``_scheduled`` and ``_clock_resolution``
+of asyncio's own loop, with its methods as asyncio wrote them; any other loop is refused.
 """
 
 from __future__ import annotations
@@ -37,12 +37,26 @@ from itertools import count
 from typing import Any
 
 from .errors import Stuck, UsageError
+from .real_work import RealWork
 
-__all__ = ["GRACE", "RESOLUTION", "Budget", "Halted", "VirtualClock"]
+__all__ = ["GRACE", "SPINS", "Budget", "Halted", "VirtualClock"]
 
-RESOLUTION = 1e-9
 GRACE = 0.2
 """Real seconds that other threads and sockets get to wake a loop on which nothing can happen."""
+SPINS = 2_000_000
+"""Turns of the loop without any time passing after which it is taken to turn for ever."""
+
+_AS_ASYNCIO_WROTE_THEM = (
+    "_make_socket_transport",
+    "_run_once",
+    "call_at",
+    "call_later",
+    "run_in_executor",
+    "run_until_complete",
+    "subprocess_exec",
+    "subprocess_shell",
+    "time",
+)
 
 
 class _Timer(asyncio.TimerHandle):
@@ -62,6 +76,10 @@ class _Timer(asyncio.TimerHandle):
             return (self._when, self._order) < (other._when, other._order)
         return self._when < other.when()
 
+    def __gt__(self, other: asyncio.TimerHandle) -> bool:
+        """Say whether `other` comes first: as one that asyncio made, before this clock was."""
+        return not self < other
+
 
 class _Selector:
     """The loop's selector, which asks the clock how to wait."""
@@ -72,9 +90,13 @@ class _Selector:
 
     def select(self, timeout: float | None = None) -> Any:
         ready = self._real.select(0)
-        if ready or timeout == 0:
-            return ready
-        return self._clock._wait(self._real, timeout)
+        if not ready:
+            if timeout == 0:
+                self._clock._spin()
+            else:
+                ready = self._clock._wait(self._real, timeout)
+        self._clock._work.answered(ready)
+        return ready
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -96,18 +118,24 @@ class VirtualClock:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not isinstance(loop, asyncio.SelectorEventLoop) or not hasattr(loop, "_selector"):
+        if not _is_stock(loop):
             kind = type(loop)
             raise UsageError(
                 f"virtual time needs asyncio's own event loop, and this test runs on "
                 f"{kind.__module__}.{kind.__qualname__}; leave the loop factory or policy away "
                 "for tests that use pytest-lkagent"
             )
+        if replaced := [name for name in _AS_ASYNCIO_WROTE_THEM if name in vars(loop)]:
+            raise UsageError(
+                f"virtual time needs asyncio's own event loop, and something replaced its "
+                f"{replaced[0]}: one virtual clock at a time"
+            )
         self._loop: Any = loop
+        self._work = RealWork(loop)
         self._now = 0.0
         self._origin = 0.0
         self._order = count()
-        self._in_flight = 0
+        self._turns = 0
         self._running: list[asyncio.Future[Any]] = []
         self._budgets: list[Budget] = []
         self._quiet: list[asyncio.Future[None]] = []
@@ -124,16 +152,19 @@ class VirtualClock:
     def install(self) -> None:
         """Make the loop virtual."""
         loop = self._loop
-        # a whole number, so that virtual instants are as exact as the durations that lead there
-        self._now = self._origin = float(math.ceil(loop.time()))
         self._selector = loop._selector
         self._resolution = loop._clock_resolution
+        real = loop.time()
+        # a whole number, so that virtual instants are as exact as the durations that lead there
+        self._origin = float(math.ceil(real))
+        self._move(self._origin)
+        self._rebase(self._origin - real)
         loop._selector = _Selector(self._selector, self)
-        loop._clock_resolution = RESOLUTION
         self._replace("time", lambda: self._now)
         self._replace("call_at", self._call_at)
-        self._replace("run_in_executor", self._run_in_executor)
         self._replace("run_until_complete", self._run_until_complete)
+        for name, stand_in in self._work.stand_ins.items():
+            self._replace(name, stand_in)
 
     def restore(self) -> None:
         """Give the loop back, with the timers that are left rebased to real time."""
@@ -145,10 +176,7 @@ class VirtualClock:
             return
         loop._selector = self._selector
         loop._clock_resolution = self._resolution
-        behind = loop.time() - self._now
-        for timer in loop._scheduled:
-            timer._when += behind
-        heapq.heapify(loop._scheduled)
+        self._rebase(loop.time() - self._now)
 
     @contextmanager
     def budget(self, seconds: float) -> Iterator[Budget]:
@@ -171,6 +199,18 @@ class VirtualClock:
         reason, self.halted = self.halted, None
         return reason
 
+    def _move(self, now: float) -> None:
+        """Set the time. What is due at `now` is due, what is due a hair later is not."""
+        self._now = now
+        self._turns = 0
+        self._loop._clock_resolution = math.ulp(now)
+
+    def _rebase(self, seconds: float) -> None:
+        """Keep the timers as far in the future as they are, on a clock `seconds` ahead."""
+        for timer in self._loop._scheduled:
+            timer._when += seconds
+        heapq.heapify(self._loop._scheduled)
+
     def _replace(self, name: str, stand_in: Callable[..., Any]) -> None:
         self._replaced[name] = stand_in
         setattr(self._loop, name, stand_in)
@@ -180,42 +220,52 @@ class VirtualClock:
     ) -> asyncio.TimerHandle:
         loop = self._loop
         loop._check_closed()
+        if loop.get_debug():
+            loop._check_thread()
+            loop._check_callback(callback, "call_at")
         timer = _Timer(next(self._order), when, callback, args, loop, context)
         heapq.heappush(loop._scheduled, timer)
         timer._scheduled = True
         return timer
 
-    def _run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
-        future = type(self._loop).run_in_executor(self._loop, executor, func, *args)
-        self._in_flight += 1
-        future.add_done_callback(self._landed)
-        return future
-
-    def _landed(self, _: asyncio.Future[Any]) -> None:
-        self._in_flight -= 1
-
     def _run_until_complete(self, future: Any) -> Any:
-        future = asyncio.ensure_future(future, loop=self._loop)
-        self._running.append(future)
+        loop = self._loop
+        loop._check_closed()
+        loop._check_running()
+        if not self._running:
+            self.halted = None
+        task = asyncio.ensure_future(future, loop=loop)
+        if is_coroutine := task is not future:
+            task._log_destroy_pending = False  # as asyncio does
+        self._running.append(task)
         try:
-            return type(self._loop).run_until_complete(self._loop, future)
+            return type(loop).run_until_complete(loop, task)
+        except BaseException:
+            if is_coroutine and task.done() and not task.cancelled():
+                task.exception()  # it is known; asyncio need not say that nobody asked for it
+            raise
         finally:
             self._running.pop()
 
+    def _spin(self) -> None:
+        """Count a turn of the loop in which no time passes."""
+        self._turns += 1
+        if self._turns > SPINS:
+            self._turns = 0
+            self._halt("it runs in circles, without any time passing")
+
     def _wait(self, selector: Any, timeout: float | None) -> Any:
         """Wait as virtual time does: for real events only where some may come."""
+        self._turns = 0
         if self._quiet:
             waiters, self._quiet = self._quiet, []
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
             return []
-        if self._in_flight:
-            started = time.monotonic()
-            ready = selector.select(timeout)
-            passed = time.monotonic() - started
-            self._now += passed if timeout is None else min(passed, timeout)
-            return ready
+        patience = self._work.lasts(selector.get_map().keys())
+        if patience is not None:
+            return self._wait_really(selector, timeout, patience)
         if timeout is None:
             # threads other than this one, or sockets beside the loop's own, may still wake it
             if threading.active_count() > 1 or len(selector.get_map()) > 1:
@@ -224,28 +274,51 @@ class VirtualClock:
                     return ready
             self._halt("nothing can happen any more")
             return []
-        target: float = self._loop._scheduled[0]._when
-        for budget in self._budgets:
-            if target > budget.deadline:
-                self._jump(budget.deadline)
-                budget.deadline = float("inf")
-                self._halt(f"it went on for more than {budget.seconds:g} virtual seconds")
-                return []
-        self._jump(target)
+        self._jump(self._loop._scheduled[0]._when)
         return []
 
-    def _jump(self, instant: float) -> None:
-        before, self._now = self._now, max(self._now, instant)
+    def _jump(self, target: float) -> None:
+        """Go to `target` at once, or to the end of the first budget before it."""
+        budget = min(self._budgets, key=lambda one: one.deadline, default=None)
+        before, ends = self._now, math.inf if budget is None else budget.deadline
+        self._move(max(before, min(target, ends)))
         self.jumped(self._now - before)
+        if budget is None or target <= ends:
+            return
+        budget.deadline = math.inf
+        self._halt(f"it went on for more than {budget.seconds:g} virtual seconds")
+
+    def _wait_really(self, selector: Any, timeout: float | None, patience: float) -> Any:
+        """Let real time pass, for work that is under way, until something comes or is due."""
+        due = math.inf if timeout is None else float(self._loop._scheduled[0]._when)
+        ends = min([due, *(budget.deadline for budget in self._budgets)])
+        limit = min(patience, ends - self._now)
+        began = time.monotonic()
+        ready = selector.select(None if limit == math.inf else max(0.0, limit))
+        passed = time.monotonic() - began
+        self._move(min(self._now + passed, ends))
+        if self._now >= ends:
+            self._jump(due)
+        return ready
 
     def _halt(self, reason: str) -> None:
-        """Cancel the coroutine that the loop runs; the second time for one wait, give up."""
+        """Cancel the coroutine that the loop runs; where that did not end it, stop the loop."""
         running = self._running[-1] if self._running else None
-        if running is None or running.done() or self.halted is not None:
-            raise Halted(self.halted or reason)
+        if running is None or running.done():
+            raise Halted(f"the event loop cannot go on: {reason}")
+        if self.halted is not None:
+            raise Halted(f"what was cancelled did not end ({self.halted}), and now {reason}")
         self.halted = reason
         self._loop.call_soon(functools.partial(running.cancel, reason))
 
 
 class Halted(Stuck):
     """The loop itself stops: what it ran did not end after it was cancelled."""
+
+
+def _is_stock(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this is asyncio's selector loop, or one that changes nothing which matters here."""
+    stock = asyncio.SelectorEventLoop
+    return isinstance(loop, stock) and all(
+        getattr(type(loop), name) is getattr(stock, name) for name in _AS_ASYNCIO_WROTE_THEM
+    )

@@ -1,0 +1,669 @@
+"""Virtual time, on loops of their own: exact, in order, and it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import selectors
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_lkagent import clock as clock_module
+from pytest_lkagent.clock import Halted, VirtualClock
+from pytest_lkagent.errors import Stuck, UsageError
+
+WALL = 2.0
+"""Real seconds that virtual hours may take here: not a measure, only far from the real thing."""
+
+
+@contextmanager
+def virtual(loop: asyncio.AbstractEventLoop | None = None) -> Iterator[VirtualClock]:
+    """Give a virtual clock on a loop that `run` runs; everything is closed afterwards."""
+    loop = loop or asyncio.SelectorEventLoop()
+    clock = VirtualClock(loop)
+    clock.install()
+    try:
+        yield clock
+    finally:
+        clock.restore()
+        if not loop.is_closed():
+            _finish(loop)
+            loop.close()
+
+
+def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    rest = asyncio.all_tasks(loop)
+    for task in rest:
+        task.cancel()
+    loop.run_until_complete(_gone(rest))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+
+
+async def _gone(tasks: set[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def run(clock: VirtualClock, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return clock._loop.run_until_complete(coroutine)
+
+
+async def _elapsed(seconds: float) -> float:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.sleep(seconds)
+    return loop.time() - began
+
+
+# --- exact
+
+
+def test_a_sleep_of_thirty_seconds_ends_exactly_thirty_seconds_later() -> None:
+    with virtual() as clock:
+        assert run(clock, _elapsed(30)) == 30
+        assert clock.now == 30
+
+
+def test_virtual_hours_cost_no_wall_time() -> None:
+    began = time.monotonic()
+    with virtual() as clock:
+        assert run(clock, _elapsed(100 * 3600)) == 100 * 3600
+    assert time.monotonic() - began < WALL
+
+
+def test_two_hundred_thousand_seconds_in_as_many_timers_are_exact() -> None:
+    async def sleep_often() -> None:
+        for _ in range(20_000):
+            await asyncio.sleep(10)
+
+    with virtual() as clock:
+        run(clock, sleep_often())
+        assert clock.now == 200_000
+
+
+@pytest.mark.parametrize("uptime", [0.0, 16_384.5, 9_000_000.25, 2.0**33 + 0.5])
+def test_the_loop_does_not_spin_however_long_the_machine_has_been_up(
+    uptime: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.SelectorEventLoop()
+    real = loop.time()
+    # past 16,384 s a resolution of 1e-12 is lost in the spacing of floats, past 97 days one of 1e-9
+    monkeypatch.setattr(
+        asyncio.SelectorEventLoop, "time", lambda self: uptime + time.monotonic() - real
+    )
+    with virtual(loop) as clock:
+        assert run(clock, _elapsed(30)) == 30
+        assert run(clock, _elapsed(0.25)) == 0.25
+
+
+def test_a_timer_does_not_fire_a_hair_before_it_is_due() -> None:
+    async def due_within_a_hair() -> list[float]:
+        loop = asyncio.get_running_loop()
+        first = loop.time() + 1
+        second = first + 4e-10  # within the resolution that asyncio would use
+        seen: list[float] = []
+        loop.call_at(second, lambda: seen.append(loop.time() - second))
+        loop.call_at(first, lambda: seen.append(loop.time() - first))
+        await asyncio.sleep(2)
+        return seen
+
+    with virtual() as clock:
+        # floats may not tell the two apart late in the day; the second is never early
+        assert all(late >= 0 for late in run(clock, due_within_a_hair()))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
+def test_equal_deadlines_fire_in_the_order_in_which_they_were_made(delays: list[int]) -> None:
+    fired: list[int] = []
+
+    async def make() -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for number, delay in enumerate(delays):
+            loop.call_at(began + delay, fired.append, number)
+        await asyncio.sleep(6)
+
+    with virtual() as clock:
+        run(clock, make())
+    assert fired == sorted(range(len(delays)), key=lambda number: delays[number])
+
+
+def test_timers_of_before_the_clock_keep_their_distance_and_their_place() -> None:
+    fired: list[Any] = []
+    loop = asyncio.SelectorEventLoop()
+    for number in range(5):
+        loop.call_at(math.floor(loop.time()) + 1_000, fired.append, number)
+    with virtual(loop) as clock:
+        before = loop._scheduled[0]._when - loop.time()  # type: ignore[attr-defined]
+        assert 998 < before <= 1_000
+        for number in range(5, 10):
+            loop.call_at(loop._scheduled[0]._when, fired.append, number)  # type: ignore[attr-defined]
+
+        async def wait() -> None:
+            await asyncio.sleep(2_000)
+
+        run(clock, wait())
+    assert set(fired[:5]) == set(range(5))  # among themselves, asyncio gives them no order
+    assert fired[5:] == [5, 6, 7, 8, 9]
+
+
+def test_what_is_left_keeps_its_distance_when_the_clock_goes() -> None:
+    loop = asyncio.SelectorEventLoop()
+    clock = VirtualClock(loop)
+    clock.install()
+    run(clock, asyncio.sleep(5_000))
+    timer = loop.call_later(50, print)
+    clock.restore()
+    assert 49 < timer.when() - loop.time() <= 50
+    timer.cancel()
+    loop.close()
+
+
+def test_the_loop_is_given_back_as_it_was() -> None:
+    loop = asyncio.SelectorEventLoop()
+    before = dict(vars(loop))
+    clock = VirtualClock(loop)
+    clock.install()
+    assert loop.time() == math.ceil(loop.time())
+    run(clock, asyncio.sleep(1))
+    clock.restore()
+    assert vars(loop).keys() == before.keys()
+    for name in ("_selector", "_clock_resolution"):
+        assert vars(loop)[name] is before[name]
+    loop.close()
+
+
+def test_a_loop_that_was_closed_meanwhile_is_let_go() -> None:
+    loop = asyncio.SelectorEventLoop()
+    with virtual(loop) as clock:
+        run(clock, asyncio.sleep(1))
+        loop.close()
+    assert "time" not in vars(loop)
+
+
+def test_timeouts_are_virtual() -> None:
+    async def wait() -> None:
+        async with asyncio.timeout(20):
+            await asyncio.Event().wait()
+
+    with virtual() as clock:
+        with pytest.raises(TimeoutError):
+            run(clock, wait())
+        assert clock.now == 20
+        with pytest.raises(TimeoutError):
+            run(clock, asyncio.wait_for(asyncio.Event().wait(), 5))
+        assert clock.now == 25
+
+
+def test_cancelled_timers_hold_nothing_up() -> None:
+    async def cancel_many() -> None:
+        loop = asyncio.get_running_loop()
+        for timer in [loop.call_later(1 + number, print) for number in range(500)]:
+            timer.cancel()
+        await asyncio.sleep(1_000)
+
+    with virtual() as clock:
+        run(clock, cancel_many())
+        assert clock.now == 1_000
+
+
+def test_it_works_in_debug_mode_which_looks_at_threads_and_callbacks() -> None:
+    loop = asyncio.SelectorEventLoop()
+    loop.set_debug(True)
+    problems: list[BaseException] = []
+
+    async def wrong() -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(1_000)
+
+        def elsewhere() -> None:
+            try:
+                loop.call_later(1, print)
+            except RuntimeError as error:
+                problems.append(error)
+
+        await asyncio.to_thread(elsewhere)
+        with pytest.raises(TypeError, match="coroutines cannot be used with call_at"):
+            loop.call_later(1, wrong)  # type: ignore[arg-type]
+
+    with virtual(loop) as clock:
+        run(clock, wrong())
+    assert "Non-thread-safe operation" in str(problems[0])
+
+
+# --- not virtual
+
+
+def test_jobs_in_threads_get_the_real_time_that_they_need() -> None:
+    gate = threading.Event()
+
+    async def race() -> str:
+        loop = asyncio.get_running_loop()
+        job = loop.run_in_executor(None, gate.wait)
+        threading.Timer(0.02, gate.set).start()
+        slow = asyncio.ensure_future(asyncio.sleep(30, "the timer of 30 s"))
+        done, _ = await asyncio.wait([job, slow], return_when=asyncio.FIRST_COMPLETED)
+        slow.cancel()
+        return "the job" if job in done else "the timer"
+
+    with virtual() as clock:
+        assert run(clock, race()) == "the job"
+        assert 0 < clock.now < 30
+
+
+def test_timers_that_come_due_while_a_job_is_in_a_thread_fire_exactly_then() -> None:
+    gate = threading.Event()
+
+    async def tick() -> float:
+        loop = asyncio.get_running_loop()
+        job = loop.run_in_executor(None, gate.wait)
+        elapsed = await _elapsed(0.01)
+        gate.set()
+        await job
+        return elapsed
+
+    with virtual() as clock:
+        assert run(clock, tick()) == pytest.approx(0.01, abs=1e-9)
+
+
+def test_when_the_job_is_done_time_is_virtual_again() -> None:
+    async def work() -> None:
+        await asyncio.to_thread(int)
+        await asyncio.sleep(3_600)
+
+    began = time.monotonic()
+    with virtual() as clock:
+        run(clock, work())
+        assert clock.now >= 3_600
+    assert time.monotonic() - began < WALL
+
+
+def test_a_subprocess_is_waited_for_although_a_timeout_hangs_over_it() -> None:
+    async def ask() -> bytes:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "print('done')", stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        return said
+
+    with virtual() as clock:
+        clock._loop.run_until_complete(_with_child_watcher(ask()))
+        assert clock.now < 60
+
+
+async def _with_child_watcher(coroutine: Coroutine[Any, Any, bytes]) -> None:
+    assert await coroutine == b"done\n"
+
+
+def test_a_shell_command_is_waited_for() -> None:
+    async def ask() -> bytes:
+        process = await asyncio.create_subprocess_shell("echo done", stdout=asyncio.subprocess.PIPE)
+        said, _ = await process.communicate()
+        return said
+
+    with virtual() as clock:
+        assert run(clock, ask()) == b"done\n"
+
+
+async def _ask(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"how are you?\n")
+        return await reader.readline()
+    finally:
+        writer.close()
+
+
+async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readline()
+    writer.write(b"fine\n")
+    writer.close()
+
+
+def test_a_server_on_the_same_loop_answers_before_any_timeout() -> None:
+    async def talk() -> None:
+        server = await asyncio.start_server(_greet, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        assert await asyncio.wait_for(_ask(port), 30) == b"fine\n"
+        await asyncio.sleep(3_600)
+        server.close()
+        await server.wait_closed()
+
+    began = time.monotonic()
+    with virtual() as clock:
+        run(clock, talk())
+        assert clock.now >= 3_600
+    assert time.monotonic() - began < WALL
+
+
+@contextmanager
+def _server_in_a_thread(answer: Callable[[], bytes]) -> Iterator[int]:
+    import socket
+
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(answer())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.parametrize("timeout", [None, 30])
+def test_a_server_in_a_thread_gets_the_time_to_answer(timeout: float | None) -> None:
+    gate = threading.Event()
+
+    def slowly() -> bytes:
+        gate.wait(10)
+        return b"at last\n"
+
+    async def ask(port: int) -> bytes:
+        return await asyncio.wait_for(_ask(port), timeout)
+
+    with _server_in_a_thread(slowly) as port, virtual() as clock:
+        # longer than the grace of a loop on which nothing can happen
+        threading.Timer(clock_module.GRACE + 0.1, gate.set).start()
+        assert run(clock, ask(port)) == b"at last\n"
+
+
+def test_an_answer_that_never_comes_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pytest_lkagent.real_work.PATIENCE", 0.05)
+    gate = threading.Event()
+
+    def never() -> bytes:
+        gate.wait(10)
+        return b""
+
+    async def ask(port: int) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_ask(port), 3_600)
+        gate.set()
+
+    with _server_in_a_thread(never) as port, virtual() as clock:
+        run(clock, ask(port))
+        assert clock.now == 3_600
+
+
+# --- nothing hangs
+
+
+def test_a_run_in_which_nothing_can_happen_any_more_is_cancelled_with_the_reason() -> None:
+    async def wait() -> None:
+        with pytest.raises(asyncio.CancelledError, match="^nothing can happen any more$") as caught:
+            await asyncio.Event().wait()
+        raise caught.value
+
+    with virtual() as clock:
+        with pytest.raises(asyncio.CancelledError):
+            run(clock, wait())
+        assert clock.take_halt() == "nothing can happen any more"
+        assert clock.take_halt() is None
+
+
+def test_another_thread_may_still_wake_the_loop() -> None:
+    async def wait_for_thread() -> str:
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        timer = threading.Timer(
+            0.02, lambda: loop.call_soon_threadsafe(woken.set_result, "woken from outside")
+        )
+        timer.start()
+        return await woken
+
+    with virtual() as clock:
+        assert run(clock, wait_for_thread()) == "woken from outside"
+        assert clock.halted is None
+
+
+def test_a_thread_that_does_nothing_for_the_loop_does_not_keep_it_waiting() -> None:
+    gate = threading.Event()
+    thread = threading.Thread(target=gate.wait)
+    thread.start()
+    try:
+        with virtual() as clock, pytest.raises(asyncio.CancelledError):
+            run(clock, asyncio.Event().wait())
+    finally:
+        gate.set()
+        thread.join()
+
+
+def test_who_swallows_the_cancellation_is_stopped_with_the_loop() -> None:
+    async def stubborn() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    with virtual() as clock:
+        with pytest.raises(Halted, match=r"did not end .*nothing can happen any more"):
+            run(clock, stubborn())
+        # the next thing that runs starts afresh: its own halt is a cancellation again
+        with pytest.raises(asyncio.CancelledError):
+            run(clock, asyncio.Event().wait())
+
+
+def test_a_loop_that_nobody_runs_a_coroutine_on_is_stopped() -> None:
+    loop = asyncio.SelectorEventLoop()
+    with virtual(loop), pytest.raises(Stuck, match="the event loop cannot go on: nothing can"):
+        loop.run_forever()
+
+
+def test_a_budget_ends_what_outlasts_it() -> None:
+    async def tick_for_ever(clock: VirtualClock) -> None:
+        with clock.budget(600):
+            while True:  # noqa: ASYNC110  the ticker that hides a deadlock
+                await asyncio.sleep(7)
+
+    with virtual() as clock:
+        with pytest.raises(asyncio.CancelledError):
+            run(clock, tick_for_ever(clock))
+        assert clock.now == 600
+        assert clock.take_halt() == "it went on for more than 600 virtual seconds"
+
+
+def test_a_budget_that_is_just_enough_is_enough() -> None:
+    async def tick(clock: VirtualClock) -> None:
+        with clock.budget(21):
+            for _ in range(3):
+                await asyncio.sleep(7)
+        await asyncio.sleep(1_000)
+
+    with virtual() as clock:
+        run(clock, tick(clock))
+        assert clock.halted is None
+
+
+def test_the_shorter_of_two_budgets_ends_it() -> None:
+    async def tick(clock: VirtualClock) -> None:
+        with clock.budget(100), clock.budget(10), clock.budget(50):
+            await asyncio.sleep(1_000)
+
+    with virtual() as clock:
+        with pytest.raises(asyncio.CancelledError):
+            run(clock, tick(clock))
+        assert clock.take_halt() == "it went on for more than 10 virtual seconds"
+
+
+@pytest.mark.parametrize("timer", [None, 1_000])
+def test_a_budget_ends_a_job_in_a_thread_too(timer: float | None) -> None:
+    gate = threading.Event()
+
+    async def block(clock: VirtualClock) -> None:
+        loop = asyncio.get_running_loop()
+        if timer:
+            loop.call_later(timer, print)
+        try:
+            with clock.budget(0.05):
+                await loop.run_in_executor(None, gate.wait)
+        finally:
+            gate.set()
+
+    with virtual() as clock:
+        with pytest.raises(asyncio.CancelledError):
+            run(clock, block(clock))
+        assert clock.take_halt() == "it went on for more than 0.05 virtual seconds"
+
+
+def test_a_loop_that_runs_in_circles_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_module, "SPINS", 1_000)
+
+    async def circle() -> None:
+        while True:  # noqa: ASYNC110  a loop that spins
+            await asyncio.sleep(0)
+
+    with virtual() as clock:
+        with pytest.raises(asyncio.CancelledError):
+            run(clock, circle())
+        assert clock.take_halt() == "it runs in circles, without any time passing"
+
+
+def test_quiet_waits_until_nothing_is_ready_and_no_time_passes() -> None:
+    order: list[str] = []
+
+    async def work() -> None:
+        for number in range(3):
+            await asyncio.sleep(0)
+            order.append(f"step {number}")
+        await asyncio.sleep(1)
+        order.append("a second later")
+
+    async def watch(clock: VirtualClock) -> None:
+        task = asyncio.ensure_future(work())
+        await clock.quiet()
+        order.append("quiet")
+        assert clock.now == 0
+        await task
+
+    with virtual() as clock:
+        run(clock, watch(clock))
+    assert order == ["step 0", "step 1", "step 2", "quiet", "a second later"]
+
+
+def test_two_may_wait_for_quiet_and_one_of_them_may_give_up() -> None:
+    async def watch(clock: VirtualClock) -> None:
+        impatient = asyncio.ensure_future(clock.quiet())
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await clock.quiet()
+
+    with virtual() as clock:
+        run(clock, watch(clock))
+        assert clock.now == 0
+
+
+def test_who_follows_is_told_of_every_jump_and_of_no_real_time() -> None:
+    jumps: list[float] = []
+
+    async def go() -> None:
+        await asyncio.sleep(10)
+        await asyncio.to_thread(int)
+        await asyncio.sleep(20)
+
+    with virtual() as clock:
+        clock.jumped = jumps.append
+        run(clock, go())
+    assert sum(jumps) == pytest.approx(30, abs=0.01)
+
+
+# --- run_until_complete
+
+
+def test_one_run_inside_of_another_is_refused_as_by_asyncio() -> None:
+    async def inner() -> None:
+        raise AssertionError("it must not run")
+
+    async def outer() -> None:
+        nested = inner()
+        with pytest.raises(RuntimeError, match="already running"):
+            asyncio.get_running_loop().run_until_complete(nested)
+        nested.close()
+        await asyncio.sleep(1)
+
+    with virtual() as clock:
+        run(clock, outer())
+
+
+def test_a_future_may_be_run_and_an_exit_that_leaves_the_loop_is_not_reported_twice() -> None:
+    reported: list[Any] = []
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    with virtual() as clock:
+        loop = clock._loop
+        loop.set_exception_handler(lambda _, context: reported.append(context))
+        future = loop.create_future()
+        loop.call_later(5, future.set_result, "done")
+        assert loop.run_until_complete(future) == "done"
+        with pytest.raises(SystemExit):
+            run(clock, leave())
+    assert reported == []
+
+
+# --- other loops
+
+
+class _HandMade(asyncio.BaseEventLoop):
+    """A loop without a selector."""
+
+
+class _OtherTime(asyncio.SelectorEventLoop):
+    def time(self) -> float:
+        return 5.0
+
+
+class _OwnName(asyncio.SelectorEventLoop):
+    """Stock in all that matters."""
+
+
+@pytest.mark.parametrize("kind", [_HandMade, _OtherTime])
+def test_a_loop_that_is_not_asyncios_own_is_refused_in_one_line(
+    kind: type[asyncio.AbstractEventLoop],
+) -> None:
+    loop = kind()
+    with pytest.raises(UsageError) as caught:
+        VirtualClock(loop)
+    loop.close()
+    assert str(caught.value) == (
+        "virtual time needs asyncio's own event loop, and this test runs on "
+        f"test_clock.{kind.__name__}; leave the loop factory or policy away for tests that use "
+        "pytest-lkagent"
+    ).replace("test_clock", kind.__module__)
+
+
+def test_uvloop_is_refused() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    loop = uvloop.new_event_loop()
+    with pytest.raises(UsageError, match=r"runs on uvloop.Loop; leave the loop factory"):
+        VirtualClock(loop)
+    loop.close()
+
+
+def test_a_subclass_that_changes_nothing_which_matters_will_do() -> None:
+    with virtual(_OwnName(selectors.SelectSelector())) as clock:
+        assert run(clock, _elapsed(30)) == 30
+
+
+def test_a_second_virtual_clock_on_the_same_loop_is_refused() -> None:
+    loop = asyncio.SelectorEventLoop()
+    with virtual(loop), pytest.raises(UsageError, match=r"replaced its .*one virtual clock at"):
+        VirtualClock(loop)
