@@ -43,7 +43,9 @@ class Rule:
     def left(self) -> Sequence[Step]:
         """The steps of this rule that a test may be missing."""
         if self.is_open:
-            return self.steps[self.position :]
+            rest, again = self.steps[self.position :], self.steps[: self.position]
+            is_last = self.rounds is None or self.played + 1 >= self.rounds
+            return rest if is_last else (*rest, *again)
         return () if self.rounds is None or self.played >= self.rounds else self.steps
 
     def starts(self, request: Request) -> bool:
@@ -73,8 +75,8 @@ class Rule:
     def describe(self) -> str:
         """Describe the rule in one line, with what is left of it."""
         who = "" if self.asker is ANYONE else f", by={asker_name(self.asker)}"
-        rounds = "any number of times" if self.rounds is None else f"of {self.rounds}"
-        line = f"when({self._matches()}{who}), {self.played} {rounds} used"
+        most = " times, any number will do" if self.rounds is None else f" of {self.rounds}"
+        line = f"when({self._matches()}{who}), played {self.played}{most}"
         if self.is_open:
             line += f", next {self.steps[self.position].describe()}"
         return line

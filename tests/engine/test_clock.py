@@ -409,7 +409,9 @@ def test_an_answer_that_never_comes_is_not_waited_for_for_ever(
 
 def test_a_run_in_which_nothing_can_happen_any_more_is_cancelled_with_the_reason() -> None:
     async def wait() -> None:
-        with pytest.raises(asyncio.CancelledError, match="^nothing can happen any more$") as caught:
+        with pytest.raises(
+            asyncio.CancelledError, match=r"^nothing can happen any more$"
+        ) as caught:
             await asyncio.Event().wait()
         raise caught.value
 
