@@ -161,7 +161,7 @@ refused = [
     (lambda: call(""), r"a call names its tool, such as call\('book', slot='2pm'\), not ''"),
     (lambda: call(FrontDesk), "a call names its tool"),
     (lambda: call("book", ["2pm"]), r"are a mapping or given by name: call\('book', slot='2pm'\)"),
-    (lambda: call("book", "{oops"), r"as the text that the model sends, raw_call\('book', '\{oops'\)"),
+    (lambda: call("book", "{oops"), r"text that the model sends, raw_call\('book', '\{oops'\)"),
     (lambda: call("book", {1: "a"}), "an argument has a name, and 1 is no str"),
     (lambda: raw_call("book", {"slot": 1}), "takes the text that the model sends"),
     (lambda: reply("x", say("y")), r"takes calls after the text, not say\('y'\)"),
