@@ -21,8 +21,6 @@ from .options import Options, read_marker, read_seconds
 from .strict import check_allowed
 
 if TYPE_CHECKING:
-    from livekit.agents import Agent
-
     from .scenario_run import Play
     from .scenarios.model import Scenario
     from .stage import Stage
@@ -51,7 +49,7 @@ __all__ = [
 ]
 
 OPTIONS = pytest.StashKey[Options]()
-_USED_AGENTS = pytest.StashKey["WeakSet[Agent]"]()
+_USED_AGENTS = pytest.StashKey["WeakSet[Any]"]()
 _TRIED = pytest.StashKey["set[pytest.Collector]"]()
 _STAGE = pytest.StashKey["Stage"]()
 PLAY = pytest.StashKey["Play"]()
@@ -70,10 +68,7 @@ def shown() -> Iterator[None]:
     try:
         yield
     except (UsageError, BehaviourError) as error:
-        message = str(error)
-    else:
-        return
-    pytest.fail(message, pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 class FromTheUsersLine:

@@ -33,19 +33,26 @@ async def make_agent(source: Any, *, what: str) -> Agent:
     made = source
     if not isinstance(source, Agent) and callable(source):
         try:
-            inspect.signature(source).bind()
-        except TypeError as error:
-            name = getattr(source, "__name__", repr(source))
-            raise UsageError(
-                f"{what}: {name}() {error}; give an instance, or a factory such as "
-                f"lambda: {name}(…)"
-            ) from None
-        made = source()
+            made = source()
+        except TypeError:
+            _check_arguments(source, what)
+            raise
         if inspect.isawaitable(made):
             made = await made
     if not isinstance(made, Agent):
         raise UsageError(f"{what}: expected an Agent, its class or a factory, not {made!r}")
     return made
+
+
+def _check_arguments(source: Any, what: str) -> None:
+    """Refuse a class or factory that cannot be called without arguments."""
+    try:
+        inspect.signature(source).bind()
+    except TypeError as error:
+        name = getattr(source, "__name__", repr(source))
+        raise UsageError(
+            f"{what}: {name}() {error}; give an instance, or a factory such as lambda: {name}(…)"
+        ) from None
 
 
 def session_arguments(options: Mapping[str, Any], model: llm.LLM[Any]) -> dict[str, Any]:

@@ -123,19 +123,14 @@ class ScenarioModule(pytest.Module):
         Raises:
             CollectError: The file has mistakes; all of them, a line each.
         """
-        plays = self._load()
-        try:
-            models: dict[Any, Any] = {}
-            return [item for play in plays for item in self._items(play, models)]
-        except UsageError as error:
-            raise self.CollectError(str(error)) from None
+        from .scenarios.load import gc_paused, load
 
-    def _load(self) -> list[Play]:
-        from .scenarios.load import load
-
+        models: dict[Any, Any] = {}
         try:
-            file = load(self.path, allow_kinds=KINDS)
-            return self._resolve(file.scenarios)
+            with gc_paused():
+                file = load(self.path, allow_kinds=KINDS)
+                plays = self._resolve(file.scenarios)
+                return [item for play in plays for item in self._items(play, models)]
         except UsageError as error:
             raise self.CollectError(str(error)) from None
 

@@ -141,13 +141,14 @@ class Harness:
         self._raise_for(turn)
         return turn
 
-    async def wait(self, seconds: float) -> Turn:
+    async def wait(self, seconds: float, *, settle: bool = True) -> Turn:
         """Let `seconds` pass while the user says nothing."""
         __tracebackhide__ = True
         self.record.begin(None)
         with self._bounded(seconds + self._stage.timeout, f"wait {seconds:g} s") as turn:
             await asyncio.sleep(seconds)
-            await self.settle()
+            if settle:
+                await self.settle()
         self._raise_for(turn)
         return turn
 
@@ -174,8 +175,7 @@ class Harness:
         """
         if self._session is None:
             return
-        self._is_closing = self.tools.is_over = True
-        self.record.ignore_close()
+        self._is_closing = self.tools.is_over = self.record.is_over = True
         was_stuck = self._is_stuck
         try:
             with self._bounded(CLOSE_SECONDS, "closing the session"):
@@ -268,7 +268,7 @@ class Harness:
                     task.uncancel()
                 raise self._stuck(what, reason) from None
             finally:
-                turn.took = clock.now - began
+                turn.took = round(clock.now - began, 9)
                 self.record.collect()
 
     def _stuck(self, what: str, reason: str) -> Stuck:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,8 @@ class Record:
         self.changed = asyncio.Event()
         self.closed: Close | None = None
         self.errors: list[BaseException] = []
+        self.is_over = False
+        """Whether the test is over: how the session closes then is not its doing."""
         self._seen: set[str] = set()
         self._names: dict[str, Any] = {}
         self._handoffs: dict[str, _Handoff] = {}
@@ -64,16 +67,11 @@ class Record:
     def listen(self, session: AgentSession[Any]) -> None:
         """Follow the events of `session` from here on."""
         self._session = session
-        session.on("conversation_item_added", self._on_item)
-        session.on("error", self._on_error)
-        session.on("close", self._on_close)
-        session.on("tool_execution_updated", self._on_change)
-        session.on("agent_state_changed", self._on_change)
-
-    def ignore_close(self) -> None:
-        """Take no notice of how the session closes: the test is over."""
-        if self._session is not None:
-            self._session.off("close", self._on_close)
+        session.on("conversation_item_added", _listener(self._on_item))
+        session.on("error", _listener(self._on_error))
+        session.on("close", _listener(self._on_close))
+        session.on("tool_execution_updated", _listener(self._on_change))
+        session.on("agent_state_changed", _listener(self._on_change))
 
     @property
     def current(self) -> Turn:
@@ -153,6 +151,21 @@ class Record:
 
     def _on_close(self, event: Any) -> None:
         self.changed.set()
+        if self.is_over:
+            return
         error = getattr(event.error, "error", None)
         shown = f"{type(error).__name__}: {error}" if error is not None else None
         self.closed = Close(reason=event.reason.value, error=shown)
+
+
+_ONE_EVENT = inspect.Signature([inspect.Parameter("event", inspect.Parameter.POSITIONAL_ONLY)])
+
+
+def _listener(handle: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Give a handler its signature ready made: LiveKit asks for it whenever it emits."""
+
+    def listener(event: Any, /) -> None:
+        handle(event)
+
+    listener.__signature__ = _ONE_EVENT  # type: ignore[attr-defined]
+    return listener

@@ -16,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha1
 from pathlib import Path
 from types import ModuleType
@@ -136,6 +137,7 @@ class References:
         return named[0] if named else None
 
 
+@cache
 def fixture_names(function: Any) -> tuple[str, ...]:
     """Name the fixtures that a class or a factory takes: its parameters without a default."""
     if not callable(function) or isinstance(function, Agent):

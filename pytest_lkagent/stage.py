@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +29,7 @@ from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
 from .harness import Harness
 from .mocks import Mocks, ToolMock
-from .script import StepSource
+from .script import Step, StepSource
 from .strict import Findings
 
 __all__ = ["Stage"]
@@ -184,8 +192,7 @@ class Stage:
             for error in model.unscripted:
                 self.findings.add(error)
             if left := model.remaining:
-                steps = "\n".join(f"  {step}" for step in left)
-                self.findings.add(UnusedStep(f"scripted, and never asked for:\n{steps}"))
+                self.findings.add(UnusedStep(_never_asked_for(left)))
         for made in self.mocks:
             if made.is_owed_a_call:
                 self.findings.add(self._uncalled(made))
@@ -205,3 +212,11 @@ class Stage:
             f"{where}, and was never called; if that is right, say optional=True or "
             "assert_not_called()"
         )
+
+
+def _never_asked_for(left: Sequence[Step]) -> str:
+    first, *rest = left
+    lines = [f"scripted, and never asked for: {first.describe()} ({first.written_at})"]
+    lines += [f"  and {step.describe()} ({step.written_at})" for step in rest]
+    kind = UnusedStep.kind
+    return "\n".join([*lines, f"  take it out, or let it pass: @pytest.mark.lk(allow=[{kind!r}])"])

@@ -54,9 +54,9 @@ def tool_of(agent: type[Agent], name: str) -> Any:
     declared = declared_tools(agent)
     if name not in declared and not may_add_tools(agent):
         raise UsageError(
-            f"{agent.__name__} has no tool {name!r}; it has {one_of(declared)}"
-            f"{did_you_mean(name, declared)}; a tool of the session is mocked by its function, or "
-            f"as mock_tool(Agent, {name!r})"
+            f"{agent.__name__} has no tool {name!r}; it has {one_of(declared)} (a tool of the "
+            f"session is mocked by its function, or as mock_tool(Agent, {name!r}))"
+            f"{did_you_mean(name, declared)}"
         )
     return declared.get(name)
 

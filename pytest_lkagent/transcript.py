@@ -160,7 +160,9 @@ def render(events: Iterable[Event], *, mark: int | None = None) -> list[str]:
     """Return one line an event, ``[1] function_call   book(slot='3pm')``, the marked with >>>."""
     events = list(events)
     width = max([13, *(len(event.label) for event in events)]) + 3
+    digits = len(str(len(events) - 1))
     return [
-        f"{'  >>>' if index == mark else '     '} [{index}] {event.label:<{width}}{event}".rstrip()
+        f"{'  >>>' if index == mark else '     '} {f'[{index}]':>{digits + 2}} "
+        f"{event.label:<{width}}{event}".rstrip()
         for index, event in enumerate(events)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -31,7 +32,7 @@ class Names:
     exceptions: dict[str, type[Exception]] = field(default_factory=dict)
     checks: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def fixtures(self) -> frozenset[str]:
         functions = [*self.checks.values(), *([] if self.agent is ... else [self.agent])]
         return frozenset(name for function in functions for name in fixture_names(function))

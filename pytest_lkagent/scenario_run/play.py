@@ -112,7 +112,7 @@ class Play:
         }
         try:
             if turn.wait is not None:
-                return await harness.wait(turn.wait)
+                return await harness.wait(turn.wait, settle=turn.settle)
             assert turn.user is not None, "a turn has a user or a wait"
             return await harness.user_says(
                 self._captures.fill(turn.user.text),
@@ -174,9 +174,12 @@ class Play:
         __tracebackhide__ = True
         left = harness.model.discard()
         if left and UnusedStep.kind not in harness.allow:
-            steps = tuple(f"      {step}" for step in left)
-            site = left[0].written_at
-            self._refuse(Mismatch("scripted, and never asked for", steps, site), site, where)
+            first, *rest = left
+            lines = [f"      and {step.describe()} ({step.written_at})" for step in rest]
+            lines += [f"      take it out, or let it pass: allow: [{UnusedStep.kind}]"]
+            told = f"scripted, and never asked for: {first.describe()}"
+            site = first.written_at
+            self._refuse(Mismatch(told, tuple(lines), site), site, where)
 
     def _refuse_tool_errors(
         self, turn: ScenarioTurn, played: Turn, harness: Harness, where: str

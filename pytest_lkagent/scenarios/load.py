@@ -18,6 +18,7 @@ from .reading import Reading
 
 __all__ = [
     "FILE_KEYS",
+    "gc_paused",
     "load",
     "load_text",
 ]
@@ -44,7 +45,7 @@ def load_text(
 ) -> ScenarioFile:
     """Load the content of a scenario file that stands, or would stand, at `path`."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    with _gc_paused():
+    with gc_paused():
         root = compose(data, path)
         reading = Reading(allow_kinds=allow_kinds)
         root = lay_over_base(reading, root, path, _compose_file)
@@ -56,7 +57,7 @@ def _compose_file(path: Path) -> Node:
 
 
 @contextmanager
-def _gc_paused() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Keep the garbage collector off: it would walk the growing tree again and again."""
     was_on = gc.isenabled()
     gc.disable()

@@ -202,7 +202,7 @@ def test_an_event_that_nobody_lists_never_passes(events, data):
     listed = [expectation_of(events[index]) for index in needed if index != left_out]
     mismatch = match_turn(listed, events)
     assert mismatch is not None
-    assert ">>> [" in str(mismatch)
+    assert ">>> " in str(mismatch)
 
 
 @unhurried
