@@ -17,8 +17,9 @@ from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from livekit.agents import Agent, AgentSession, RunContext, llm
+from livekit.agents import Agent, AgentSession, JobContext, RunContext, llm
 from livekit.agents.log import logger
+from livekit.agents.testing import fake_job_context
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
 from livekit.agents.voice import run_result
@@ -39,6 +40,7 @@ __all__ = [
     "call_item",
     "detach",
     "expect",
+    "fake_job",
     "open_work",
     "output_item",
     "quiet_log",
@@ -313,6 +315,16 @@ def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[N
         yield
     finally:
         logger.removeFilter(unless_reported)
+
+
+@contextmanager
+def fake_job() -> Iterator[JobContext]:
+    """Enter LiveKit's fake job, and take away at its end the folder that it made."""
+    with fake_job_context() as job:
+        try:
+            yield job
+        finally:
+            job._tempdir.cleanup()
 
 
 def release_run(session: AgentSession[Any]) -> None:

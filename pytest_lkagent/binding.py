@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_origin, get_type_hints
+from functools import lru_cache
+from typing import Annotated, Any, get_origin, get_type_hints
 from unittest import mock
 
 from livekit.agents import RunContext, llm
 
 from .errors import UsageError, did_you_mean, one_of
+from .script import Request, Step, ToolCall
+from .tools import function_of
+from .transcript import describe_call
 
-__all__ = ["call_by_name", "check_wanted", "named", "parameters_of", "received"]
+__all__ = ["call_by_name", "check_calls", "check_wanted", "named", "parameters_of", "received"]
 
 _CONTEXT_NAMES = {"ctx", "context", "run_context", "run_ctx"}
 _RAW = "raw_arguments"
@@ -33,13 +37,62 @@ def parameters_of(tool: Any) -> list[str] | None:
             return None
         names = [*schema.get("properties", ()), _RAW]
     else:
-        hints = _hints(tool)
-        names = [
-            p.name
-            for p in inspect.signature(tool).parameters.values()
-            if not _is_context(hints.get(p.name, p.annotation)) and p.name != "self"
-        ]
+        names = list(_parameters(function_of(tool)))
     return [name for name in names if not name.startswith(_LIVEKITS_OWN)]
+
+
+@lru_cache(maxsize=1024)
+def _parameters(function: Callable[..., Any]) -> dict[str, bool]:
+    """Name what a model fills in of a tool's function, and whether it has to."""
+    hints = _hints(function)
+    return {
+        p.name: p.default is p.empty and get_origin(hints.get(p.name)) is not Annotated
+        for p in inspect.signature(function).parameters.values()
+        if not _is_context(hints.get(p.name, p.annotation)) and p.name != "self"
+    }
+
+
+def check_calls(step: Step, request: Request) -> None:
+    """Refuse a scripted call that no tool on offer takes: most likely it is misspelt.
+
+    Raises:
+        UsageError: The tool is not on offer, or has no such argument, or wants one that is missing.
+    """
+    for call in step.calls:
+        if isinstance(call.arguments, str):
+            continue
+        tool = request.tools.get(call.name)
+        wrong = _wrong_name(call, request) if tool is None else _wrong_argument(call, tool)
+        if wrong:
+            raise UsageError(
+                f"{step.written_at}: the script calls "
+                f"{describe_call(call.name, call.arguments)}, and {wrong}; if the model is meant "
+                f"to do that, write it as raw_call({call.name!r}, '{{…}}')"
+            )
+
+
+def _wrong_name(call: ToolCall, request: Request) -> str:
+    offered = one_of(request.tools)
+    return f"{request.asker} offers {offered}{did_you_mean(call.name, request.tools)}"
+
+
+def _wrong_argument(call: ToolCall, tool: Any) -> str | None:
+    known = parameters_of(tool)
+    if known is None or isinstance(call.arguments, str):
+        return None
+    shown = [name for name in known if name != _RAW]
+    for name in call.arguments:
+        if name not in shown and not name.startswith(_LIVEKITS_OWN):
+            return f"{call.name} takes {one_of(shown)}{did_you_mean(name, shown)}"
+    missing = [name for name in _required(tool) if name in shown and name not in call.arguments]
+    return f"{call.name} wants {one_of(missing)} too" if missing else None
+
+
+def _required(tool: Any) -> list[str]:
+    if isinstance(tool, llm.RawFunctionTool):
+        schema: Any = tool.info.raw_schema.get("parameters") or {}
+        return list(schema.get("required", ()))
+    return [name for name, required in _parameters(function_of(tool)).items() if required]
 
 
 def received(tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +182,7 @@ def _is_context(annotation: Any) -> bool:
 
 def _hints(tool: Any) -> dict[str, Any]:
     try:
-        return get_type_hints(tool)
+        return get_type_hints(tool, include_extras=True)
     except Exception:  # noqa: BLE001  an annotation of the user's may raise anything when evaluated
         return {}
 

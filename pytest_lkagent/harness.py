@@ -212,7 +212,7 @@ class Harness:
             return
         self.told(error)
         if not self._stage.take_expected(error):
-            if isinstance(error, UnscriptedRequest):
+            if isinstance(error, (UnscriptedRequest, UsageError)):
                 raise error.with_traceback(None)
             raise error
 

@@ -19,7 +19,6 @@ from weakref import WeakSet
 
 import time_machine
 from livekit.agents import Agent, AgentSession, JobContext
-from livekit.agents.testing import fake_job_context
 
 from . import _livekit
 from .build import as_chat_context, make_agent, session_arguments
@@ -65,7 +64,7 @@ class Stage:
         clock.install()
         self.clock = clock
         self._tasks_before = asyncio.all_tasks()
-        with _livekit.quiet_log(self.findings.is_reported), fake_job_context() as job:
+        with _livekit.quiet_log(self.findings.is_reported), _livekit.fake_job() as job:
             try:
                 yield job
             finally:
@@ -189,7 +188,7 @@ class Stage:
         for harness in self.sessions:
             harness.settle_account()
         for model in self._models:
-            for error in model.unscripted:
+            for error in model.refused:
                 self.findings.add(error)
             if left := model.remaining:
                 self.findings.add(UnusedStep(_never_asked_for(left)))

@@ -18,7 +18,8 @@ from livekit.agents.types import (
 )
 
 from .. import _livekit
-from ..errors import UnscriptedRequest
+from ..binding import check_calls
+from ..errors import UnscriptedRequest, UsageError
 from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
 
 __all__ = ["FakeLLM"]
@@ -29,8 +30,8 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
 
     `script` appends steps to a queue, `when` adds rules that are tried before it, `requests` is
     what the agent sent, `remaining` what answered nothing yet. A request that nothing answers
-    raises `UnscriptedRequest` into the run, and is kept in `unscripted`, since an agent may
-    swallow it.
+    raises `UnscriptedRequest` into the run, a call that no tool on offer takes `UsageError`; both
+    are kept in `refused`, since an agent may swallow them.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self._script = Script()
         self._requests: list[Request] = []
         self._call_numbers = count(1)
-        self.unscripted: list[UnscriptedRequest] = []
+        self.refused: list[UnscriptedRequest | UsageError] = []
         self._told = 0
         self.scripted_errors: list[BaseException] = []
         self.allow_unscripted = False
@@ -83,10 +84,10 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         """The steps that answered nothing yet."""
         return self._script.remaining
 
-    def unraised(self) -> UnscriptedRequest | None:
-        """Return the last unscripted request that nobody was told of yet, once."""
-        told, self._told = self._told, len(self.unscripted)
-        return self.unscripted[-1] if len(self.unscripted) > told else None
+    def unraised(self) -> UnscriptedRequest | UsageError | None:
+        """Return the last request that was refused and nobody was told of yet, once."""
+        told, self._told = self._told, len(self.refused)
+        return self.refused[-1] if len(self.refused) > told else None
 
     def discard(self) -> tuple[Step, ...]:
         """Take away the steps that answered nothing yet, and return them."""
@@ -122,7 +123,12 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         except UnscriptedRequest as error:
             if self.allow_unscripted:
                 return silence()
-            self.unscripted.append(error)
+            self.refused.append(error)
+            raise
+        try:
+            check_calls(step, request)
+        except UsageError as error:
+            self.refused.append(error)
             raise
         if step.error is not None:
             self.scripted_errors.append(step.error)
