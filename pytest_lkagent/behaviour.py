@@ -137,6 +137,7 @@ class Recorder:
         self.optional = optional
         self.written_at: Site = call_site()
         self.looked_at = False
+        self.was_reached = False
         self.told_to_raise: list[BaseException] = []
         self._behaviour = behaviour
         self._record = mock.Mock(name=name)
@@ -185,11 +186,12 @@ class Recorder:
     @property
     def is_owed_a_call(self) -> bool:
         """Whether nobody called this mock, and nobody said that this is all right."""
-        return not (self.optional or self.looked_at or self._record.called)
+        return not (self.optional or self.looked_at or self.was_reached)
 
     async def _play(self, arguments: Mapping[str, Any], context: Any = None) -> Any:
         """Record one call, and do for it what the mock was told to do."""
         __tracebackhide__ = True
+        self.was_reached = True
         self._record(**arguments)
         effect = self._behaviour.effect
         outcome = effect.next() if isinstance(effect, _Series) else effect  # in order of the calls

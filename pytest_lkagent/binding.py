@@ -19,7 +19,15 @@ from .script import Request, Step, ToolCall
 from .tools import function_of
 from .transcript import describe_call
 
-__all__ = ["call_by_name", "check_calls", "check_wanted", "named", "parameters_of", "received"]
+__all__ = [
+    "call_by_name",
+    "check_calls",
+    "check_wanted",
+    "named",
+    "names_of",
+    "parameters_of",
+    "received",
+]
 
 _CONTEXT_NAMES = {"ctx", "context", "run_context", "run_ctx"}
 _RAW = "raw_arguments"
@@ -93,6 +101,14 @@ def _required(tool: Any) -> list[str]:
         schema: Any = tool.info.raw_schema.get("parameters") or {}
         return list(schema.get("required", ()))
     return [name for name, required in _parameters(function_of(tool)).items() if required]
+
+
+def names_of(function: Callable[..., Any]) -> list[str] | None:
+    """Name the parameters of any callable; None where it takes whatever it is given."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters]
 
 
 def received(tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from livekit.agents import Agent, AgentTask, RunContext, llm
 
 from .behaviour import UNSET, Behaviour, Recorder
 from .behaviour import Outcome as Outcome  # what a scenario's mock gives, beside the mocks
-from .binding import check_wanted, named, parameters_of, received
+from .binding import check_wanted, named, names_of, parameters_of, received
 from .errors import UsageError, one_of
 from .tools import declared_tools, function_of, is_tool, tool_of
 
@@ -90,6 +90,7 @@ class ToolMock(Recorder):
     ) -> Any:
         """Answer one call of `tool`; a spy awaits `real`."""
         __tracebackhide__ = True
+        self.was_reached = True
         self.check(tool)
         arguments = received(tool, args, kwargs)
         if not self._behaviour.is_spy:
@@ -131,7 +132,7 @@ class TaskMock(Recorder):
             raise UsageError(f"{what} needs a result: returns=, raises= or side_effect=")
         super().__init__(task.__name__, behaviour, optional=optional)
         if behaviour.function is not None:
-            known = list(inspect.signature(task).parameters)
+            known = names_of(task)
             check_wanted(behaviour.function, known, what=what, has="the task is constructed with")
         self.label = task.__name__
         self.task = task

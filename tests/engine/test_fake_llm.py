@@ -37,6 +37,22 @@ def model(clock: VirtualClock) -> FakeLLM:
     return FakeLLM()
 
 
+@llm.function_tool
+async def book(slot: str, who: str = "", after: int | None = None) -> str:
+    """Book."""
+    return slot
+
+
+@llm.function_tool
+async def a() -> None:
+    """Do a."""
+
+
+@llm.function_tool
+async def b() -> None:
+    """Do b."""
+
+
 def ask(model: FakeLLM, text: str = "hi", **options: Any) -> llm.LLMStream:
     context = llm.ChatContext.empty()
     context.add_message(role="user", content=text)
@@ -81,8 +97,8 @@ async def test_time_is_spread_over_the_pieces_and_ends_exactly(
 
 
 async def test_a_call_comes_when_the_answer_is_over(model: FakeLLM, clock: VirtualClock) -> None:
-    model.script(call("book").timed(ttft=1, duration=5))
-    await chunks(model)
+    model.script(call("a").timed(ttft=1, duration=5))
+    await chunks(model, tools=[a])
     assert clock.now == 5
 
 
@@ -91,7 +107,7 @@ async def test_parallel_calls_are_complete_and_have_ids_of_their_own(model: Fake
         reply("Wait.", call("book", slot="2pm", who="Zoë"), raw_call("book", "{oops")),
         reply(None, call("a").with_id("mine"), call("b")),
     )
-    text, calls = await chunks(model)
+    text, calls = await chunks(model, tools=[book])
     assert text.delta is not None
     assert text.delta.content == "Wait."
     assert calls.delta is not None
@@ -99,7 +115,7 @@ async def test_parallel_calls_are_complete_and_have_ids_of_their_own(model: Fake
         ("book", '{"slot": "2pm", "who": "Zoë"}', "call_1"),
         ("book", "{oops", "call_2"),
     ]
-    [calls] = await chunks(model)
+    [calls] = await chunks(model, tools=[a, b])
     assert calls.delta is not None
     assert [c.call_id for c in calls.delta.tool_calls] == ["mine", "call_3"]
 
@@ -145,9 +161,7 @@ async def test_partial_text_comes_once_for_each_attempt(model: FakeLLM) -> None:
     assert seen == ["I am"] * 4
 
 
-@pytest.mark.parametrize(
-    "error", [APIStatusError("no", status_code=400), ValueError("no"), APIStatusError("x", status_code=404)]
-)  # fmt: skip
+@pytest.mark.parametrize("error", [APIStatusError("no", status_code=400), ValueError("no")])
 async def test_what_livekit_does_not_retry_ends_the_request_at_once_as_it_is(
     model: FakeLLM, clock: VirtualClock, error: Exception
 ) -> None:
@@ -219,8 +233,8 @@ async def test_a_stream_that_is_closed_at_the_very_instant_it_speaks_does_no_har
 async def test_an_unscripted_request_is_raised_kept_and_told_once(model: FakeLLM) -> None:
     with pytest.raises(UnscriptedRequest, match="code outside an agent asked its model"):
         await chunks(model, "what now?")
-    assert [type(error) for error in model.unscripted] == [UnscriptedRequest]
-    assert model.unraised() is model.unscripted[0]
+    assert [type(error) for error in model.refused] == [UnscriptedRequest]
+    assert model.unraised() is model.refused[0]
     assert model.unraised() is None
 
 
@@ -229,7 +243,7 @@ async def test_where_it_is_allowed_an_unscripted_request_is_answered_with_silenc
 ) -> None:
     model.allow_unscripted = True
     assert await chunks(model) == []
-    assert model.unscripted == []
+    assert model.refused == []
 
 
 async def test_a_callable_that_fails_is_raised_as_it_is(model: FakeLLM) -> None:
@@ -240,12 +254,28 @@ async def test_a_callable_that_fails_is_raised_as_it_is(model: FakeLLM) -> None:
         await chunks(model)
 
 
-async def test_requests_tell_what_was_asked(model: FakeLLM) -> None:
-    @llm.function_tool
-    async def book(slot: str) -> str:
-        """Book."""
-        return slot
+@pytest.mark.parametrize(
+    ("step", "wrong"),
+    [
+        (
+            call("bok"),
+            r"calls bok\(\), and code outside an agent offers book, a; did you mean 'book'",
+        ),
+        (call("book", slt="2pm"), "and book takes slot, who, after; did you mean 'slot'"),
+        (call("book", who="Ann"), "and book wants slot too"),
+    ],
+)
+async def test_a_scripted_call_that_no_tool_takes_is_refused_as_misspelt(
+    model: FakeLLM, step: Any, wrong: str
+) -> None:
+    model.script(step, raw_call("book", '{"slt": 1}'))
+    with pytest.raises(UsageError, match=wrong):
+        await chunks(model, tools=[book, a])
+    assert len(model.refused) == 1
+    assert len(await chunks(model, tools=[book, a])) == 1
 
+
+async def test_requests_tell_what_was_asked(model: FakeLLM) -> None:
     model.script("a", "b")
     model.when("third", "c")
     await chunks(model, "first", tools=[book], tool_choice="required")

@@ -123,7 +123,7 @@ async def test_malformed_arguments_are_shown_as_livekit_takes_them(
 
 
 async def test_an_unknown_tool_is_an_error_output(user_says, fake_llm) -> None:
-    fake_llm.script(call("bok", slot="2pm"), "Sorry.")
+    fake_llm.script(raw_call("bok", '{"slot": "2pm"}'), "Sorry.")
     [given] = [e for e in (await user_says("2")).events if isinstance(e, FunctionCallOutput)]
     assert given.is_error
     assert given.output.startswith("Unknown function: bok")
@@ -276,11 +276,11 @@ def test_what_is_left_over_fails_the_test_and_says_where_it_was_written(project)
     result.shows(
         "scripted, and never asked for: say('two') (test_left.py:10)",
         "and say('three') (test_left.py:11)",
-        "Agent asked its model for a completion that nobody scripted",
-        "request 2, last input: 'more'",
-        "tools on offer: none",
-        "used      test_left.py:15  say('one')",
-        "add a step for it: fake_llm.script(say('…'))",
+        "E *UnscriptedRequest: Agent asked its model for a completion that nobody scripted",
+        "E *request 2, last input: 'more'",
+        "E *tools on offer: none",
+        "E *used      test_left.py:15  say('one')",
+        "E *add a step for it: fake_llm.script(say('…'))",
         "*_ test_swallowed _*",
         "Agent asked its model for a completion that nobody scripted",
         "request 1, last input: 'hi'",

@@ -134,19 +134,14 @@ def test_an_unscripted_request_tells_the_whole_story() -> None:
     script = Script()
     used = here() + 1
     script.add([say("one")])
-    used = here()
     waiting = here() + 1
     script.add([say("two").by(Waiter)])
-    waiting = here()
     pattern = here() + 1
     script.when(re.compile("p.m"), ["x"], by=FrontDesk, times=2)
-    pattern = here()
     predicate = here() + 1
     script.when(_positive, ["x"], times=None)
-    predicate = here()
     exact = here() + 1
     script.when("go", ["x", "y"])
-    exact = here()
     take(script, "hi")
     take(script, "go")
     script.rules[2].asker = Waiter

@@ -1,0 +1,89 @@
+"""What is raised in a tool or a mock fails the test, although LiveKit hides it."""
+
+from __future__ import annotations
+
+import pytest
+
+DESK = """
+import asyncio
+import pytest
+from livekit.agents import Agent, StopResponse, ToolError, function_tool
+from pytest_lkagent import call
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="")
+
+    @function_tool
+    async def book(self) -> str:
+        {body}
+        return "booked"
+
+@pytest.fixture
+def agent():
+    return Desk
+
+async def test_tool(user_says, fake_llm):
+    fake_llm.when("go", call("book"))
+    fake_llm.when(lambda r: True, "Done.", times=None)
+    await user_says("go")
+
+async def test_mock(user_says, fake_llm, mock_tool):
+    @mock_tool(Desk, "book")
+    def book():
+        {body}
+    fake_llm.when("go", call("book"))
+    fake_llm.when(lambda r: True, "Done.", times=None)
+    await user_says("go")
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ("assert 1 == 2", ["E *assert 1 == 2", "test_desk.py:12: AssertionError"]),
+        ("raise ValueError('odd')", ["E *ValueError: odd", "test_desk.py:12: ValueError"]),
+        ("pytest.fail('never')", ["E *Failed: never", "test_desk.py:12: Failed"]),
+        ("raise SystemExit(3)", ["E *SystemExit: 3", "test_desk.py:12: SystemExit"]),
+        ("raise BaseException('base')", ["E *BaseException: base", "test_desk.py:12: *"]),
+    ],
+)
+def test_it_fails_with_its_own_traceback(project, body: str, lines: list[str]) -> None:
+    result = project({"test_desk.py": DESK.format(body=body)}).run()
+    result.outcomes(failed=2)
+    result.shows("*_ test_tool _*", *lines, "*_ test_mock _*", lines[0], "test_desk.py:27: *")
+    result.shows_no("*tool_executor.py*", "*tool_watch.py*", "*INTERNALERROR*")
+
+
+def test_a_skip_in_a_tool_skips_the_test_or_fails_it_but_never_passes(project) -> None:
+    result = project({"test_desk.py": DESK.format(body="pytest.skip('not here')")}).run("-rs")
+    assert "passed" not in result.counts
+
+
+@pytest.mark.parametrize(
+    "body", ["raise ToolError('taken')", "raise StopResponse", "raise asyncio.CancelledError"]
+)
+def test_livekits_own_control_flow_passes(project, body: str) -> None:
+    project({"test_desk.py": DESK.format(body=body)}).run().outcomes(passed=2)
+
+
+def test_it_may_be_allowed_or_expected(project) -> None:
+    text = DESK.format(body="raise ValueError('odd')") + (
+        "\n@pytest.mark.lk(allow=['tool_error'])\n"
+        "async def test_allowed(user_says, fake_llm):\n"
+        "    fake_llm.script(call('book'), 'Done.')\n"
+        "    await user_says('go')\n"
+        "\nasync def test_expected(user_says, fake_llm, expect_error):\n"
+        "    fake_llm.script(call('book'), 'Done.')\n"
+        "    with expect_error(ValueError, match='odd'):\n"
+        "        await user_says('go')\n"
+    )
+    result = project({"test_desk.py": text}).run("-k", "allowed or expected")
+    result.outcomes(passed=2, deselected=2)
+
+
+def test_a_keyboard_interrupt_in_a_tool_stops_the_run(project) -> None:
+    result = project({"test_desk.py": DESK.format(body="raise KeyboardInterrupt")}).run(
+        subprocess=True
+    )
+    assert result.exit_status == pytest.ExitCode.INTERRUPTED
