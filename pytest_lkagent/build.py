@@ -37,7 +37,7 @@ async def make_agent(source: Any, *, what: str) -> Agent:
         except TypeError:
             _check_arguments(source, what)
             raise
-        if inspect.isawaitable(made):
+        if inspect.isawaitable(made) and not isinstance(made, Agent):  # as an AgentTask is
             made = await made
     if not isinstance(made, Agent):
         raise UsageError(f"{what}: expected an Agent, its class or a factory, not {made!r}")

@@ -143,6 +143,8 @@ class VirtualClock:
         self.halted: str | None = None
         self.jumped: Callable[[float], object] = lambda _: None
         """Called with the seconds of each jump, for a wall clock that is to follow."""
+        self.halting: Callable[[set[Any]], object] = lambda _: None
+        """Called with the other tasks of the loop, just before the running one is cancelled."""
 
     @property
     def now(self) -> float:
@@ -229,6 +231,7 @@ class VirtualClock:
         return timer
 
     def _run_until_complete(self, future: Any) -> Any:
+        __tracebackhide__ = True
         loop = self._loop
         loop._check_closed()
         loop._check_running()
@@ -309,6 +312,7 @@ class VirtualClock:
         if self.halted is not None:
             raise Halted(f"what was cancelled did not end ({self.halted}), and now {reason}")
         self.halted = reason
+        self.halting(asyncio.all_tasks(self._loop) - {running})
         self._loop.call_soon(functools.partial(running.cancel, reason))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from . import border
 from .collect import references_of
 from .errors import UsageError
+from .script import Step, as_step
 from .sites import Site
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def of_test(
         what="the agent under test",
         userdata=copy.deepcopy(marker["userdata"]) if "userdata" in marker else userdata,
         options=options,
-        start=marker.get("start", start),
+        start=_steps(marker["start"], "lk(start=…)", request)
+        if "start" in marker
+        else _steps(start, "start_script", request),
     )
 
 
@@ -98,7 +101,7 @@ def of_scenario(
         what=f"{site}: the agent",
         userdata=userdata,
         options={**options, **scenario.session},
-        start=[*start, *play.start_steps()],
+        start=[*_steps(start, "start_script", request), *play.start_steps()],
         history=scenario.history or None,
         advice=f"it was asked while the session started: add it to start: {{llm: […]}} "
         f"({(scenario.start or scenario).site})",
@@ -120,6 +123,17 @@ def _with_fixtures(agent: Any, request: pytest.FixtureRequest) -> Any:
     if not names:
         return agent
     return functools.partial(agent, **{name: request.getfixturevalue(name) for name in names})
+
+
+def _steps(start: Any, what: str, request: pytest.FixtureRequest) -> list[Step]:
+    """Take the steps of the start; those that are plain texts were written with the test."""
+    path, line, _ = request.node.location
+    if isinstance(start, str) or not hasattr(start, "__iter__"):
+        raise UsageError(f"{request.node.nodeid}: {what} takes a list of steps, not {start!r}")
+    site = Site(str(request.config.rootpath / path), (line or 0) + 1)
+    return [
+        one if isinstance(one, Step) else replace(as_step(one), written_at=site) for one in start
+    ]
 
 
 def _agent_of_ini(request: pytest.FixtureRequest) -> Any:

@@ -17,8 +17,11 @@ _LIBRARIES = tuple(
 )
 
 
-def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str:
-    """Say in one line what the tasks wait for; the code of tools before everything else."""
+def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str | None:
+    """Say in one line what the tasks wait for; the code of tools before everything else.
+
+    None where nothing of the user's own waits.
+    """
     found = [(task, site) for task in tasks if (site := _user_line(task)) is not None]
     found.sort(key=lambda pair: not pair[0].get_name().startswith("tool_exec_"))
     for task, site in found:
@@ -27,7 +30,7 @@ def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str:
             return f"the tool {name.removeprefix('tool_exec_')} waits at {site}"
     for _, site in found:
         return f"code waits at {site}"
-    return "the model was asked and never answered"
+    return None
 
 
 def up_to_user_line(traceback: TracebackType | None) -> TracebackType | None:

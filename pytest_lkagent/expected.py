@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import BehaviourError, UsageError
+from livekit.agents import CloseReason
+
+from .errors import BehaviourError, UsageError, did_you_mean, one_of
 from .transcript import Close
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["ErrorKind", "ExpectedClose", "ExpectedError"]
 
 ErrorKind = type[BaseException] | tuple[type[BaseException], ...]
+
+
+_REASONS = tuple(reason.value for reason in CloseReason)
 
 
 class ExpectedError:
@@ -64,6 +69,8 @@ class ExpectedError:
         self._open_ones.remove(self)
         if error is None and self.error is None:
             raise BehaviourError(f"expected {self}, and no such error came")
+        if error is not None and not taken:
+            error.add_note(f"expected {self}")
         return taken
 
     def __str__(self) -> str:
@@ -78,6 +85,11 @@ class ExpectedClose:
     """
 
     def __init__(self, reason: str | None, sessions: Sequence[Harness]) -> None:
+        if reason is not None and reason not in _REASONS:
+            raise UsageError(
+                f"expect_close(reason={reason!r}) is unknown; the reasons are {one_of(_REASONS)}"
+                f"{did_you_mean(reason, _REASONS)}"
+            )
         self._reason = reason
         self._sessions = sessions
         self._closed_before: list[Harness] = []

@@ -240,7 +240,13 @@ def expect_error(_lk_stage: Stage) -> Callable[..., ExpectedError]:
 @pytest.fixture
 def expect_close(_lk_stage: Stage) -> Callable[..., ExpectedClose]:
     """``with expect_close(reason="error"):`` the session is meant to close inside."""
-    return _lk_stage.expect_close
+
+    def expect(reason: str | None = None) -> ExpectedClose:
+        __tracebackhide__ = True
+        with border.FromTheUsersLine():
+            return _lk_stage.expect_close(reason)
+
+    return expect
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from livekit.agents import Agent, AgentSession, RunContext, llm
 
 from . import _livekit
-from .diagnosis import waiting
 from .errors import (
     BehaviourError,
     SessionClosedError,
@@ -21,6 +20,7 @@ from .errors import (
 )
 from .fake import FakeLLM
 from .record import Record, Turn
+from .script import Step
 from .tool_watch import ToolWatch
 from .transcript import Transcript, render
 
@@ -190,6 +190,7 @@ class Harness:
 
     def agent_starting(self, agent: Agent) -> None:
         self._stage.agent_starting(agent, self.session)
+        self.tools.watch_hooks(agent)
 
     def tool_body(
         self,
@@ -214,6 +215,8 @@ class Harness:
         if not self._stage.take_expected(error):
             if isinstance(error, (UnscriptedRequest, UsageError)):
                 raise error.with_traceback(None)
+            if (step := self.model.script_of(error)) is not None:
+                _take_from_script(error, step)
             raise error
 
     def told(self, error: BaseException | None) -> None:
@@ -273,8 +276,7 @@ class Harness:
 
     def _stuck(self, what: str, reason: str) -> Stuck:
         self._is_stuck = True
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        lines = [f"{what} cannot finish: {reason}; {waiting(tasks)}"]
+        lines = [f"{what} cannot finish: {reason}; {self._stage.stuck_on}"]
         if not self._is_closing:
             _livekit.release_run(self.session)
             self.record.collect()
@@ -312,6 +314,16 @@ class Harness:
                 "step a duration, such as say('…').timed(duration=2)"
             )
         task.result()
+
+
+def _take_from_script(error: BaseException, step: Step) -> None:
+    """Leave out the way that a scripted error took: it begins in our code."""
+    error.add_note(f"scripted at {step.written_at}: {step.describe()}")
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link.__suppress_context__ = True
+        link = link.__cause__
 
 
 def _as_finding(error: BaseException, where: str) -> BaseException:

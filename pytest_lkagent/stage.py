@@ -23,6 +23,7 @@ from livekit.agents import Agent, AgentSession, JobContext
 from . import _livekit
 from .build import as_chat_context, make_agent, session_arguments
 from .clock import VirtualClock
+from .diagnosis import waiting
 from .errors import BehaviourError, UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
@@ -45,6 +46,7 @@ class Stage:
         self.mocks = Mocks()
         self.sessions: list[Harness] = []
         self.clock: VirtualClock | None = None
+        self.stuck_on = ""
         self.now: datetime | None = None
         self.before_session: Callable[[], None] = lambda: None
         self._models = [self.model]
@@ -62,9 +64,10 @@ class Stage:
         """
         clock = VirtualClock(asyncio.get_running_loop())
         clock.install()
+        clock.halting = self._halting
         self.clock = clock
         self._tasks_before = asyncio.all_tasks()
-        with _livekit.quiet_log(self.findings.is_reported), _livekit.fake_job() as job:
+        with _livekit.quiet_log(self._is_reported), _livekit.fake_job() as job:
             try:
                 yield job
             finally:
@@ -92,6 +95,20 @@ class Stage:
             task.cancel()
         if rest:
             await asyncio.wait(rest, timeout=1.0)
+
+    def _is_reported(self, error: BaseException | None) -> bool:
+        """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""
+        return self.findings.is_reported(error) or any(
+            model.script_of(error) is not None for model in self._models
+        )
+
+    def _halting(self, tasks: set[asyncio.Task[Any]]) -> None:
+        stalled = [step for model in self._models for step in model.stalled]
+        self.stuck_on = waiting(tasks) or (
+            f"the model does not answer: {stalled[0].describe()} ({stalled[0].written_at})"
+            if stalled
+            else "nothing of the test's own waits for anything that could come"
+        )
 
     @contextmanager
     def at_its_time(self) -> Iterator[None]:
@@ -146,6 +163,8 @@ class Stage:
         arguments = session_arguments(options or {}, model)
         if userdata is not ...:
             arguments["userdata"] = userdata
+        if isinstance(start, str) or not isinstance(start, Iterable):
+            raise UsageError(f"start_session(start=…) takes a list of steps, not {start!r}")
         harness = Harness(self, model)
         self.sessions.append(harness)
         model.script(*start)

@@ -20,13 +20,17 @@ from .errors import (
     one_of,
 )
 
-__all__ = ["KINDS", "TOOL_ERROR", "Findings", "check_allowed", "describe"]
+__all__ = ["HOOK_ERROR", "KINDS", "TOOL_ERROR", "Findings", "check_allowed", "describe"]
+
+HOOK_ERROR = "hook_error"
+"""An exception raised in ``on_enter`` or ``on_exit``; it too keeps its type and traceback."""
 
 TOOL_ERROR = "tool_error"
 """An exception raised inside a tool or a mock; it keeps its own type and traceback."""
 
 KINDS = frozenset(
     {
+        HOOK_ERROR,
         TOOL_ERROR,
         *(
             str(kind.kind)
@@ -48,6 +52,8 @@ def check_allowed(names: Iterable[str], *, where: str) -> frozenset[str]:
     Raises:
         UsageError: One of them is no kind of finding.
     """
+    if not isinstance(names, Iterable):
+        raise UsageError(f"{where}: allow takes a kind of finding or a list of them, not {names!r}")
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if name not in KINDS:

@@ -8,6 +8,7 @@ inside the tool.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
 from typing import Any
@@ -16,7 +17,7 @@ from livekit.agents import Agent, RunContext, StopResponse, llm
 
 from . import _livekit
 from .mocks import Mocks
-from .strict import TOOL_ERROR, Findings
+from .strict import HOOK_ERROR, TOOL_ERROR, Findings
 
 __all__ = ["ToolWatch"]
 
@@ -32,7 +33,7 @@ class ToolWatch:
         self._mocks = mocks
         self._findings = findings
         self._is_expected = is_expected
-        self._failures: list[tuple[BaseException, TracebackType | None]] = []
+        self._failures: list[tuple[str, BaseException, TracebackType | None]] = []
         self.failing: Collection[str] = ()
         """Tools whose exceptions, assertions aside, are what the test expects."""
         self.is_over = False
@@ -64,21 +65,43 @@ class ToolWatch:
             except _CONTROL_FLOW:
                 raise
             except BaseException as error:
-                self._failed(tool.id, error)
+                if tool.id not in self.failing or isinstance(error, AssertionError):
+                    self._failed(TOOL_ERROR, error)
+                raise
+
+        return watched
+
+    def watch_hooks(self, agent: Agent) -> None:
+        """Stand around ``on_enter`` and ``on_exit``, whose exceptions LiveKit only logs."""
+        for name in ("on_enter", "on_exit"):
+            if name not in vars(agent):
+                setattr(agent, name, self._hook(name, getattr(agent, name)))
+
+    def _hook(self, name: str, hook: Callable[[], Awaitable[None]]) -> Callable[[], Any]:
+        @functools.wraps(hook)
+        async def watched() -> None:
+            __tracebackhide__ = True
+            try:
+                await hook()
+            except _CONTROL_FLOW:
+                raise
+            except BaseException as error:
+                self._failed(HOOK_ERROR, error)
                 raise
 
         return watched
 
     def report(self) -> list[BaseException]:
         """Make what was raised findings, and return those that are not allowed."""
-        failures = [error.with_traceback(traceback) for error, traceback in self._failures]
-        self._failures.clear()
-        return [error for error in failures if self._findings.add(error, kind=TOOL_ERROR)]
+        failures, self._failures = self._failures, []
+        return [
+            error.with_traceback(traceback)
+            for kind, error, traceback in failures
+            if self._findings.add(error, kind=kind)
+        ]
 
-    def _failed(self, tool: str, error: BaseException) -> None:
-        if self.is_over or (tool in self.failing and not isinstance(error, AssertionError)):
-            return
-        if not (self._mocks.raised(error) or self._is_expected(error)):
+    def _failed(self, kind: str, error: BaseException) -> None:
+        if not (self.is_over or self._mocks.raised(error) or self._is_expected(error)):
             # LiveKit raises it on through its own frames: keep the way it came to us
-            self._failures.append((error, error.__traceback__))
+            self._failures.append((kind, error, error.__traceback__))
             self._findings.known.append(error)

@@ -40,8 +40,9 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self._requests: list[Request] = []
         self._call_numbers = count(1)
         self.refused: list[UnscriptedRequest | UsageError] = []
+        self.stalled: list[Step] = []
         self._told = 0
-        self.scripted_errors: list[BaseException] = []
+        self.failed: list[Step] = []
         self.allow_unscripted = False
         self.advice = "add a step for it: fake_llm.script(say('…'))"
 
@@ -89,6 +90,15 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         told, self._told = self._told, len(self.refused)
         return self.refused[-1] if len(self.refused) > told else None
 
+    def script_of(self, error: BaseException | None) -> Step | None:
+        """Return the step that raised `error`, or something in the chain of its causes."""
+        while error is not None:
+            for step in self.failed:
+                if step.error is error:
+                    return step
+            error = error.__cause__
+        return None
+
     def discard(self) -> tuple[Step, ...]:
         """Take away the steps that answered nothing yet, and return them."""
         return self._script.discard()
@@ -131,7 +141,7 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
             self.refused.append(error)
             raise
         if step.error is not None:
-            self.scripted_errors.append(step.error)
+            self.failed.append(step)
         return step
 
     def call_id(self) -> str:
@@ -171,7 +181,7 @@ class _FakeStream(llm.LLMStream):
             self._failures += 1
             raise step.error.with_traceback(None)
         if step.stalls:
-            await loop.create_future()
+            await self._stall(step)
         if step.calls:
             self._send(
                 delta=llm.ChoiceDelta(
@@ -188,6 +198,13 @@ class _FakeStream(llm.LLMStream):
             )
         if step.usage is not None:
             self._send(usage=llm.CompletionUsage(**step.usage))
+
+    async def _stall(self, step: Step) -> None:
+        self._llm.stalled.append(step)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._llm.stalled.remove(step)
 
     def _send(self, **content: Any) -> None:
         self._event_ch.send_nowait(llm.ChatChunk(id=f"fake_{self._request.number}", **content))
