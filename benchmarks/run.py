@@ -1,0 +1,288 @@
+"""Measure pytest-lkagent beside its floors: ``python benchmarks/run.py [ROW ...] [--rounds N]``.
+
+The contenders of a row take turns (A B A B …), so that a busy machine slows them alike, and what
+counts is processor time, to which the other programs of the machine add little; nothing here waits
+for anything else. Shown are medians with minimum and maximum, the ratio, the goal and whether it is
+met. The exit status says nothing about goals: a timing is for people to judge. Needs the extra
+``bench`` and a POSIX system.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from weakref import WeakSet
+
+import projects
+
+__all__ = ["main"]
+
+Timed = Callable[[], float]
+"""Do something once and return how many seconds it took."""
+
+
+@dataclass
+class Contender:
+    """Who takes part in a row, and how long each of its rounds took, in seconds."""
+
+    name: str
+    once: Timed
+    took: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return median(self.took)
+
+    def __str__(self) -> str:
+        low, mid, high = (_shown(f(self.took)) for f in (min, median, max))
+        return f"  {self.name:<32}{mid:>10}   ({low} - {high})"
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.2f} ms"
+
+
+def take_turns(contenders: Sequence[Contender], rounds: int) -> None:
+    """Let each contender run `rounds` times, in turns, after one round that does not count."""
+    for number in range(rounds + 1):
+        for contender in contenders:
+            seconds = contender.once()
+            if number:
+                contender.took.append(seconds)
+
+
+def report(title: str, contenders: Sequence[Contender], goal: str, *, is_met: bool) -> None:
+    """Print one row: the floor first, we second, whoever else after us."""
+    floor, ours, *_ = contenders
+    ratio, more = ours.median / floor.median, ours.median - floor.median
+    print(f"\n{title}", *contenders, sep="\n")
+    print(f"  {ratio:.2f} x the floor, {more * 1000:+.2f} ms.  Goal: {goal}: "
+          f"{'met' if is_met else 'NOT MET'}")  # fmt: skip
+
+
+# --- the rows
+
+
+def session_row(rounds: int) -> None:
+    """Compare one session in this process, without pytest, with the loop written by hand."""
+    from by_hand import FrontDesk, one_tool_turn
+
+    from pytest_lkagent import call, say
+    from pytest_lkagent.stage import Stage
+
+    async def ours() -> None:
+        stage = Stage(timeout=600, allow=(), used=WeakSet())
+        async with stage.on_loop():
+            harness = await stage.start_session(FrontDesk)
+            harness.model.script(call("book", slot="2pm"), say("Booked."))
+            await harness.user_says("2 pm please")
+        stage.settle_account()
+        assert not stage.findings, list(stage.findings)
+
+    contenders = [
+        Contender("written by hand", lambda: _await(one_tool_turn)),
+        Contender("pytest-lkagent", lambda: _await(ours)),
+    ]
+    take_turns(contenders, 50 * rounds)
+    floor, ours_ = (contender.median for contender in contenders)
+    report(
+        "A session: construct, start, one tool turn, close",
+        contenders,
+        "<= 1.3 x, and <= +2 ms",
+        is_met=ours_ <= 1.3 * floor and ours_ - floor <= 0.002,
+    )
+
+
+def _await(once: Callable[[], Awaitable[None]]) -> float:
+    async def timed() -> float:
+        began = time.process_time()
+        await once()
+        return time.process_time() - began
+
+    return asyncio.run(timed())
+
+
+def item_row(rounds: int, count: int = 200) -> None:
+    """Compare a whole scenario item with a plain async test that runs the loop by hand."""
+    with _folder() as folder:
+        contenders = [
+            Contender(f"{project.name}, an item", _an_item(project, folder, count))
+            for project in (projects.BY_HAND, projects.SCENARIOS)
+        ]
+        take_turns(contenders, rounds)
+    report(
+        f"A scenario item, whole ({count} items less one, each run in a process of its own)",
+        contenders,
+        "<= 1.5 x",
+        is_met=contenders[1].median <= 1.5 * contenders[0].median,
+    )
+
+
+def _an_item(project: projects.Project, parent: Path, count: int) -> Timed:
+    many, one = project.write(parent, count), project.write(parent, 1)
+
+    def once() -> float:
+        total = _pytest(many, *project.arguments, says=f"{count} passed")
+        return (total - _pytest(one, *project.arguments, says="1 passed")) / (count - 1)
+
+    return once
+
+
+def collect_row(rounds: int, count: int = 1000) -> None:
+    """Compare collecting scenarios with plain tests, and with pytest-bdd's scenarios.
+
+    All three import the same agent, and so livekit: a scenario file is checked against it.
+    """
+    contestants = (projects.BY_HAND, projects.SCENARIOS, projects.FEATURE)
+    names = ("plain parametrized tests", "pytest-lkagent", "pytest-bdd")
+    with _folder() as folder:
+        whole = [
+            Contender(name, _collecting(project, folder, count))
+            for name, project in zip(names, contestants, strict=True)
+        ]
+        one = [
+            Contender(name, _collecting(project, folder, 1))
+            for name, project in zip(names, contestants, strict=True)
+        ]
+        take_turns([*whole, *one], rounds)
+    items = [
+        Contender(many.name, many.once, [m - o for m, o in zip(many.took, few.took, strict=True)])
+        for many, few in zip(whole, one, strict=True)
+    ]
+    for title, contenders in (
+        (f"Collecting {count} scenarios in one file, a whole run", whole),
+        (f"Collecting {count} scenarios in one file, less a run that collects one", items),
+    ):
+        floor, ours, bdd = (contender.median for contender in contenders)
+        is_met = ours <= 1.25 * floor and ours < bdd
+        report(title, contenders, "<= 1.25 x, and under pytest-bdd", is_met=is_met)
+
+
+def _collecting(project: projects.Project, parent: Path, count: int) -> Timed:
+    folder = project.write(parent, count)
+    says = "1 test collected" if count == 1 else f"{count} tests collected"
+    return lambda: _pytest(folder, *project.arguments, "--collect-only", says=says)
+
+
+def start_row(rounds: int) -> None:
+    """Compare a run that has nothing of ours with the same plugins less ours."""
+    with _folder() as folder:
+        project = projects.PLAIN.write(folder, 1)
+        contenders = [
+            Contender("without pytest-lkagent", _starting(project, "-p", "no:lkagent")),
+            Contender("with pytest-lkagent", _starting(project)),
+        ]
+        take_turns(contenders, 4 * rounds)
+    without, with_us = contenders
+    more = with_us.median - without.median
+    report("Start-up, nothing of ours collected, livekit not imported", contenders,
+           "<= +10 ms", is_met=more <= 0.010)  # fmt: skip
+
+
+_WITHOUT_LIVEKIT = """\
+import sys, pytest
+status = pytest.main(sys.argv[1:])
+sys.exit("livekit was imported" if "livekit" in sys.modules else status)
+"""
+
+
+def _starting(folder: Path, *arguments: str) -> Timed:
+    return lambda: _python(folder, "-c", _WITHOUT_LIVEKIT, "-q", *arguments, says="1 passed")
+
+
+def size_row(rounds: int) -> None:
+    """Show how long 10,000 scenarios take to collect, and a file of 7 MB to load."""
+    from pytest_lkagent.scenarios.load import load_text
+
+    text, count = projects.large_file(7_000_000)
+
+    def load() -> float:
+        began = time.process_time()
+        assert len(load_text(text, Path("desk.yaml")).scenarios) == count
+        return time.process_time() - began
+
+    with _folder() as folder:
+        ours = projects.SCENARIOS
+        many = ours.write(folder, 10_000)
+        contenders = [
+            Contender(
+                "collecting 10,000 scenarios",
+                lambda: _pytest(
+                    many, *ours.arguments, "--collect-only", says="10000 tests collected"
+                ),
+            ),
+            Contender(f"loading 7 MB, {count} scenarios", load),
+        ]
+        take_turns(contenders, 1 if rounds < 5 else 3)
+    print("\nLarge files (goal for the 7 MB: < 2 s)", *contenders, sep="\n")
+
+
+# --- runs in processes of their own
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="lkagent-bench-") as name:
+        yield Path(name).resolve()
+
+
+def _pytest(folder: Path, *arguments: str, says: str) -> float:
+    return _python(folder, "-m", "pytest", "-q", *arguments, says=says)
+
+
+def _python(folder: Path, *arguments: str, says: str) -> float:
+    """Run Python in `folder` and return the seconds; what it is to say is in its last lines."""
+    began = _children()
+    ran = subprocess.run(
+        [sys.executable, *arguments, "-p", "no:cacheprovider"],
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        encoding="utf-8",
+    )
+    seconds = _children() - began
+    if ran.returncode or says not in ran.stdout[-200:]:
+        sys.exit(f"{' '.join(arguments)} in {folder}:\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}")
+    return seconds
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+ROWS: dict[str, Callable[[int], None]] = {
+    "session": session_row,
+    "item": item_row,
+    "collect": collect_row,
+    "start": start_row,
+    "size": size_row,
+}
+
+
+def main() -> None:
+    """Measure the rows that the command line names, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: %(default)s")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.rows) - ROWS.keys():
+        parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
+    if chosen.rounds < 1:
+        parser.error("at least one round")
+    for name in chosen.rows or ROWS:
+        ROWS[name](chosen.rounds)
+
+
+if __name__ == "__main__":
+    main()
