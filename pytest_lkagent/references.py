@@ -58,13 +58,13 @@ class References:
         module_name, _, name = ref.text.partition(":")
         module = self.module(ref)
         value: Any = module
+        owner = module_name
         for part in name.split("."):
             if not hasattr(value, part):
-                known = sorted(n for n in vars(module) if not n.startswith("_"))
-                raise UsageError(
-                    f"{ref.place}: {module_name} has no {name!r}{did_you_mean(name, known)}"
-                )
+                known = sorted(n for n in dir(value) if not n.startswith("_"))
+                raise UsageError(f"{ref.place}: {owner} has no {part!r}{did_you_mean(part, known)}")
             value = getattr(value, part)
+            owner = f"{owner}.{part}" if ":" in owner else f"{owner}:{part}"
         return value
 
     def module(self, ref: Ref) -> ModuleType:

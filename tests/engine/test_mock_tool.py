@@ -457,7 +457,7 @@ refused: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
     ((FrontDesk, "book"), {"side_effect": ToolError}, "give an instance"),
     ((FrontDesk, "book"), {"side_effect": "booked"}, "a result for each call, not 'booked'"),
     ((FrontDesk, "book"), {"side_effect": {"a": 1}}, "takes a function"),
-    ((FrontDesk, "book"), {"side_effect": lambda slt: slt}, "slot, guests, kind; did you mean 'slot'"),
+    ((FrontDesk, "book"), {"side_effect": lambda slt: slt}, "guests, kind; did you mean 'slot'"),
     ((FrontDesk, "open_gate"), {"side_effect": lambda gate: gate}, "and the tool has gate-id"),
     ((FrontDesk, "book"), {"delay": -1}, "delay= is in seconds, 0 or more, not -1"),
     ((FrontDesk, "book"), {"delay": "2s"}, "delay= is in seconds"),
