@@ -1,0 +1,8 @@
+import pytest
+
+from .agent import Concierge
+
+
+@pytest.fixture
+def agent():
+    return Concierge
