@@ -192,6 +192,16 @@ async def test_without_retries_the_error_itself_is_raised(model: FakeLLM) -> Non
     assert caught.value is error
 
 
+async def test_the_step_behind_an_error_is_found_along_its_causes(model: FakeLLM) -> None:
+    first, second = fail(APIConnectionError("one")), fail(APIConnectionError("two"))
+    model.script(first, second)
+    for step in (first, second):
+        with pytest.raises(APIConnectionError) as caught:
+            await chunks(model)
+        assert model.script_of(caught.value) == step
+    assert model.script_of(ValueError("by somebody else")) is None
+
+
 async def test_a_stall_stays_open_until_it_is_closed(model: FakeLLM, clock: VirtualClock) -> None:
     model.script(stall())
     stream = ask(model)

@@ -182,8 +182,8 @@ def test_a_class_name_of_which_there_are_two_is_refused(references: References, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("OnlyDsk", ("no Agent class 'OnlyDsk' in desk_agent.py or among those loaded; did you mean "
-                    "'OnlyDesk'?")),
+        ("OnlyDsk", ("no Agent class 'OnlyDsk' in desk_agent.py or among those loaded; did you "
+                    "mean 'OnlyDesk'?")),
         ("desk_agent.py:number", "desk_agent.py:number is no subclass of Agent"),
     ],
 )  # fmt: skip

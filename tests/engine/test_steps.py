@@ -112,6 +112,14 @@ def test_an_argument_that_contains_itself_is_refused() -> None:
         call("book", slot=loop)
 
 
+def test_an_argument_too_deep_for_json_is_refused() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(UsageError, match=r"slot=<list>\): .*maximum recursion depth"):
+        call("book", slot=deep)
+
+
 def test_a_long_argument_is_cut_in_the_message() -> None:
     with pytest.raises(UsageError) as caught:
         call("book", slot={"x" * 500})
