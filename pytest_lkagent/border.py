@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = [
     "OPTIONS",
     "PLAY",
-    "FromTheUsersLine",
     "bounds_of",
+    "from_the_users_line",
     "is_coroutine",
     "is_coroutine_test",
     "is_message_only",
@@ -71,16 +71,14 @@ def shown() -> Iterator[None]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-class FromTheUsersLine:
-    """Raise our own errors from the user's line, without a traceback through our code."""
+def from_the_users_line(error: BaseException) -> BaseException:
+    """Leave out the way that one of our own errors took behind the user's line."""
+    if isinstance(error, (UsageError, BehaviourError)):
+        from .diagnosis import up_to_user_line
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        __tracebackhide__ = True
-        if isinstance(error, (UsageError, BehaviourError)):
-            raise error.with_traceback(None) from error.__cause__
+        error.__suppress_context__ = True
+        return error.with_traceback(up_to_user_line(error.__traceback__))
+    return error
 
 
 def is_ours(fixture_names: Any) -> bool:
@@ -166,6 +164,7 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
         item.stash[_STAGE] = stage
         yield stage
         stage.mocks.restore()
+        del item.stash[_STAGE]
 
 
 @contextmanager
@@ -202,15 +201,20 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     stage = item.stash.get(_STAGE, None)
     if stage is None:
         return failure
-    if isinstance(failure, asyncio.CancelledError) and stage.clock is not None:
-        failure = _halted(failure, stage.clock.take_halt())
-    if not isinstance(failure, (Exception, pytest.fail.Exception, type(None))):
+    reason = stage.clock.take_halt() if stage.clock is not None else None
+    if reason is not None:
+        failure = _halted(failure, reason)
+    if isinstance(failure, pytest.exit.Exception) or not isinstance(
+        failure, (Exception, pytest.fail.Exception, type(None))
+    ):
         return failure  # skipped, interrupted, or the end of the whole run
     stage.settle_account()
     if isinstance(failure, _StartFailed):
         failure = None
     verdict = stage.findings.verdict(failure)
-    if verdict is failure or not isinstance(verdict, (UsageError, BehaviourError)):
+    if verdict is failure and verdict is not None:
+        return from_the_users_line(verdict)
+    if not isinstance(verdict, (UsageError, BehaviourError)):
         return verdict
     if (scenario := scenario_of(item)) is not None:
         verdict.args = (f"{scenario.site}: {scenario.label}: {verdict}",)
@@ -219,12 +223,12 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     return pytest.fail.Exception("\n".join([str(verdict), *notes]), pytrace=False)
 
 
-def _halted(failure: BaseException, reason: str | None) -> BaseException:
+def _halted(failure: BaseException | None, reason: str) -> BaseException:
     """Say why the clock cancelled the test, from the line on which it waits."""
-    if reason is None:
-        return failure
     from .diagnosis import up_to_user_line
 
+    if not isinstance(failure, asyncio.CancelledError):  # it went on as if nothing had been
+        return Stuck(f"the test was cancelled, since {reason}, and did not end by that")
     stuck = Stuck(f"the test cannot finish: {reason}, and it waits here")
     return stuck.with_traceback(up_to_user_line(failure.__traceback__))
 

@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from glob import glob
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .references import References
     from .scenario_run import Play
     from .scenarios.model import Scenario
+    from .sites import Site
 
 __all__ = ["ScenarioModule", "add_scenarios", "collect_file", "references_of", "select_by_tag"]
 
@@ -61,6 +63,8 @@ def _expand(path: str, start: Path) -> Iterator[str]:
     name, colons, label = path.partition("::")
     whole = start / name
     if whole.is_file():
+        if whole.suffix not in _SUFFIXES:
+            raise UsageError(f"--lk-scenarios={path}: a scenario file ends in .yaml or .yml")
         yield f"{whole}{colons}{label}"
         return
     if whole.is_dir():
@@ -71,7 +75,9 @@ def _expand(path: str, start: Path) -> Iterator[str]:
                 "has scenarios: at its top"
             )
     else:
-        found = [file for file in sorted(start.glob(name)) if file.is_file()] if name else []
+        # Path.glob takes no absolute pattern
+        matches = map(Path, sorted(glob(str(start / name), recursive=True)))  # noqa: PTH207
+        found = [file for file in matches if file.suffix in _SUFFIXES and file.is_file()]
         if not found:
             raise UsageError(f"--lk-scenarios={path}: there is no such file, folder or glob")
     for file in found:
@@ -141,7 +147,7 @@ class ScenarioModule(pytest.Module):
         problems: list[str] = []
         plays = [Play(one, resolve(one, references, problems)) for one in scenarios]
         if problems:
-            raise LoadError(problems)
+            raise LoadError(sorted(problems, key=_place))
         return plays
 
     def _items(self, play: Play, models: dict[Any, Any]) -> Iterator[pytest.Item]:
@@ -189,6 +195,12 @@ def references_of(config: pytest.Config) -> References:
     return config.stash[_REFERENCES]
 
 
+def _place(problem: str) -> tuple[str, tuple[int, ...]]:
+    """Return where a problem stands, for an order in which one goes down the file once."""
+    found = re.match(r"(.*?):(\d+):(\d+): ", problem)
+    return (found[1], (int(found[2]), int(found[3]))) if found else ("", ())
+
+
 def _function(play: Play) -> Any:
     """Make the test function of a scenario; pytest gives it what its signature names."""
 
@@ -196,7 +208,7 @@ def _function(play: Play) -> Any:
         __tracebackhide__ = True
         stage = fixtures.pop("_lk_stage")
         harness = fixtures.pop("_lk_main")
-        with border.FromTheUsersLine(), stage.at_its_time():
+        with stage.at_its_time():
             await play.run(stage, harness, fixtures)
 
     scenario.__signature__ = _signature(play.names.fixtures)  # type: ignore[attr-defined]
@@ -231,28 +243,33 @@ def _point_at_yaml(item: Any, path: Path, scenario: Scenario) -> None:
     item.reportinfo = lambda: (path, line - 1, scenario.label)
     default = item.repr_failure
 
-    def repr_failure(excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if not border.is_message_only(excinfo.value):
-            return default(excinfo, style)
-        site = getattr(excinfo.value, "site", scenario.site)
-        return _located(excinfo, Path(site.path), site.line)
+    def repr_failure(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+        error = excinfo.value
+        if isinstance(error, pytest.FixtureLookupError):
+            message = (
+                f"{scenario.site}: {scenario.label}: a check or the agent takes a fixture "
+                f"{error.argname!r}, and there is none"
+            )
+        elif border.is_message_only(error):
+            message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        else:
+            return default(excinfo)
+        return _located(excinfo, message, getattr(error, "site", scenario.site))
 
     item.repr_failure = repr_failure
 
 
-def _located(excinfo: pytest.ExceptionInfo[BaseException], path: Path, line: int) -> Any:
+def _located(excinfo: pytest.ExceptionInfo[BaseException], message: str, site: Site) -> Any:
     """Show the message alone, at a line of the YAML file."""
-    message = str(excinfo.value)
-    notes = getattr(excinfo.value, "__notes__", ())
     shown: Any = excinfo.getrepr(style="value")
     traceback = shown.reprtraceback
     entry = traceback.reprentries[-1]
     traceback.reprentries = [entry]
     traceback.extraline = None
-    entry.lines = "\n".join([message, *notes]).splitlines()
+    entry.lines = message.splitlines()
     for location in (shown.reprcrash, entry.reprfileloc):
         if location is not None:
-            location.path, location.lineno = str(path), line
+            location.path, location.lineno = site.path, site.line
             location.message = message.splitlines()[0]
     return shown
 
@@ -270,11 +287,12 @@ def select_by_tag(
         known = {s.tags[key] for s in scenarios.values() if key in s.tags}
         for value in values - known:
             keys = {tag for s in scenarios.values() for tag in s.tags}
-            there = (
-                f"{key} is one of {one_of(sorted(known))}{did_you_mean(value, known)}"
-                if known
-                else f"the tags are {one_of(sorted(keys))}{did_you_mean(key, keys)}"
-            )
+            if known:
+                there = f"{key} is one of {one_of(sorted(known))}{did_you_mean(value, known)}"
+            elif keys:
+                there = f"the tags are {one_of(sorted(keys))}{did_you_mean(key, keys)}"
+            else:
+                there = "none has any tags"
             raise UsageError(f"--lk-tag {key}={value}: no scenario of this run has it; {there}")
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []

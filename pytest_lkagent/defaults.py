@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Defaults", "of_scenario", "of_test", "set_the_scene"]
 
-_NO_AGENT = (
-    "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, its "
-    "class or a factory; or mark the test @pytest.mark.lk(agent=FrontDesk); in a scenario file, "
-    "write agent: agent.py:FrontDesk"
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Defaults:
@@ -37,6 +31,10 @@ class Defaults:
     options: Any
     start: Any
     history: Any = None
+    without_agent: str = (
+        "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, "
+        "its class or a factory; or mark the test @pytest.mark.lk(agent=FrontDesk)"
+    )
     advice: str = (
         "it was asked while the session started: script that with the start_script fixture, or "
         "with @pytest.mark.lk(start=[say('…')])"
@@ -47,7 +45,7 @@ class Defaults:
         what = self.what if agent is None else "start_session()"
         agent = self.agent if agent is None else agent
         if agent is ...:
-            raise UsageError(_NO_AGENT)
+            raise UsageError(self.without_agent)
         if not hasattr(self.options, "keys"):
             raise UsageError(
                 f"session_options is a mapping of AgentSession arguments, not {self.options!r}"
@@ -103,6 +101,8 @@ def of_scenario(
         options={**options, **scenario.session},
         start=[*_steps(start, "start_script", request), *play.start_steps()],
         history=scenario.history or None,
+        without_agent=f"{scenario.site}: {scenario.label}: which agent is under test? write agent: "
+        "agent.py:FrontDesk at the top of the file, or define a fixture `agent` in conftest.py",
         advice=f"it was asked while the session started: add it to start: {{llm: […]}} "
         f"({(scenario.start or scenario).site})",
     )

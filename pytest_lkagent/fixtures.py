@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from .harness import Harness
     from .mocks import TaskMock, ToolMock
     from .protocols import MockTask, MockTool, StartSession, UserSays
-    from .record import Turn
     from .script import StepSource
     from .stage import Stage
     from .transcript import Transcript
@@ -164,25 +163,13 @@ def user_says(_lk_main: Harness) -> UserSays:
     ``interrupt=0.4`` makes the user cut in 0.4 seconds into the turn; other options go to
     LiveKit's ``session.run``. Raises what the run raises, unless `expect_error` names it.
     """
-
-    async def say(text: str, *, interrupt: float | None = None, **run_options: Any) -> Turn:
-        __tracebackhide__ = True
-        with border.FromTheUsersLine():
-            return await _lk_main.user_says(text, interrupt=interrupt, **run_options)
-
-    return say
+    return _lk_main.user_says
 
 
 @pytest.fixture
 def settle(_lk_main: Harness) -> Callable[[], Any]:
     """``await settle()``: wait until no speech, no tool and no reply to one is open."""
-
-    async def settled() -> None:
-        __tracebackhide__ = True
-        with border.FromTheUsersLine():
-            await _lk_main.settle()
-
-    return settled
+    return _lk_main.settle
 
 
 @pytest.fixture
@@ -202,11 +189,9 @@ def mock_tool(_lk_stage: Stage) -> MockTool:
     """``mock_tool(FrontDesk, "book", returns="booked")``: replace a tool, and record its calls."""
 
     def make(target: Any, name: str | None = None, **behaviour: Any) -> ToolMock:
-        __tracebackhide__ = True
         from .mocks import ToolMock
 
-        with border.FromTheUsersLine():
-            return _lk_stage.mocks.add_tool(ToolMock(target, name, **behaviour))
+        return _lk_stage.mocks.add_tool(ToolMock(target, name, **behaviour))
 
     return make
 
@@ -216,11 +201,9 @@ def mock_task(_lk_stage: Stage) -> MockTask:
     """``mock_task(GetEmailTask, returns=…)``: awaiting that AgentTask gives this at once."""
 
     def make(task: type[AgentTask[Any]], **behaviour: Any) -> TaskMock:
-        __tracebackhide__ = True
         from .mocks import TaskMock
 
-        with border.FromTheUsersLine():
-            return _lk_stage.mocks.add_task(TaskMock(task, **behaviour))
+        return _lk_stage.mocks.add_task(TaskMock(task, **behaviour))
 
     return make
 
@@ -228,25 +211,13 @@ def mock_task(_lk_stage: Stage) -> MockTask:
 @pytest.fixture
 def expect_error(_lk_stage: Stage) -> Callable[..., ExpectedError]:
     """``with expect_error(APIConnectionError, match="overloaded"):`` such an error is wanted."""
-
-    def expect(kind: Any, match: str | None = None) -> ExpectedError:
-        __tracebackhide__ = True
-        with border.FromTheUsersLine():
-            return _lk_stage.expect_error(kind, match)
-
-    return expect
+    return _lk_stage.expect_error
 
 
 @pytest.fixture
 def expect_close(_lk_stage: Stage) -> Callable[..., ExpectedClose]:
     """``with expect_close(reason="error"):`` the session is meant to close inside."""
-
-    def expect(reason: str | None = None) -> ExpectedClose:
-        __tracebackhide__ = True
-        with border.FromTheUsersLine():
-            return _lk_stage.expect_close(reason)
-
-    return expect
+    return _lk_stage.expect_close
 
 
 @pytest.fixture
@@ -264,9 +235,7 @@ def start_session(_lk_defaults: Defaults, _lk_stage: Stage) -> StartSession:
     """
 
     async def start(agent: Any = None, **given: Any) -> AgentSession[Any]:
-        __tracebackhide__ = True
-        with border.FromTheUsersLine():
-            harness = await _lk_stage.start_session(**_lk_defaults.arguments(agent, **given))
+        harness = await _lk_stage.start_session(**_lk_defaults.arguments(agent, **given))
         return harness.session
 
     return start

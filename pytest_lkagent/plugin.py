@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from . import border, collect
-from .errors import UsageError
+from .errors import BehaviourError, UsageError
 from .options import DEFAULT_TIMEOUT, Options, read_seconds, read_tags
 
 pytest_plugins = ("pytest_lkagent.fixtures",)
@@ -59,13 +59,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _options(config: pytest.Config) -> Options:
-    timeout = config.getoption("--lk-timeout") or config.getini("lk_timeout")
+    timeout, where = config.getoption("--lk-timeout"), "--lk-timeout"
+    if timeout is None:
+        timeout, where = config.getini("lk_timeout"), "lk_timeout"
     return Options(
         scenarios=tuple(config.getoption("--lk-scenarios")),
         globs=tuple(config.getini("lk_scenarios")),
         tags=read_tags(config.getoption("--lk-tag")),
         agent=config.getini("lk_agent") or None,
-        timeout=read_seconds(timeout, where="--lk-timeout") if timeout else DEFAULT_TIMEOUT,
+        timeout=read_seconds(timeout, where=where) if timeout else DEFAULT_TIMEOUT,
         keys=tuple(config.getini("lk_env")),
     )
 
@@ -122,6 +124,16 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
         ):
             border.mark_for_asyncio(item)
     return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    """Show what a fixture of the user's did wrong at the user's line."""
+    __tracebackhide__ = True
+    try:
+        return (yield)
+    except (UsageError, BehaviourError) as error:
+        raise border.from_the_users_line(error)  # noqa: B904  (it is the same error)
 
 
 @pytest.hookimpl(wrapper=True)

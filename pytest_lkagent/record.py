@@ -154,6 +154,7 @@ class Record:
         if self.is_over:
             return
         error = getattr(event.error, "error", None)
+        self.errors = [known for known in self.errors if known is not error]  # the close says it
         shown = f"{type(error).__name__}: {error}" if error is not None else None
         self.closed = Close(reason=event.reason.value, error=shown)
 

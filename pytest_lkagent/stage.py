@@ -215,10 +215,23 @@ class Stage:
             if made.is_owed_a_call:
                 self.findings.add(self._uncalled(made))
 
+    def _offered_by(self, owner: type[Agent]) -> set[str] | None:
+        """Name the tools that agents of a class ever had, None where there was no such agent."""
+        if owner not in self._entered:
+            return None
+        later = (
+            name  # by update_tools
+            for model in self._models
+            for request in model.requests
+            if isinstance(request.agent, owner)
+            for name in request.tools
+        )
+        return self._entered[owner] | set(later)
+
     def _uncalled(self, made: Any) -> Exception:
         where = f"{made.label} is mocked ({made.written_at})"
         if isinstance(made, ToolMock) and made.owner is not None:
-            offered = self._entered.get(made.owner)
+            offered = self._offered_by(made.owner)
             if offered is None:
                 return UnusedMock(f"{where}, and no {made.owner.__name__} ever took over")
             if made.tool_name not in offered:

@@ -55,7 +55,7 @@ def tool_of(agent: type[Agent], name: str) -> Any:
     if name not in declared and not may_add_tools(agent):
         raise UsageError(
             f"{agent.__name__} has no tool {name!r}; it has {one_of(declared)} (a tool of the "
-            f"session is mocked by its function, or as mock_tool(Agent, {name!r}))"
+            f"session is one of Agent)"
             f"{did_you_mean(name, declared)}"
         )
     return declared.get(name)

@@ -40,6 +40,17 @@ def site_of(node: Node) -> Site:
     return Site(mark.name, mark.line + 1)
 
 
+def _quotes(node: MappingNode) -> str:
+    """Say how to write a text with a colon, where a mapping looks like one, ``Sorry: it is so``."""
+    pairs = node.value
+    if len(pairs) != 1 or not all(isinstance(part, ScalarNode) for part in pairs[0]):
+        return ""
+    key, value = pairs[0]
+    if " " not in value.value:
+        return ""
+    return f'; a text with a colon stands in quotes: "{key.value}: {value.value}"'
+
+
 def is_null(node: Node) -> bool:
     """Whether nothing stands there: an empty value, ``~`` or ``null``, not in quotes."""
     return isinstance(node, ScalarNode) and not node.style and node.value in NULLS
@@ -126,7 +137,7 @@ class Reading:
                 fields[key.value] = value
             else:
                 near = did_you_mean(key.value, known) or f"; the keys of {what}: {one_of(known)}"
-                self.problem(key, f"unknown key {key.value!r} in {what}{near}")
+                self.problem(key, f"unknown key {key.value!r} in {what}{near}{_quotes(node)}")
         return fields
 
     def items(self, node: Node, what: str, instead: str) -> list[Node]:
