@@ -29,7 +29,7 @@ EXAMPLES = ROOT / "examples"
 NAMES = ["drive_through", "front_desk", "restaurant", "survey", "travel_concierge"]
 
 
-SCHEMA_FILE = Path(pytest_lkagent.__file__).parent / "scenarios" / "schema.json"
+SCHEMA_FILE = ROOT / "pytest_lkagent" / "scenarios" / "schema.json"
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 
 
@@ -92,7 +92,7 @@ def test_editors_find_the_schema_of_every_scenario_file():
         first = path.read_text(encoding="utf-8").splitlines()[0]
         named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
         assert named, path
-        assert (path.parent / named[1]).resolve() == SCHEMA_FILE
+        assert (path.parent / named[1]).samefile(SCHEMA_FILE), path
 
 
 # In format.py one of each pair inherits the keys of the other: an example of one shows both.
@@ -308,7 +308,7 @@ def test_every_variant_of_a_step_and_of_a_mock_has_an_example(variant):
 
 
 def published_fixtures() -> Iterator[str]:
-    source = (Path(pytest_lkagent.__file__).parent / "fixtures.py").read_text(encoding="utf-8")
+    source = (ROOT / "pytest_lkagent" / "fixtures.py").read_text(encoding="utf-8")
     functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
     for node in functions:
         marks = {ast.unparse(decorator) for decorator in node.decorator_list}
