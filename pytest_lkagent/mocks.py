@@ -145,8 +145,7 @@ class TaskMock(Recorder):
 
         @functools.wraps(construct)
         def remember(task: Any, *args: Any, **kwargs: Any) -> None:
-            if task not in self._arguments:  # else a subclass was, with arguments of its own
-                self._arguments[task] = _constructed_with(construct, task, args, kwargs)
+            self._arguments[task] = _constructed_with(construct, task, args, kwargs)
             construct(task, *args, **kwargs)
 
         def give_result(task: Any) -> Any:

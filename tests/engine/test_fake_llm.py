@@ -228,15 +228,11 @@ async def test_a_stream_that_is_closed_at_the_very_instant_it_speaks_does_no_har
     problems: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
     model.script(say("later").timed(ttft=50))
+    loop = asyncio.get_running_loop()
+    loop.call_later(50, lambda: stream._task.cancel())  # made first, so it fires first
     stream = ask(model)
-
-    async def close() -> None:
-        await asyncio.sleep(50)
-        await stream.aclose()
-
-    closing = asyncio.ensure_future(close())
-    await asyncio.sleep(0)
-    await closing
+    await asyncio.sleep(51)
+    await stream.aclose()
     assert problems == []
 
 
