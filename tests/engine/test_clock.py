@@ -328,10 +328,12 @@ async def _ask(port: int) -> bytes:
 
 
 async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readline()
-    writer.write(b"fine\n")
-    await reader.read()  # until the other side hangs up
-    writer.close()
+    try:
+        await reader.readline()
+        writer.write(b"fine\n")
+        await reader.read()  # until the other side hangs up
+    finally:
+        writer.close()
 
 
 def test_a_server_on_the_same_loop_answers_before_any_timeout() -> None:
@@ -364,6 +366,7 @@ def test_an_open_connection_that_was_answered_does_not_make_time_real_again() ->
         await asyncio.sleep(3_600)
         assert clock.now - before == 3_600
         writer.close()
+        await asyncio.sleep(1)
         server.close()
         await server.wait_closed()
 
