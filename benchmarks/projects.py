@@ -103,10 +103,10 @@ def _scenario_file(count: int) -> str:
     return f"agent: by_hand.py:FrontDesk\nscenarios:\n{indent(scenarios, '  ')}"
 
 
-def large_file(size: int) -> tuple[str, int]:
-    """Return a scenario file of about `size` bytes, and how many scenarios it holds."""
-    count = size // len(indent(_SCENARIO.format(number=12345), "  "))
-    return _scenario_file(count), count
+def large_file(count: int) -> str:
+    """Return a scenario file whose scenarios have LiveKit's texts too, some 700 bytes each."""
+    story = "You are Maya, and you want an appointment at two in the afternoon. " * 6
+    return _scenario_file(count).replace("    turns:", f"    instructions: {story}\n    turns:")
 
 
 BY_HAND = Project(
