@@ -14,7 +14,7 @@ from unittest import mock
 
 from livekit.agents import RunContext, llm
 
-from .errors import UsageError, did_you_mean, one_of
+from .errors import ScriptError, UsageError, did_you_mean, one_of
 from .script import Request, Step, ToolCall
 from .tools import function_of
 from .transcript import describe_call
@@ -64,7 +64,7 @@ def check_calls(step: Step, request: Request) -> None:
     """Refuse a scripted call that no tool on offer takes: most likely it is misspelt.
 
     Raises:
-        UsageError: The tool is not on offer, or has no such argument, or wants one that is missing.
+        ScriptError: The tool is not on offer, has no such argument, or wants one that is missing.
     """
     for call in step.calls:
         if isinstance(call.arguments, str):
@@ -72,10 +72,10 @@ def check_calls(step: Step, request: Request) -> None:
         tool = request.tools.get(call.name)
         wrong = _wrong_name(call, request) if tool is None else _wrong_argument(call, tool)
         if wrong:
-            raise UsageError(
-                f"{step.written_at}: the script calls "
-                f"{describe_call(call.name, call.arguments)}, and {wrong}; if the model is meant "
-                f"to do that, write it as raw_call({call.name!r}, '{{…}}')"
+            raise ScriptError(
+                f"the script calls {describe_call(call.name, call.arguments)}; {wrong} "
+                "(if the model is meant to do that, make it a raw_call)",
+                step.written_at,
             )
 
 

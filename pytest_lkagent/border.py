@@ -30,6 +30,7 @@ __all__ = [
     "PLAY",
     "bounds_of",
     "from_the_users_line",
+    "has_stage",
     "is_coroutine",
     "is_coroutine_test",
     "is_message_only",
@@ -187,8 +188,7 @@ def keys_for(collector: pytest.Collector, report: pytest.CollectReport) -> Itera
 
 def refuse_bad_start(item: pytest.Item) -> None:
     """Fail a test whose session did not start well before its body runs."""
-    stage = item.stash.get(_STAGE, None)
-    if stage is not None and stage.findings:
+    if item.stash[_STAGE].findings:
         raise _StartFailed
 
 
@@ -196,11 +196,14 @@ class _StartFailed(Exception):
     """The start left findings, which the verdict shows."""
 
 
+def has_stage(item: pytest.Item) -> bool:
+    """Whether `item` is a test of ours; nothing of any other is touched."""
+    return _STAGE in item.stash
+
+
 def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseException | None:
     """Return what `item` fails with once its call phase is over, None where it passes."""
-    stage = item.stash.get(_STAGE, None)
-    if stage is None:
-        return failure
+    stage = item.stash[_STAGE]
     reason = stage.clock.take_halt() if stage.clock is not None else None
     if reason is not None:
         failure = _halted(failure, reason)
@@ -208,7 +211,7 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
         failure, (Exception, pytest.fail.Exception, type(None))
     ):
         return failure  # skipped, interrupted, or the end of the whole run
-    stage.settle_account()
+    stage.settle_account(went_through=not isinstance(failure, (UsageError, BehaviourError)))
     if isinstance(failure, _StartFailed):
         failure = None
     verdict = stage.findings.verdict(failure)

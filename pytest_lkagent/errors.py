@@ -8,12 +8,16 @@ a user reads; floor 4 shows it without a traceback of our own.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .sites import Site
 
 __all__ = [
     "BehaviourError",
     "ExpectationError",
     "LoadError",
+    "ScriptError",
     "SessionClosedError",
     "SessionError",
     "Stuck",
@@ -39,6 +43,17 @@ class LoadError(UsageError):
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class ScriptError(UsageError):
+    """A scripted step asks for what the agent cannot do; `site` is where it was written."""
+
+    def __init__(self, message: str, site: Site) -> None:
+        super().__init__(message)
+        self.site = site
+
+    def __str__(self) -> str:
+        return f"{self.site}: {self.args[0]}"
 
 
 class BehaviourError(AssertionError):

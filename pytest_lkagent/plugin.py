@@ -98,7 +98,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not hasattr(config, "workerinput"):
             raise pytest.UsageError(str(error)) from None
         # xdist takes an error here for a crash of the worker
-        warnings.warn(pytest.PytestWarning(str(error)), stacklevel=1)
+        told = pytest.PytestWarning(str(error))
+        warnings.warn_explicit(told, pytest.PytestWarning, filename="--lk-tag", lineno=1)
         kept, left = [], list(items)
     items[:] = kept
     config.hook.pytest_deselected(items=left)
@@ -139,6 +140,8 @@ def pytest_runtest_setup() -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give the verdict when the call phase ends, so that there is one and xfail applies to it."""
+    if not border.has_stage(item):
+        return (yield)
     failure: BaseException | None = None
     result = None
     try:

@@ -98,8 +98,10 @@ class Stage:
 
     def _is_reported(self, error: BaseException | None) -> bool:
         """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""
-        return self.findings.is_reported(error) or any(
-            model.script_of(error) is not None for model in self._models
+        return (
+            self.findings.is_reported(error)
+            or (error is not None and self.mocks.raised(error))
+            or any(model.script_of(error) is not None for model in self._models)
         )
 
     def _halting(self, tasks: set[asyncio.Task[Any]]) -> None:
@@ -202,17 +204,21 @@ class Stage:
 
     # --- the verdict
 
-    def settle_account(self) -> None:
-        """Turn what is left over at the end of the test into findings."""
+    def settle_account(self, *, went_through: bool = True) -> None:
+        """Turn what is left over at the end of the test into findings.
+
+        Where the conversation did not go through to its end, steps and mocks that were not used
+        are only a consequence of that.
+        """
         for harness in self.sessions:
             harness.settle_account()
         for model in self._models:
             for error in model.refused:
                 self.findings.add(error)
-            if left := model.remaining:
+            if went_through and (left := model.remaining):
                 self.findings.add(UnusedStep(_never_asked_for(left)))
         for made in self.mocks:
-            if made.is_owed_a_call:
+            if went_through and made.is_owed_a_call:
                 self.findings.add(self._uncalled(made))
 
     def _offered_by(self, owner: type[Agent]) -> set[str] | None:

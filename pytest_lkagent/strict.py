@@ -83,7 +83,9 @@ class Findings:
 
     def is_reported(self, error: BaseException | None) -> bool:
         """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""
-        return isinstance(error, BehaviourError) or any(error is known for known in self.known)
+        if isinstance(error, (BehaviourError, UsageError)):
+            return True
+        return any(error is known for known in self.known)
 
     def __iter__(self) -> Iterator[BaseException]:
         return iter(self._found)

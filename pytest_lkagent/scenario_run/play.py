@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent
 
-from ..errors import BehaviourError, UnusedStep, UsageError
+from ..errors import BehaviourError, ScriptError, UnusedStep, UsageError
 from ..references import References, fixture_names
 from ..scenarios.expect import Mismatch, match_absent, match_after, match_error, match_turn
 from ..scenarios.expectations import OutputExpectation
@@ -220,6 +220,9 @@ class Play:
             yield
         except ScenarioFailure:
             raise
+        except ScriptError as error:
+            message = f"{self._place(error.site, where)}: {error.args[0]}"
+            raise ScenarioFailure(message, error.site) from None
         except BehaviourError as error:
             raise ScenarioFailure(f"{self._place(site, where)}: {error}", site) from None
         except UsageError as error:
