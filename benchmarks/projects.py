@@ -105,7 +105,7 @@ def _scenario_file(count: int) -> str:
 
 def large_file(count: int) -> str:
     """Return a scenario file whose scenarios have LiveKit's texts too, some 700 bytes each."""
-    story = "You are Maya, and you want an appointment at two in the afternoon. " * 6
+    story = "You are Maya, and you want an appointment at two in the afternoon. " * 7
     return _scenario_file(count).replace("    turns:", f"    instructions: {story}\n    turns:")
 
 
