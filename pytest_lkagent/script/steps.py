@@ -39,6 +39,9 @@ __all__ = [
     "stall",
 ]
 
+# pytest looks for it here too: a mistake in a step is shown at the line where the step is written
+__tracebackhide__ = True
+
 
 class Anyone(Enum):
     """The asker of a step that does not mind who asks; None would mean code outside an agent."""

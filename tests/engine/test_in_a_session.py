@@ -286,3 +286,28 @@ def test_what_is_left_over_fails_the_test_and_says_where_it_was_written(project)
         "request 1, last input: 'hi'",
     )
     result.shows_no("*_livekit.py*", "*harness.py*")
+
+
+def test_a_mistake_in_a_step_is_shown_at_the_users_line_without_our_code(project) -> None:
+    result = project(
+        {
+            "test_plain.py": """
+            from pytest_lkagent import call, say
+
+            def test_argument():
+                call("book", slot=object())
+
+            def test_method():
+                say("x").timed(ttft=-1)
+            """
+        }
+    ).run()
+    result.outcomes(failed=2)
+    result.shows(
+        '>       call("book", slot=object())',
+        "E *UsageError: call('book', slot=<object object at *>): a model sends JSON, and this *",
+        "test_plain.py:4: UsageError",
+        '>       say("x").timed(ttft=-1)',
+        "test_plain.py:7: UsageError",
+    )
+    result.shows_no("*steps.py*")
