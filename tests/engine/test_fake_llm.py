@@ -265,10 +265,10 @@ async def test_a_callable_that_fails_is_raised_as_it_is(model: FakeLLM) -> None:
     [
         (
             call("bok"),
-            r"calls bok\(\), and code outside an agent offers book, a; did you mean 'book'",
+            r"calls bok\(\); code outside an agent offers book, a; did you mean 'book'",
         ),
-        (call("book", slt="2pm"), "and book takes slot, who, after; did you mean 'slot'"),
-        (call("book", who="Ann"), "and book wants slot too"),
+        (call("book", slt="2pm"), "; book takes slot, who, after; did you mean 'slot'"),
+        (call("book", who="Ann"), "; book wants slot too"),
     ],
 )
 async def test_a_scripted_call_that_no_tool_takes_is_refused_as_misspelt(
