@@ -1,0 +1,236 @@
+"""Which scenarios a run collects, and what they are called."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import pytest
+
+
+def scenarios(*labels: str, agent: str = "agent: agent.py:FrontDesk\n", more: str = "") -> str:
+    lines = [
+        f"  - {{label: '{label}', turns: [{{user: hi, llm: [Hello.]}}]{more}}}\n"
+        for label in labels
+    ]
+    return f"{agent}scenarios:\n{''.join(lines)}"
+
+
+FILES = {
+    "test_plain.py": "def test_plain(): pass\n",
+    "desk.yaml": scenarios("Books", "Cancels a visit"),
+    "more/evening.yaml": scenarios("Closes", agent=""),
+    "more/night.yml": scenarios("Sleeps", agent=""),
+    "more/deep/dawn.yaml": scenarios("Wakes", agent=""),
+    "more/other.yaml": "test_name: of tavern\nstages: []\n",
+    "more/list.yaml": "- scenarios:\n",
+    "more/test_more.py": "def test_more(): pass\n",
+}
+DESK = ["desk.yaml::Books", "desk.yaml::Cancels a visit"]
+MORE = ["more/evening.yaml::Closes", "more/night.yml::Sleeps"]
+DEEP = ["more/deep/dawn.yaml::Wakes"]
+PLAIN = ["test_plain.py::test_plain"]
+
+
+def ids(result) -> list[str]:
+    """Return the node ids of a ``--collect-only -q``."""
+    return [line for line in result.lines if "::" in line]
+
+
+SELECTIONS = [
+    ([], ["more/test_more.py::test_more", *PLAIN]),
+    (["--lk-scenarios=desk.yaml"], DESK),
+    (["--lk-scenarios", "./more/../desk.yaml"], DESK),
+    (["--lk-scenarios=desk.yaml::Cancels a visit"], DESK[1:]),
+    (["desk.yaml"], DESK),
+    (["desk.yaml::Books"], DESK[:1]),
+    (["desk.yaml::Books", "desk.yaml::Cancels a visit"], DESK),
+    (["--lk-scenarios=more"], [*DEEP, *MORE]),
+    (["--lk-scenarios=more/e*.yaml"], MORE[:1]),
+    (["--lk-scenarios=**/*.y*ml"], None),
+    (["--lk-scenarios=desk.yaml", "--lk-scenarios=more/night.yml"], [*DESK, *MORE[1:]]),
+    (["--lk-scenarios=desk.yaml", "--lk-scenarios=desk.yaml"], DESK),
+    (["--lk-scenarios=desk.yaml", "test_plain.py"], [*PLAIN, *DESK]),
+    (["--lk-scenarios=desk.yaml", "desk.yaml", "test_plain.py::test_plain"], [*DESK, *PLAIN]),
+    (["test_plain.py", "desk.yaml::Books"], [*PLAIN, *DESK[:1]]),
+    (["--lk-scenarios=desk.yaml", "more"], ["more/test_more.py::test_more", *DESK]),
+    (["more"], ["more/test_more.py::test_more"]),
+    (["--lk-scenarios=desk.yaml", "-k", "Cancels and visit"], DESK[1:]),
+    (["--lk-scenarios=desk.yaml", "--deselect", "desk.yaml::Books"], DESK[1:]),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "collected"), SELECTIONS, ids=[" ".join(given) or "-" for given, _ in SELECTIONS]
+)
+def test_a_run_collects_what_its_command_line_names(desk, given, collected):
+    result = desk(FILES).run("--collect-only", "-q", *given)
+    if collected is None:  # a glob that holds a yaml file of somebody else
+        result.shows("more/list.yaml:1:1: a scenario file cannot be a list; *")
+        result.shows("more/other.yaml:1:1: unknown key 'test_name' in a scenario file*")
+    else:
+        assert ids(result) == collected, str(result)
+        assert result.exit_status == pytest.ExitCode.OK
+
+
+def test_a_folder_is_searched_from_where_pytest_was_started(desk, pytester, monkeypatch):
+    made = desk(FILES)
+    made.run("--co")
+    monkeypatch.chdir(pytester.path / "more")
+    result = made.run("--collect-only", "-q", "--lk-scenarios=deep", "--rootdir=..")
+    assert ids(result) == ["more/deep/dawn.yaml::Wakes"]
+    result = made.run("--collect-only", "-q", f"--lk-scenarios={pytester.path / 'desk.yaml'}")
+    assert [line.rpartition("/")[2] for line in ids(result)] == DESK
+    result = made.run("--collect-only", "-q", f"--lk-scenarios={pytester.path}/d*k.yaml")
+    assert [line.rpartition("/")[2] for line in ids(result)] == DESK
+
+
+def test_scenarios_take_the_place_of_default_arguments_and_stand_beside_named_ones(desk):
+    made = desk(FILES, ini="testpaths = more\n")
+    assert ids(made.run("--co", "-q")) == ["more/test_more.py::test_more"]
+    assert ids(made.run("--co", "-q", "--lk-scenarios=desk.yaml")) == DESK
+    assert ids(made.run("--co", "-q", "--lk-scenarios=desk.yaml", "test_plain.py")) == PLAIN + DESK
+
+
+def test_globs_of_the_ini_file_are_recognised_while_collecting_as_python_files_are(desk):
+    made = desk(FILES, ini="lk_scenarios = desk.yaml *ing.yaml\n")
+    result = made.run("--collect-only", "-q")
+    assert sorted(ids(result)) == sorted(
+        [*DESK, "more/evening.yaml::Closes", *PLAIN, "more/test_more.py::test_more"]
+    )
+    made.run().outcomes(passed=5)
+    assert ids(made.run("--co", "-q", "more/evening.yaml")) == ["more/evening.yaml::Closes"]
+
+
+def test_yaml_files_of_others_are_left_to_them(desk):
+    files = {
+        "conftest.py": """
+        import pytest
+
+        def pytest_collect_file(file_path, parent):
+            if file_path.name.startswith("test_") and file_path.suffix == ".yaml":
+                return Theirs.from_parent(parent, path=file_path)
+
+        class Theirs(pytest.File):
+            def collect(self):
+                yield Item.from_parent(self, name="theirs")
+
+        class Item(pytest.Item):
+            def runtest(self):
+                pass
+        """,
+        "test_api.yaml": "test_name: theirs\nstages:\n  - name: get\n",
+        "test_plain.py": "def test_plain(): pass\n",
+    }
+    made = desk(files)
+    assert sorted(ids(made.run("--co", "-q"))) == ["test_api.yaml::theirs", *PLAIN]
+    assert ids(made.run("--co", "-q", "test_api.yaml")) == ["test_api.yaml::theirs"]
+    assert ids(made.run("--co", "-q", "-p", "no:lkagent", "test_api.yaml")) == [
+        "test_api.yaml::theirs"
+    ]
+
+
+TAGS = """
+agent: agent.py:FrontDesk
+scenarios:
+  - {label: Books, tags: {feature: booking, slow: no}, turns: [{user: hi, llm: [Hello.]}]}
+  - {label: Cancels, tags: {feature: cancelling}, turns: [{user: hi, llm: [Hello.]}]}
+  - label: Moves
+    tags: {feature: booking, slow: yes}
+    marks: [nightly]
+    turns: [{user: hi, llm: [Hello.]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "labels"),
+    [
+        (["--lk-tag=feature=booking"], ["Books", "Moves"]),
+        (["--lk-tag", "feature=booking", "--lk-tag", "slow=no"], ["Books"]),
+        (
+            ["--lk-tag=feature=booking", "--lk-tag=feature=cancelling"],
+            ["Books", "Cancels", "Moves"],
+        ),
+        (["-m", "nightly"], ["Moves"]),
+        (["-m", "not nightly", "--lk-tag=feature=booking"], ["Books"]),
+        (["-k", "cancelling"], ["Cancels"]),
+        (["-k", "not Books"], ["Cancels", "Moves"]),
+    ],
+)
+def test_tags_marks_and_keywords_select(desk, given, labels):
+    made = desk({"desk.yaml": TAGS}, ini="markers =\n    nightly: at night\n")
+    result = made.run("--lk-scenarios=desk.yaml", "-v", "--strict-markers", *given)
+    assert [line.split()[0] for line in result.lines if "PASSED" in line] == [
+        f"desk.yaml::{label}" for label in labels
+    ]
+    result.outcomes(passed=len(labels), deselected=3 - len(labels))
+
+
+def test_tags_leave_python_tests_alone(desk):
+    made = desk({"desk.yaml": TAGS, "test_plain.py": "def test_plain(): pass\n"})
+    result = made.run(
+        "--lk-scenarios=desk.yaml", "test_plain.py", "--lk-tag=slow=yes", "-W", "ignore"
+    )
+    result.outcomes(passed=2, deselected=2)
+
+
+def test_a_mark_that_nobody_registered_is_refused_under_strict_markers(desk):
+    # a name of its own: pytest remembers those that other runs in this process registered
+    content = TAGS.replace("nightly", "fortnightly")
+    result = desk({"desk.yaml": content}).run("--lk-scenarios=desk.yaml", "--strict-markers")
+    result.outcomes(errors=1)
+    result.shows(
+        "desk.yaml:7:*: the mark fortnightly is not registered; add it to markers in the ini file"
+    )
+
+
+FAILING = """
+agent: agent.py:FrontDesk
+scenarios:
+  - label: Books
+    turns:
+      - user: 2pm
+        llm: [call: {book: {slot: 2pm}}, Booked.]
+        expect:
+          - function_call: cancel
+  - {label: Greets, turns: [{user: hi, llm: [Hello.]}]}
+  - {label: Leaves, turns: [{user: hi, llm: [Hello., Goodbye.]}]}
+  - {label: Dreams, xfail: not built yet, turns: [{user: hi, llm: [Hello., Goodbye.]}]}
+  - {label: Waits, instructions: Book a visit.}
+"""
+
+
+def test_a_failure_points_at_its_line_in_the_file(desk, pytester):
+    result = desk({"desk.yaml": FAILING}).run("desk.yaml", "-rA", "--junitxml=out.xml")
+    result.outcomes(passed=1, failed=2, xfailed=1, skipped=1)
+    result.shows(
+        "_* Books _*",
+        "desk.yaml:8: Books, turn 1: expected function_call cancel*",
+        ">>> [1] function_call * book(slot='2pm')",
+        "closest: name differs: expected 'cancel', got 'book'",
+        "_* Leaves _*",
+        "desk.yaml:10: Leaves, turn 1: scripted, and never asked for: say('Goodbye.')",
+        "FAILED desk.yaml::Books - desk.yaml:8: Books, turn 1: *",
+        "FAILED desk.yaml::Leaves - desk.yaml:10: Leaves, turn 1: *",
+    )
+    result.shows("SKIPPED [1] desk.yaml:12: it has no turns: write under turns: *")
+    result.shows("XFAIL desk.yaml::Dreams - not built yet")
+    result.shows_no("E *", "*collect.py*")
+    cases = ET.parse(pytester.path / "out.xml").iter("testcase")
+    told = {case.get("name"): [child.tag for child in case] for case in cases}
+    assert told == {
+        "Books": ["failure"],
+        "Greets": [],
+        "Leaves": ["failure"],
+        "Dreams": ["skipped"],
+        "Waits": ["skipped"],
+    }
+
+
+def test_last_failed_first_failure_and_stepwise_work_on_scenarios(desk):
+    made = desk({"desk.yaml": FAILING})
+    made.run("desk.yaml", "-x").outcomes(failed=1)
+    made.run("desk.yaml").outcomes(passed=1, failed=2, xfailed=1, skipped=1)
+    again = made.run("desk.yaml", "--lf", "-v")
+    again.outcomes(failed=2, deselected=3)
+    again.shows("desk.yaml::Books FAILED*", "desk.yaml::Leaves FAILED*")
+    made.run("desk.yaml", "--sw").outcomes(failed=1)

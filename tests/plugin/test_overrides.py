@@ -1,0 +1,185 @@
+"""What a user overrides, builds on or calls by the same name as ours."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_what_a_session_is_built_from_may_be_overridden_nearer_and_nearer(desk):
+    result = desk(
+        {
+            "conftest.py": """
+            import pytest
+            from agent import Greeter
+            from pytest_lkagent import say
+
+            @pytest.fixture
+            def agent():
+                return Greeter
+
+            @pytest.fixture
+            def userdata():
+                return {"from": "conftest"}
+
+            @pytest.fixture
+            def session_options():
+                return {"max_tool_steps": 1}
+
+            @pytest.fixture
+            def start_script():
+                return [say("Hello from the conftest.")]
+            """,
+            "test_conftest.py": """
+            async def test_it(agent_session, start_result, transcript):
+                assert agent_session.userdata == {"from": "conftest"}
+                assert agent_session.options.max_tool_steps == 1
+                start_result.expect.next_event().is_agent_handoff(new_agent_type=Greeter)
+                start_result.expect.next_event().is_message(role="assistant")
+                assert transcript.events[-1].text == "Hello from the conftest."
+            """,
+            "test_module.py": """
+            @pytest.fixture
+            def userdata(userdata):
+                return {**userdata, "and": "module"}
+
+            @pytest.fixture
+            def start_script():
+                return [say("Hello from the module.")]
+
+            async def test_it(agent_session, transcript):
+                assert agent_session.userdata == {"from": "conftest", "and": "module"}
+                assert transcript.events[-1].text == "Hello from the module."
+
+            class TestClass:
+                @pytest.fixture
+                def session_options(self, session_options):
+                    return {**session_options, "max_tool_steps": 7}
+
+                @pytest.fixture
+                def agent(self):
+                    return FrontDesk
+
+                @pytest.fixture
+                def start_script(self):
+                    return []
+
+                async def test_it(self, agent_session, userdata):
+                    assert agent_session.options.max_tool_steps == 7
+                    assert type(agent_session.current_agent) is FrontDesk
+                    assert agent_session.userdata is userdata
+            """,
+        }
+    ).run()
+    result.outcomes(passed=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ("7", "session_options is a mapping of AgentSession arguments, not 7"),
+        (
+            "{'max_tool_stepps': 1}",
+            "session_options: *unexpected keyword argument 'max_tool_stepps'*",
+        ),
+    ],
+)
+def test_options_that_no_session_takes_are_refused_in_one_line(desk, options, line):
+    result = desk(
+        {
+            "test_options.py": f"""
+            @pytest.fixture
+            def session_options():
+                return {options}
+
+            async def test_it(user_says):
+                raise AssertionError("unreachable")
+            """
+        }
+    ).run()
+    result.outcomes(errors=1)
+    result.shows(line)
+    result.shows_no("During handling*")
+
+
+def test_fixtures_of_the_user_may_have_the_names_of_ours_or_build_on_them(desk):
+    result = desk(
+        {
+            "conftest.py": """
+            import pytest
+            from agent import FrontDesk
+
+            @pytest.fixture
+            def agent():
+                return FrontDesk
+
+            @pytest.fixture
+            def transcript():
+                return "the user's own"
+
+            @pytest.fixture
+            def settle():
+                return "the user's own"
+
+            @pytest.fixture
+            def scenario():
+                return "the user's own"
+
+            @pytest.fixture
+            def job_context():
+                return "the user's own"
+
+            @pytest.fixture
+            def expect_error():
+                return "the user's own"
+
+            @pytest.fixture
+            def fake_llm(fake_llm):
+                fake_llm.when("hi", __import__("pytest_lkagent").say("Hello."), times=None)
+                return fake_llm
+            """,
+            "test_names.py": """
+            async def test_ours_do_not_mind(
+                user_says, fake_llm, start_session,
+                transcript, settle, scenario, job_context, expect_error,
+            ):
+                given = {transcript, settle, scenario, job_context, expect_error}
+                assert given == {"the user's own"}
+                assert (await user_says("hi")).events[-1].text == "Hello."
+                assert (await start_session()).history is not None
+            """,
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_a_fixture_called_agent_of_another_meaning_is_left_alone(desk):
+    result = desk(
+        {
+            "conftest.py": """
+            import pytest
+
+            @pytest.fixture
+            def agent():
+                return "007"
+
+            @pytest.fixture
+            def userdata(agent):
+                return {"name": agent}
+            """,
+            "test_spies.py": """
+            import sys
+
+            def test_plain(agent, userdata):
+                assert (agent, userdata) == ("007", {"name": "007"})
+                assert not os.environ.get("OPENAI_API_KEY", "").startswith("pytest-lkagent")
+
+            @pytest.mark.asyncio
+            async def test_async(agent):
+                assert agent == "007"
+                assert type(asyncio.get_running_loop()).time is asyncio.BaseEventLoop.time
+                assert "time" not in vars(asyncio.get_running_loop())
+            """,
+        }
+    ).run("--setup-show")
+    result.outcomes(passed=2)
+    result.shows_no("*_lk_*")

@@ -1,0 +1,298 @@
+"""Sessions that a test starts itself, and what else the fixtures give it."""
+
+from __future__ import annotations
+
+
+def test_one_test_may_hold_several_sessions(desk):
+    result = desk(
+        {
+            "test_sessions.py": """
+            from pytest_lkagent import FakeLLM
+
+            async def test_three(agent_session, user_says, start_session, fake_llm):
+                fake_llm.script(say("One."), say("Two."))
+                await user_says("hi")
+                second = await start_session(userdata={"number": 2}, max_tool_steps=9)
+                await second.run(user_input="hi")
+                own = FakeLLM()
+                own.script(say("Three, at the start."), say("Three."))
+                third = await start_session(Greeter, llm=own, start=[])
+                await third.run(user_input="hi")
+                said = [s.history.items[-1].text_content for s in (agent_session, second, third)]
+                assert said == ["One.", "Two.", "Three."]
+                assert second.userdata == {"number": 2}
+                assert second.options.max_tool_steps == 9
+                assert len({id(s) for s in (agent_session, second, third)}) == 3
+                assert (len(fake_llm.requests), len(own.requests)) == (2, 2)
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_an_agent_that_was_used_is_refused_at_the_line_that_starts_it_again(desk):
+    result = desk(
+        {
+            "test_used.py": """
+            desk = FrontDesk()
+
+            async def test_twice(start_session):
+                once = FrontDesk()
+                await start_session(once)
+                await start_session(once)
+
+            @pytest.mark.lk(agent=desk)
+            class TestModule:
+                async def test_first(self, user_says):
+                    pass
+
+                async def test_again(self, user_says):
+                    raise AssertionError("unreachable")
+            """
+        }
+    ).run()
+    result.outcomes(passed=1, failed=1, errors=1)
+    result.shows(
+        "the agent under test: this FrontDesk was used by a session before, and keeps what was "
+        "said there; give the class or a factory, so that each session gets its own",
+        "> * await start_session(once)",
+        "E *UsageError: start_session(): this FrontDesk was used by a session before, *",
+        "test_used.py:*: UsageError",
+        "FAILED test_used.py::test_twice - *",
+        "ERROR test_used.py::TestModule::test_again - *",
+    )
+
+
+def test_each_example_of_hypothesis_has_a_session_of_its_own(desk):
+    result = desk(
+        {
+            "test_property.py": """
+            from hypothesis import HealthCheck, given, settings, strategies as st
+
+            seen = []
+
+            @given(text=st.sampled_from(["hi", "hello", "hey"]))
+            @settings(
+                deadline=None,
+                database=None,
+                # start_session is a factory: each example gets a session of its own
+                suppress_health_check=[HealthCheck.function_scoped_fixture],
+            )
+            async def test_answers(start_session, fake_llm, text):
+                session = await start_session()
+                assert session not in seen
+                seen.append(session)
+                fake_llm.script(say(text.upper()))
+                await session.run(user_input=text)
+                items = session.history.items
+                said = [item.text_content for item in items if item.type == "message"]
+                assert said == [text, text.upper()]
+
+            def test_all_ran():
+                assert len(seen) >= 3
+            """
+        }
+    ).run()
+    result.outcomes(passed=2)
+
+
+def test_an_agent_task_may_be_the_root_of_a_session(desk):
+    result = desk(
+        {
+            "test_task.py": """
+            from livekit.agents import AgentTask, function_tool
+
+            class AskName(AgentTask[str]):
+                def __init__(self):
+                    super().__init__(instructions="Ask for the name.")
+
+                async def on_enter(self):
+                    self.session.generate_reply(instructions="Ask.")
+
+                @function_tool
+                async def note(self, name: str):
+                    "Note the name."
+                    self.complete(name)
+
+            async def test_it(start_session, fake_llm):
+                session = await start_session(AskName, start=[say("Your name?")])
+                task = session.current_agent
+                fake_llm.script(call("note", name="Ada"))
+                await session.run(user_input="Ada")
+                assert task.done()
+
+            async def test_what_it_did_not_finish_is_no_matter(start_session):
+                session = await start_session(AskName, start=[say("Your name?")])
+                assert not session.current_agent.done()
+            """
+        }
+    ).run()
+    result.outcomes(passed=2)
+
+
+def test_a_session_may_begin_in_the_middle_of_a_conversation(desk):
+    result = desk(
+        {
+            "test_history.py": """
+            from livekit.agents import ChatContext
+            from pytest_lkagent import FunctionCall, FunctionCallOutput
+
+            async def test_events(start_session, fake_llm):
+                session = await start_session(history=[
+                    Message(role="user", text="2pm"),
+                    FunctionCall(name="book", arguments={"slot": "2pm"}, call_id="c1"),
+                    FunctionCallOutput(name="book", output="booked", call_id="c1"),
+                    Message(role="assistant", text="Booked."),
+                ])
+                fake_llm.script(say("At 2 pm."))
+                await session.run(user_input="when?")
+                asked = [m.text for m in fake_llm.requests[0].messages if isinstance(m, Message)]
+                assert asked[-3:] == ["2pm", "Booked.", "when?"]
+
+            async def test_a_chat_context(start_session, fake_llm):
+                history = ChatContext.empty()
+                history.add_message(role="user", content="I am Ada.")
+                session = await start_session(history=history)
+                fake_llm.script(say("Ada."))
+                await session.run(user_input="who am I?")
+                asked = [m.text for m in fake_llm.requests[0].messages if isinstance(m, Message)]
+                assert asked[-2:] == ["I am Ada.", "who am I?"]
+
+            async def test_neither(start_session):
+                await start_session(history=["hello"])
+            """
+        }
+    ).run()
+    result.outcomes(passed=2, failed=1)
+    result.shows(
+        "*history takes a ChatContext, or messages, function calls and their outputs, not 'hello'",
+        "FAILED test_history.py::test_neither - *",
+    )
+
+
+def test_the_job_context_is_there_inside_tools_and_in_the_test(desk):
+    result = desk(
+        {
+            "test_job.py": """
+            from livekit.agents import function_tool
+
+            class Tagger(Agent):
+                def __init__(self):
+                    super().__init__(instructions="Tag.")
+
+                @function_tool
+                async def tag(self) -> str:
+                    "Tag the call."
+                    return get_job_context().job.id
+
+            @pytest.mark.lk(agent=Tagger)
+            @pytest.mark.parametrize("scope", [1, 2])
+            async def test_in_a_tool(user_says, fake_llm, job_context, scope):
+                fake_llm.script(call("tag"), say("Tagged."))
+                turn = await user_says("tag me")
+                assert turn.events[2].output == job_context.job.id
+                assert get_job_context() is job_context
+
+            async def test_without_a_session(job_context):
+                assert get_job_context() is job_context
+
+            def test_in_a_plain_function(job_context):
+                assert get_job_context() is job_context
+
+            def test_of_somebody_else():
+                with pytest.raises(RuntimeError, match="no job context"):
+                    get_job_context()
+            """
+        }
+    ).run()
+    result.outcomes(passed=5)
+
+
+def test_the_transcript_holds_the_conversation_as_plain_values(desk):
+    result = desk(
+        {
+            "test_transcript.py": """
+            from pytest_lkagent import AgentHandoff, FunctionCall, FunctionCallOutput
+
+            async def test_it(user_says, fake_llm, transcript, scenario):
+                assert list(transcript) == [AgentHandoff(old=None, new="FrontDesk")]
+                fake_llm.script(
+                    call("book", slot="2pm").with_id("call_1"),
+                    say("Booked.").timed(ttft=2, duration=3),
+                )
+                turn = await user_says("2pm please")
+                assert turn is transcript.turns[0]
+                assert turn.user == "2pm please"
+                assert turn.error is None
+                assert turn.took == 3.0
+                assert turn.events == (
+                    Message(role="user", text="2pm please"),
+                    FunctionCall(name="book", arguments={"slot": "2pm"}, call_id="call_1"),
+                    FunctionCallOutput(name="book", output="booked 2pm", call_id="call_1"),
+                    Message(role="assistant", text="Booked.", agent="FrontDesk"),
+                )
+                turn.expect.next_event().is_function_call(name="book", arguments={"slot": "2pm"})
+                turn.expect.next_event().is_function_call_output(output="booked 2pm")
+                turn.expect.next_event().is_message(role="assistant")
+                turn.expect.no_more_events()
+                *_, last = str(transcript).splitlines()
+                assert last.split(maxsplit=2) == ["[4]", "assistant", "Booked."]
+                assert scenario is None
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_settle_waits_for_what_a_run_of_livekit_leaves_open(desk):
+    result = desk(
+        {
+            "test_settle.py": """
+            from livekit.agents import RunContext, function_tool
+
+            class Slow(Agent):
+                def __init__(self):
+                    super().__init__(instructions="Search.")
+
+                @function_tool
+                async def search(self, ctx: RunContext) -> str:
+                    "Search for long."
+                    await ctx.update("I am searching")
+                    await asyncio.sleep(3600)
+                    return "found"
+
+            @pytest.mark.lk(agent=Slow, timeout=7200)
+            async def test_it(agent_session, fake_llm, settle, transcript):
+                fake_llm.script(call("search"), say("One moment."), say("Found it."))
+                await agent_session.run(user_input="search")
+                assert fake_llm.remaining
+                await settle()
+                assert transcript.events[-1].text == "Found it."
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_an_example_of_hypothesis_that_fails_shows_the_test_and_the_values(desk):
+    result = desk(
+        {
+            "test_property.py": """
+            from hypothesis import HealthCheck, given, settings, strategies as st
+
+            @given(text=st.sampled_from(["hi", "hello"]))
+            @settings(
+                database=None,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=[HealthCheck.function_scoped_fixture],
+            )
+            async def test_answers(start_session, fake_llm, text):
+                fake_llm.script(say("hi"))
+                result = await (await start_session()).run(user_input=text)
+                assert result.events[-1].item.text_content == text
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("> * assert result.events[-1].item.text_content == text", "E * text='hello',*")
