@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from livekit.agents import Agent, llm
@@ -12,7 +12,7 @@ from . import _livekit
 from .errors import UsageError
 from .transcript import FunctionCall, FunctionCallOutput, Message
 
-__all__ = ["as_chat_context", "make_agent", "session_arguments"]
+__all__ = ["as_chat_context", "check_call", "make_agent", "session_arguments"]
 
 _LEAN: Mapping[str, Any] = {
     "vad": None,
@@ -42,6 +42,18 @@ async def make_agent(source: Any, *, what: str) -> Agent:
     if not isinstance(made, Agent):
         raise UsageError(f"{what}: expected an Agent, its class or a factory, not {made!r}")
     return made
+
+
+def check_call(function: Callable[..., Any], name: str, /, *args: Any, **given: Any) -> None:
+    """Refuse arguments that `function` does not take, in the name of the fixture that takes them.
+
+    Raises:
+        UsageError: One is unknown, or one is missing.
+    """
+    try:
+        inspect.signature(function).bind(*args, **given)
+    except TypeError as error:
+        raise UsageError(f"{name}() {error}") from None
 
 
 def _check_arguments(source: Any, what: str) -> None:

@@ -189,8 +189,10 @@ def mock_tool(_lk_stage: Stage) -> MockTool:
     """``mock_tool(FrontDesk, "book", returns="booked")``: replace a tool, and record its calls."""
 
     def make(target: Any, name: str | None = None, **behaviour: Any) -> ToolMock:
+        from .build import check_call
         from .mocks import ToolMock
 
+        check_call(ToolMock, "mock_tool", target, name, **behaviour)
         return _lk_stage.mocks.add_tool(ToolMock(target, name, **behaviour))
 
     return make
@@ -201,8 +203,10 @@ def mock_task(_lk_stage: Stage) -> MockTask:
     """``mock_task(GetEmailTask, returns=…)``: awaiting that AgentTask gives this at once."""
 
     def make(task: type[AgentTask[Any]], **behaviour: Any) -> TaskMock:
+        from .build import check_call
         from .mocks import TaskMock
 
+        check_call(TaskMock, "mock_task", task, **behaviour)
         return _lk_stage.mocks.add_task(TaskMock(task, **behaviour))
 
     return make

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.agents import Agent, AgentSession, RunContext, llm
 
 from . import _livekit
+from .build import check_call
 from .errors import (
     BehaviourError,
     SessionClosedError,
@@ -128,6 +129,8 @@ class Harness:
             raise SessionClosedError(
                 f"nobody hears {text!r}: the session closed before ({self.record.closed})"
             )
+        if options:
+            check_call(self.session.run, "user_says", user_input=text, **options)
         self.record.begin(text)
         with self._bounded(self._stage.timeout, f"user_says({text!r})") as turn:
             try:
@@ -229,6 +232,8 @@ class Harness:
         """Show the errors that only the session reported to an `expect_error` that is open."""
         take = self._stage.take_expected
         self.record.errors = [error for error in self.record.errors if not take(error)]
+        if self.record.close_error is not None:
+            take(self.record.close_error)
 
     def settle_account(self) -> None:
         """Turn what is still unexplained at the end of the test into findings."""
@@ -269,6 +274,8 @@ class Harness:
                     raise
                 if (task := asyncio.current_task()) is not None:
                     task.uncancel()
+                if clock.now - began >= seconds:
+                    reason += " (set another bound with --lk-timeout or lk(timeout=…))"
                 raise self._stuck(what, reason) from None
             finally:
                 turn.took = round(clock.now - began, 9)

@@ -56,6 +56,7 @@ class Record:
         self.changed = asyncio.Event()
         self.closed: Close | None = None
         self.errors: list[BaseException] = []
+        self.close_error: BaseException | None = None
         self.is_over = False
         """Whether the test is over: how the session closes then is not its doing."""
         self._seen: set[str] = set()
@@ -153,7 +154,7 @@ class Record:
         self.changed.set()
         if self.is_over:
             return
-        error = getattr(event.error, "error", None)
+        error = self.close_error = getattr(event.error, "error", None)
         self.errors = [known for known in self.errors if known is not error]  # the close says it
         shown = f"{type(error).__name__}: {error}" if error is not None else None
         self.closed = Close(reason=event.reason.value, error=shown)

@@ -105,10 +105,10 @@ class Stage:
         )
 
     def _halting(self, tasks: set[asyncio.Task[Any]]) -> None:
-        stalled = [step for model in self._models for step in model.stalled]
+        answering = [step for model in self._models for step in model.answering]
         self.stuck_on = waiting(tasks) or (
-            f"the model does not answer: {stalled[0].describe()} ({stalled[0].written_at})"
-            if stalled
+            f"the model is still at {answering[0].describe()} ({answering[0].written_at})"
+            if answering
             else "nothing of the test's own waits for anything that could come"
         )
 

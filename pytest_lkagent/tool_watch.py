@@ -87,6 +87,8 @@ class ToolWatch:
                 raise
             except BaseException as error:
                 self._failed(HOOK_ERROR, error)
+                if (task := asyncio.current_task()) is not None:
+                    task.add_done_callback(_retrieve)  # asyncio need not report it once more
                 raise
 
         return watched
@@ -105,3 +107,8 @@ class ToolWatch:
             # LiveKit raises it on through its own frames: keep the way it came to us
             self._failures.append((kind, error, error.__traceback__))
             self._findings.known.append(error)
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -40,7 +40,7 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self._requests: list[Request] = []
         self._call_numbers = count(1)
         self.refused: list[UnscriptedRequest | UsageError] = []
-        self.stalled: list[Step] = []
+        self.answering: list[Step] = []
         self._told = 0
         self.failed: list[Step] = []
         self.allow_unscripted = False
@@ -164,7 +164,11 @@ class _FakeStream(llm.LLMStream):
         if step is None or (step.attempts is not None and self._failures >= step.attempts):
             step = self._step = self._llm.take(self._request)
             self._failures = 0
-        await self._play(step)
+        self._llm.answering.append(step)
+        try:
+            await self._play(step)
+        finally:
+            self._llm.answering.remove(step)
 
     async def _play(self, step: Step) -> None:
         loop = asyncio.get_running_loop()
@@ -181,7 +185,7 @@ class _FakeStream(llm.LLMStream):
             self._failures += 1
             raise step.error.with_traceback(None)
         if step.stalls:
-            await self._stall(step)
+            await loop.create_future()
         if step.calls:
             self._send(
                 delta=llm.ChoiceDelta(
@@ -198,13 +202,6 @@ class _FakeStream(llm.LLMStream):
             )
         if step.usage is not None:
             self._send(usage=llm.CompletionUsage(**step.usage))
-
-    async def _stall(self, step: Step) -> None:
-        self._llm.stalled.append(step)
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            self._llm.stalled.remove(step)
 
     def _send(self, **content: Any) -> None:
         self._event_ch.send_nowait(llm.ChatChunk(id=f"fake_{self._request.number}", **content))

@@ -166,7 +166,7 @@ async def test_a_stall_that_nobody_interrupts_ends_at_once_with_what_it_waits_fo
     user_says, fake_llm
 ) -> None:
     fake_llm.script(stall())
-    with pytest.raises(Stuck, match=r"the model does not answer: stall\(\) \(.*\.py:\d"):
+    with pytest.raises(Stuck, match=r"the model is still at stall\(\) \(.*\.py:\d"):
         await user_says("hi")
 
 
