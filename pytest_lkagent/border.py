@@ -39,6 +39,7 @@ __all__ = [
     "loop_scope",
     "mark_for_asyncio",
     "marker_of",
+    "missing_fixture",
     "options_of",
     "play_of",
     "refuse_bad_start",
@@ -166,6 +167,18 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
         yield stage
         stage.mocks.restore()
         del item.stash[_STAGE]
+
+
+def missing_fixture(item: pytest.Item, error: pytest.FixtureLookupError) -> UsageError | None:
+    """Say of a scenario which of its names takes a fixture that is not there."""
+    play = play_of(item)
+    if play is None or error.argname not in play.names.fixtures:
+        return None
+    scenario = play.scenario
+    return UsageError(
+        f"{scenario.site}: {scenario.label}: {play.names.taker(error.argname)} takes a fixture "
+        f"{error.argname!r}, and there is none"
+    )
 
 
 @contextmanager

@@ -245,15 +245,9 @@ def _point_at_yaml(item: Any, path: Path, scenario: Scenario) -> None:
 
     def repr_failure(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         error = excinfo.value
-        if isinstance(error, pytest.FixtureLookupError):
-            message = (
-                f"{scenario.site}: {scenario.label}: a check or the agent takes a fixture "
-                f"{error.argname!r}, and there is none"
-            )
-        elif border.is_message_only(error):
-            message = "\n".join([str(error), *getattr(error, "__notes__", ())])
-        else:
+        if not border.is_message_only(error):
             return default(excinfo)
+        message = "\n".join([str(error), *getattr(error, "__notes__", ())])
         return _located(excinfo, message, getattr(error, "site", scenario.site))
 
     item.repr_failure = repr_failure

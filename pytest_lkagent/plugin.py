@@ -128,13 +128,17 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup() -> Generator[None, Any, Any]:
-    """Show what a fixture of the user's did wrong at the user's line."""
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Show what a fixture of the user's did wrong at the user's line, or the YAML's."""
     __tracebackhide__ = True
     try:
         return (yield)
     except (UsageError, BehaviourError) as error:
         raise border.from_the_users_line(error)  # noqa: B904  (it is the same error)
+    except pytest.FixtureLookupError as error:
+        if (told := border.missing_fixture(item, error)) is None:
+            raise
+    border.stop(told)
 
 
 @pytest.hookimpl(wrapper=True)

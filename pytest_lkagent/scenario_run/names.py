@@ -32,6 +32,11 @@ class Names:
     exceptions: dict[str, type[Exception]] = field(default_factory=dict)
     checks: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
+    def taker(self, fixture: str) -> str:
+        """Name what takes a fixture, for a message."""
+        checks = [name for name, check in self.checks.items() if fixture in fixture_names(check)]
+        return f"the check {checks[0]}" if checks else "the agent"
+
     @cached_property
     def fixtures(self) -> frozenset[str]:
         functions = [*self.checks.values(), *([] if self.agent is ... else [self.agent])]

@@ -171,11 +171,16 @@ def test_a_check_that_fails_shows_its_own_line_and_the_turn(desk):
     )
 
 
-def test_a_check_that_wants_a_fixture_that_nobody_has_is_told_as_for_any_test(desk):
+def test_a_check_that_wants_a_fixture_that_nobody_has_is_named_at_the_scenario(desk):
     content = desk_yaml(more="    check: checks.py:wants\n")
     result = desk({**MODULES, "desk.yaml": content}).run("--lk-scenarios=desk.yaml")
     result.outcomes(errors=1)
-    result.shows("E *fixture 'no_such_fixture' not found", "ERROR desk.yaml::Books*")
+    result.shows(
+        "desk.yaml:3: Books: the check checks.py:wants takes a fixture 'no_such_fixture', and there "
+        "is none",
+        "ERROR desk.yaml::Books*",
+    )
+    result.shows_no("file *", "E *")
 
 
 def test_without_an_agent_the_ways_to_name_one_are_shown_at_the_scenario(desk):
