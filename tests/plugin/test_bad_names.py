@@ -176,8 +176,8 @@ def test_a_check_that_wants_a_fixture_that_nobody_has_is_named_at_the_scenario(d
     result = desk({**MODULES, "desk.yaml": content}).run("--lk-scenarios=desk.yaml")
     result.outcomes(errors=1)
     result.shows(
-        "desk.yaml:3: Books: the check checks.py:wants takes a fixture 'no_such_fixture', and there "
-        "is none",
+        "desk.yaml:3: Books: the check checks.py:wants takes a fixture 'no_such_fixture', and "
+        "there is none",
         "ERROR desk.yaml::Books*",
     )
     result.shows_no("file *", "E *")
