@@ -43,6 +43,7 @@ __all__ = [
     "options_of",
     "play_of",
     "refuse_bad_start",
+    "refuse_without_loop",
     "scenario_of",
     "settle_verdict",
     "shown",
@@ -96,6 +97,17 @@ def is_coroutine(function: Any) -> bool:
 
 def is_coroutine_test(item: Any) -> bool:
     return is_coroutine(item.obj)
+
+
+def refuse_without_loop(item: Any) -> None:
+    """Stop a plain function that asks for a session: it could never say anything to it."""
+    if not is_coroutine_test(item):
+        stop(
+            UsageError(
+                f"{item.nodeid} asks for a session, and a session needs a running loop; write the "
+                "test as async def"
+            )
+        )
 
 
 def mark_for_asyncio(node: Any) -> None:

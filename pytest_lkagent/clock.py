@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
+from weakref import WeakSet
 
 from .errors import Stuck, UsageError
 from .real_work import RealWork
@@ -137,6 +138,8 @@ class VirtualClock:
         self._order = count()
         self._turns = 0
         self._running: list[asyncio.Future[Any]] = []
+        self.begun: WeakSet[asyncio.Task[Any]] = WeakSet()
+        """The tasks that were made while the clock was installed."""
         self._budgets: list[Budget] = []
         self._quiet: list[asyncio.Future[None]] = []
         self._replaced: dict[str, Any] = {}
@@ -164,7 +167,10 @@ class VirtualClock:
         loop._selector = _Selector(self._selector, self)
         self._replace("time", lambda: self._now)
         self._replace("call_at", self._call_at)
+        self._replace("create_task", self._create_task)
         self._replace("run_until_complete", self._run_until_complete)
+        if (running := asyncio.current_task(loop)) is not None:
+            self._running.append(running)
         for name, stand_in in self._work.stand_ins.items():
             self._replace(name, stand_in)
 
@@ -229,6 +235,11 @@ class VirtualClock:
         heapq.heappush(loop._scheduled, timer)
         timer._scheduled = True
         return timer
+
+    def _create_task(self, *args: Any, **how: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = type(self._loop).create_task(self._loop, *args, **how)
+        self.begun.add(task)
+        return task
 
     def _run_until_complete(self, future: Any) -> Any:
         __tracebackhide__ = True
@@ -306,8 +317,8 @@ class VirtualClock:
 
     def _halt(self, reason: str) -> None:
         """Cancel the coroutine that the loop runs; where that did not end it, stop the loop."""
-        running = self._running[-1] if self._running else None
-        if running is None or running.done():
+        running = next((one for one in reversed(self._running) if not one.done()), None)
+        if running is None:
             raise Halted(f"the event loop cannot go on: {reason}")
         if self.halted is not None:
             raise Halted(f"what was cancelled did not end ({self.halted}), and now {reason}")

@@ -74,9 +74,7 @@ def _lk_bare_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 def _on_loop(scope: LoopScope) -> Any:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_on_{scope}_loop")
-    async def on_loop(
-        request: pytest.FixtureRequest, _lk_bare_stage: Stage
-    ) -> AsyncIterator[JobContext]:
+    async def on_loop(_lk_bare_stage: Stage) -> AsyncIterator[JobContext]:
         with border.shown():
             async with _lk_bare_stage.on_loop() as context:
                 yield context
@@ -86,9 +84,15 @@ def _on_loop(scope: LoopScope) -> Any:
 
 def _session_on_loop(scope: LoopScope) -> Any:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_session_on_{scope}_loop")
-    async def session_on_loop(_lk_defaults: Defaults, _lk_stage: Stage) -> Harness:
-        with border.shown(), _lk_stage.at_its_time():
-            return await _lk_stage.start_session(**_lk_defaults.arguments())
+    async def session_on_loop(
+        _lk_defaults: Defaults, _lk_bare_stage: Stage
+    ) -> AsyncIterator[Harness]:
+        stage = _lk_bare_stage
+        with border.shown():
+            async with stage.on_loop():
+                with stage.at_its_time():
+                    harness = await stage.start_session(**_lk_defaults.arguments())
+                yield harness
 
     return session_on_loop
 
@@ -107,8 +111,12 @@ _session_on_session_loop = _session_on_loop("session")
 
 @pytest.fixture
 def _lk_stage(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Stage:
-    """The stage, on the loop that this test runs on where it is a coroutine."""
-    if border.is_coroutine_test(request.node):
+    """The stage, on the loop that this test runs on where it is a coroutine.
+
+    A test with the session under test has it put there with the session: an async fixture costs
+    more than all the rest of the stage.
+    """
+    if border.is_coroutine_test(request.node) and "_lk_main" not in request.fixturenames:
         request.getfixturevalue(f"_lk_on_{border.loop_scope(request.node)}_loop")
     return _lk_bare_stage
 
@@ -135,6 +143,7 @@ def _lk_defaults(
 @pytest.fixture
 def _lk_main(request: pytest.FixtureRequest, _lk_stage: Stage, _lk_defaults: Defaults) -> Harness:
     """The session under test."""
+    border.refuse_without_loop(request.node)
     harness: Harness = request.getfixturevalue(
         f"_lk_session_on_{border.loop_scope(request.node)}_loop"
     )

@@ -105,7 +105,7 @@ class Harness:
                     self.start_result = await session.start(agent, capture_run=True)
                 except Exception as error:  # noqa: BLE001  (the finding below)
                     turn.error = error
-                await self.settle()
+                await self._settled()
         except Stuck as stuck:
             self._stage.findings.add(stuck)
             return
@@ -140,7 +140,7 @@ class Harness:
             except Exception as error:  # noqa: BLE001  (raised below, once the rest is known)
                 turn.error = error
             if settle:
-                await self.settle()
+                await self._settled()
         self._raise_for(turn)
         return turn
 
@@ -151,7 +151,7 @@ class Harness:
         with self._bounded(seconds + self._stage.timeout, f"wait {seconds:g} s") as turn:
             await asyncio.sleep(seconds)
             if settle:
-                await self.settle()
+                await self._settled()
         self._raise_for(turn)
         return turn
 
@@ -160,6 +160,10 @@ class Harness:
 
         Tools of an agent that is paused by an AgentTask wait for the user and are left open.
         """
+        await self._settled()
+        self.record.collect()
+
+    async def _settled(self) -> None:
         while self.record.closed is None:
             await _livekit.wait_for_idle(self.session)
             await self._clock.quiet()
@@ -168,7 +172,6 @@ class Harness:
                 await self._until_change(work)
             elif self.session.current_speech is None:
                 break
-        self.record.collect()
 
     async def close(self) -> None:
         """Close the session within `CLOSE_SECONDS` of virtual time.

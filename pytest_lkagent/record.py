@@ -60,6 +60,7 @@ class Record:
         self.is_over = False
         """Whether the test is over: how the session closes then is not its doing."""
         self._seen: set[str] = set()
+        self._collected: tuple[Any, ...] = ()
         self._names: dict[str, Any] = {}
         self._handoffs: dict[str, _Handoff] = {}
         self._current: Agent | None = None
@@ -94,6 +95,11 @@ class Record:
         if self._session is None:
             return
         turn = self.current
+        made = len(turn.result.events) if turn.result is not None else 0
+        state = (id(turn), len(self._session.history.items), made, self.closed)
+        if state == self._collected:
+            return
+        self._collected = state
         earlier = self._seen - {item.id for item in turn.items}
         turn.items = [item for item in self._items(self._session, turn) if item.id not in earlier]
         turn.handoffs = self._handoffs

@@ -53,21 +53,26 @@ class Stage:
         self._used = used
         self._entered: dict[type[Agent], set[str]] = {}
         self._expected: list[ExpectedError] = []
-        self._tasks_before: set[asyncio.Task[Any]] = set()
+        self._job: JobContext | None = None
 
     @asynccontextmanager
     async def on_loop(self) -> AsyncIterator[JobContext]:
         """Make the running loop virtual and enter a fake job; close everything at the end.
 
+        Where that is done already, it is left to whoever did it.
+
         Raises:
             UsageError: The loop is not asyncio's own.
         """
+        if self._job is not None:
+            yield self._job
+            return
         clock = VirtualClock(asyncio.get_running_loop())
         clock.install()
         clock.halting = self._halting
         self.clock = clock
-        self._tasks_before = asyncio.all_tasks()
         with _livekit.quiet_log(self._is_reported), _livekit.fake_job() as job:
+            self._job = job
             try:
                 yield job
             finally:
@@ -90,7 +95,8 @@ class Stage:
             raise failures[0]
 
     async def _cancel_rest(self) -> None:
-        rest = asyncio.all_tasks() - self._tasks_before - {asyncio.current_task()}
+        assert self.clock is not None, "the stage is on a loop"
+        rest = {task for task in self.clock.begun if not task.done()} - {asyncio.current_task()}
         for task in rest:
             task.cancel()
         if rest:

@@ -200,7 +200,8 @@ def test_a_plain_function_may_script_and_mock_and_is_told_why_it_gets_no_session
     ).run()
     result.outcomes(passed=1, errors=1)
     result.shows(
-        "the agent under test: a session needs a running loop; write the test as async def"
+        "test_plain.py::test_speaks asks for a session, and a session needs a running loop; write "
+        "the test as async def"
     )
     result.shows_no("During handling*")
 
