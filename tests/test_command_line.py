@@ -1,0 +1,33 @@
+"""``python -m pytest_lkagent``."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+
+import pytest
+
+from pytest_lkagent.__main__ import main
+from pytest_lkagent.scenarios.schema import json_schema
+
+
+def test_it_prints_the_schema_of_the_format_for_editors(capsys):
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json_schema()
+
+
+def test_an_unknown_command_names_those_that_there_are(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["shema"])
+    assert stopped.value.code == 2
+    assert "invalid choice: 'shema' (choose from 'schema')" in capsys.readouterr().err
+
+
+def test_the_module_runs_as_a_program(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["pytest_lkagent", "schema"])
+    monkeypatch.delitem(sys.modules, "pytest_lkagent.__main__")
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("pytest_lkagent", run_name="__main__")
+    assert stopped.value.code == 0
+    assert '"$schema"' in capsys.readouterr().out
