@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import runpy
+import subprocess
 import sys
 
 import pytest
@@ -24,10 +24,8 @@ def test_an_unknown_command_names_those_that_there_are(capsys):
     assert "invalid choice: 'shema' (choose from 'schema')" in capsys.readouterr().err
 
 
-def test_the_module_runs_as_a_program(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["pytest_lkagent", "schema"])
-    monkeypatch.delitem(sys.modules, "pytest_lkagent.__main__")
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_module("pytest_lkagent", run_name="__main__")
-    assert stopped.value.code == 0
-    assert '"$schema"' in capsys.readouterr().out
+def test_the_package_runs_as_a_program():
+    command = [sys.executable, "-m", "pytest_lkagent", "schema"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert '"$schema"' in ran.stdout
+    assert ran.stderr == ""
