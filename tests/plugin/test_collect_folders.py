@@ -246,8 +246,13 @@ def test_a_parametrized_agent_plays_each_scenario_with_each(desk):
             def agent(request):
                 return request.param
             """,
+            "checks.py": """
+            def takes_the_slot(userdata):
+                assert userdata["slots"].pop() == "2pm", "each has a copy of what the file says"
+            """,
             "desk.yaml": "scenarios:\n"
-            "- {label: Books a visit, turns: [{user: hi, llm: [Hello.]}]}\n"
+            "- {label: Books a visit, userdata: {slots: [2pm]}, check: 'checks.py:takes_the_slot',"
+            " turns: [{user: hi, llm: [Hello.]}]}\n"
             "- {label: Cancels, turns: [{user: hi, llm: [Hello.]}]}\n",
         }
     ).run("--lk-scenarios=desk.yaml", "-v")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 
 import pytest
 
@@ -143,6 +144,12 @@ OWN_LOOPS = {**SUITE, "conftest.py": SUITE["conftest.py"] + FACTORIES}
 INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings = ignore\n"
 
 
+needs_factories = pytest.mark.skipif(
+    tuple(map(int, version("pytest-asyncio").split(".")[:2])) < (1, 4),
+    reason="loop factories came with pytest-asyncio 1.4",
+)
+
+
 def story(result) -> list[str]:
     """Return what the run collected, set up and said, without durations, addresses and plugins."""
     lines = [re.sub(r"0x[0-9a-f]+|in \d+\.\d+s", "…", line) for line in result.lines]
@@ -150,7 +157,13 @@ def story(result) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", ["strict", "auto"])
-@pytest.mark.parametrize("suite", [SUITE, OWN_LOOPS], ids=["loops of asyncio", "own loops"])
+@pytest.mark.parametrize(
+    "suite",
+    [
+        pytest.param(SUITE, id="loops of asyncio"),
+        pytest.param(OWN_LOOPS, id="own loops", marks=needs_factories),
+    ],
+)
 def test_a_suite_of_others_runs_the_same_with_us_and_without(project, suite, mode):
     made = project({"pytest.ini": INI, **suite})
     arguments = ("--setup-show", "-v", "-rA", "-p", "no:cacheprovider", f"--asyncio-mode={mode}")

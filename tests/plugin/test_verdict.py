@@ -181,7 +181,7 @@ def test_a_start_that_fails_fails_the_test_before_its_body(desk, start):
     ).run("-s")
     result.outcomes(failed=1)
     result.shows(*lines, "FAILED test_it.py::test_it - *")
-    result.shows_no("the body ran*", "*_StartFailed*")
+    result.shows_no("*the body ran*", "*_StartFailed*")
 
 
 def test_an_exception_in_on_enter_is_not_heard_of_again(desk):
