@@ -41,6 +41,7 @@ __all__ = [
     "detach",
     "expect",
     "fake_job",
+    "is_argument_error",
     "open_work",
     "output_item",
     "quiet_log",
@@ -229,6 +230,13 @@ def _arguments(raw: str) -> dict[str, Any] | str:
     return parsed if isinstance(parsed, dict) else raw
 
 
+def is_argument_error(item: Any) -> bool:
+    """Whether LiveKit refused the arguments of a call before its tool could run."""
+    if item.type != "function_call_output" or not item.is_error:
+        return False
+    return str(item.output).startswith("Error parsing arguments for ")
+
+
 def call_item(event: FunctionCall) -> llm.FunctionCall:
     """Make the chat item of a call, for a conversation that came before."""
     arguments = event.arguments
@@ -308,7 +316,9 @@ def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[N
     """Keep tracebacks that the test reports anyway out of LiveKit's log."""
 
     def unless_reported(record: logging.LogRecord) -> bool:
-        return not (record.exc_info and is_reported(record.exc_info[1]))
+        error = record.exc_info[1] if record.exc_info else None
+        # a cancelled tool is one that we, or the user's interruption, cancelled
+        return not (isinstance(error, asyncio.CancelledError) or (error and is_reported(error)))
 
     logger.addFilter(unless_reported)
     try:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
+from livekit.agents import Agent
+
 from .binding import call_by_name
 from .errors import BehaviourError, UsageError
 from .sites import Site, call_site
@@ -84,6 +86,11 @@ class Behaviour:
             raise UsageError(f"{what} takes one of returns=, raises= and side_effect=, not "
                              f"{' and '.join(given)}")  # fmt: skip
         if returns is not UNSET:
+            if isinstance(returns, type) and issubclass(returns, Agent):
+                name = returns.__name__
+                raise UsageError(
+                    f"{what}: returns={name} is a class, and a hand-over is an instance: {name}()"
+                )
             return cls(Outcome(returns), delay)
         if raises is not UNSET:
             return cls(Outcome(raises=_checked_error(what, raises)), delay)

@@ -240,12 +240,15 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     if isinstance(failure, _StartFailed):
         failure = None
     verdict = stage.findings.verdict(failure)
-    if verdict is failure and verdict is not None:
-        return from_the_users_line(verdict)
+    if verdict is not None and (verdict is failure or scenario_of(item) is None):
+        verdict = from_the_users_line(verdict)
+    if verdict is failure:
+        return verdict
     if not isinstance(verdict, (UsageError, BehaviourError)):
         return verdict
     if (scenario := scenario_of(item)) is not None:
         verdict.args = (f"{scenario.site}: {scenario.label}: {verdict}",)
+        verdict.__suppress_context__ = True
         return verdict
     notes = getattr(verdict, "__notes__", ())
     return pytest.fail.Exception("\n".join([str(verdict), *notes]), pytrace=False)

@@ -51,10 +51,12 @@ def add_scenarios(config: pytest.Config, paths: Sequence[str]) -> None:
     Raises:
         UsageError: One of them names no scenario file.
     """
-    arguments = [found for path in paths for found in _expand(path, config.invocation_params.dir)]
+    start = config.invocation_params.dir
+    arguments = list(dict.fromkeys(found for path in paths for found in _expand(path, start)))
     if arguments:
-        named = config.args_source is pytest.Config.ArgsSource.ARGS
-        config.args = [*(config.args if named else ()), *arguments]
+        given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
+        named = {str(start / argument) for argument in given}
+        config.args = [*given, *(one for one in arguments if one not in named)]
     config.stash[_FILES] = frozenset(_file_of(argument).resolve() for argument in arguments)
 
 

@@ -99,7 +99,9 @@ def of_scenario(
         what=f"{site}: the agent",
         userdata=userdata,
         options={**options, **scenario.session},
-        start=[*_steps(start, "start_script", request), *play.start_steps()],
+        start=_steps(start, "start_script", request)
+        if scenario.start is None
+        else play.start_steps(),
         history=scenario.history or None,
         without_agent=f"{scenario.site}: {scenario.label}: which agent is under test? write agent: "
         "agent.py:FrontDesk at the top of the file, or define a fixture `agent` in conftest.py",

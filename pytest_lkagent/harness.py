@@ -13,6 +13,7 @@ from . import _livekit
 from .build import check_call
 from .errors import (
     BehaviourError,
+    ScriptError,
     SessionClosedError,
     SessionError,
     Stuck,
@@ -214,7 +215,7 @@ class Harness:
         for failure in self.tools.report():
             raise failure
         unscripted = self.model.unraised()
-        error = turn.error or unscripted
+        error = turn.error or unscripted or self._misfit(turn)
         if error is None:
             return
         self.told(error)
@@ -224,6 +225,18 @@ class Harness:
             if (step := self.model.script_of(error)) is not None:
                 _take_from_script(error, step)
             raise error
+
+    def _misfit(self, turn: Turn) -> ScriptError | None:
+        """Find a scripted call whose arguments the tool did not take for what they are."""
+        for item in turn.items:
+            if _livekit.is_argument_error(item) and item.call_id in self.model.called:
+                step = self.model.called[item.call_id]
+                return ScriptError(
+                    f"the script calls {step.describe()}; {item.output} (if the model is meant to "
+                    "do that, make it a raw_call)",
+                    step.written_at,
+                )
+        return None
 
     def told(self, error: BaseException | None) -> None:
         """Count `error`, and what caused it, as known to the test."""

@@ -252,8 +252,8 @@ class Stage:
                     f"{one_of(sorted(offered))}{did_you_mean(made.tool_name, offered)}"
                 )
         return UnusedMock(
-            f"{where}, and was never called; if that is right, say optional=True or "
-            "assert_not_called()"
+            f"{where}, and was never called; if that is right, make it optional, or assert that "
+            "it was not called"
         )
 
 

@@ -83,10 +83,9 @@ class ToolWatch:
             __tracebackhide__ = True
             try:
                 await hook()
-            except _CONTROL_FLOW:
-                raise
             except BaseException as error:
-                self._failed(HOOK_ERROR, error)
+                if not isinstance(error, _CONTROL_FLOW):
+                    self._failed(HOOK_ERROR, error)
                 if (task := asyncio.current_task()) is not None:
                     task.add_done_callback(_retrieve)  # asyncio need not report it once more
                 raise

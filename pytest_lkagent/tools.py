@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
@@ -54,11 +55,22 @@ def tool_of(agent: type[Agent], name: str) -> Any:
     declared = declared_tools(agent)
     if name not in declared and not may_add_tools(agent):
         raise UsageError(
-            f"{agent.__name__} has no tool {name!r}; it has {one_of(declared)} (a tool of the "
-            f"session is one of Agent)"
-            f"{did_you_mean(name, declared)}"
+            f"{agent.__name__} has no tool {name!r}; it has {one_of(declared)}"
+            f"{_elsewhere(agent, name) or did_you_mean(name, declared)} (a tool that "
+            "AgentSession(tools=…) brings is mocked on Agent)"
         )
     return declared.get(name)
+
+
+def _elsewhere(agent: type[Agent], name: str) -> str:
+    """Say which other agents of the same module have such a tool."""
+    module = sys.modules.get(agent.__module__)
+    others = [
+        value.__name__
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Agent) and name in declared_tools(value)
+    ]
+    return f"; {one_of(others)} has it" if others else ""
 
 
 def function_of(tool: Any) -> Any:

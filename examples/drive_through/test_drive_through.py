@@ -27,7 +27,7 @@ async def test_a_correction_changes_the_line_that_was_meant(userdata, user_says,
 
 
 async def test_what_is_not_on_the_menu_is_not_on_the_tray(userdata, user_says, fake_llm):
-    fake_llm.script(call("order", dish="pizza"), say("We have no pizza."))
+    fake_llm.script(raw_call("order", '{"dish": "pizza"}'), say("We have no pizza."))
     turn = await user_says("A pizza.")
     turn.expect.contains_function_call_output(is_error=True)
     assert userdata.lines == {}

@@ -20,7 +20,7 @@ from livekit.agents.types import (
 from .. import _livekit
 from ..binding import check_calls
 from ..errors import UnscriptedRequest, UsageError
-from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
+from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, ToolCall, silence
 
 __all__ = ["FakeLLM"]
 
@@ -41,6 +41,7 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self._call_numbers = count(1)
         self.refused: list[UnscriptedRequest | UsageError] = []
         self.answering: list[Step] = []
+        self.called: dict[str, Step] = {}
         self._told = 0
         self.failed: list[Step] = []
         self.allow_unscripted = False
@@ -98,6 +99,13 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
                     return step
             error = error.__cause__
         return None
+
+    def new_id(self, step: Step, call: ToolCall) -> str:
+        """Return the id of a call; a well-formed one is known by it afterwards."""
+        call_id = call.call_id or self.call_id()
+        if not isinstance(call.arguments, str):
+            self.called[call_id] = step
+        return call_id
 
     def discard(self) -> tuple[Step, ...]:
         """Take away the steps that answered nothing yet, and return them."""
@@ -194,7 +202,7 @@ class _FakeStream(llm.LLMStream):
                         llm.FunctionToolCall(
                             name=call.name,
                             arguments=_as_json(call.arguments),
-                            call_id=call.call_id or self._llm.call_id(),
+                            call_id=self._llm.new_id(step, call),
                         )
                         for call in step.calls
                     ],

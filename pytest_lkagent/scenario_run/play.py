@@ -191,10 +191,12 @@ class Play:
         for index, event in enumerate(played.events):
             if isinstance(event, FunctionCallOutput) and event.is_error:
                 lines = render(played.events, mark=index)
-                hint = "      if that is right, list it under expect:"
-                self._refuse(
-                    Mismatch(f"the tool {event.name} failed", (*lines, hint)), turn.site, where
+                hint = (
+                    "      if that is right, list it under expect: "
+                    f"- function_call_output: {{name: {event.name}, is_error: true}}"
                 )
+                missed = Mismatch(f"the tool {event.name} failed", (*lines, hint))
+                self._refuse(missed, turn.site, where)
 
     async def _check(self, ref: Ref, fixtures: Mapping[str, Any], where: str) -> None:
         __tracebackhide__ = True

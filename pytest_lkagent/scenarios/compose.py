@@ -103,8 +103,16 @@ def _single_document(data: bytes, path: Path) -> Node:
         mark = error.problem_mark or error.context_mark
         words = ", ".join(part for part in (error.problem, error.context) if part)
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        raise _Refused(line, column, f"not valid YAML: {words}") from None
+        hint = _HINTS.get(str(error.problem).partition("\t")[0], "")
+        raise _Refused(line, column, f"not valid YAML: {words}{hint}") from None
     return root
+
+
+_HINTS = {
+    "mapping values are not allowed in this context": "; a text with a colon stands in quotes",
+    "found character that cannot start any token": "; indent with spaces, not with tabs, and put "
+    "a text that begins with @, ` or % in quotes",
+}
 
 
 class _Aliases:

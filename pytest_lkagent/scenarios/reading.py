@@ -40,13 +40,13 @@ def site_of(node: Node) -> Site:
     return Site(mark.name, mark.line + 1)
 
 
-def _quotes(node: MappingNode) -> str:
+def _quotes(node: MappingNode, what: str) -> str:
     """Say how to write a text with a colon, where a mapping looks like one, ``Sorry: it is so``."""
     pairs = node.value
     if len(pairs) != 1 or not all(isinstance(part, ScalarNode) for part in pairs[0]):
         return ""
     key, value = pairs[0]
-    if " " not in value.value:
+    if " " not in value.value and what not in ("an llm step", "user"):
         return ""
     return f'; a text with a colon stands in quotes: "{key.value}: {value.value}"'
 
@@ -136,8 +136,10 @@ class Reading:
             if key.value in known:
                 fields[key.value] = value
             else:
-                near = did_you_mean(key.value, known) or f"; the keys of {what}: {one_of(known)}"
-                self.problem(key, f"unknown key {key.value!r} in {what}{near}{_quotes(node)}")
+                near = did_you_mean(key.value, known) or (
+                    f"; the keys of {what}: {one_of(known)}{_quotes(node, what)}"
+                )
+                self.problem(key, f"unknown key {key.value!r} in {what}{near}")
         return fields
 
     def items(self, node: Node, what: str, instead: str) -> list[Node]:
