@@ -55,9 +55,9 @@ def tool_of(agent: type[Agent], name: str) -> Any:
     declared = declared_tools(agent)
     if name not in declared and not may_add_tools(agent):
         raise UsageError(
-            f"{agent.__name__} has no tool {name!r}; it has {one_of(declared)}"
-            f"{_elsewhere(agent, name) or did_you_mean(name, declared)} (a tool that "
+            f"{agent.__name__} has no tool {name!r}; it has {one_of(declared)} (a tool that "
             "AgentSession(tools=…) brings is mocked on Agent)"
+            f"{_elsewhere(agent, name) or did_you_mean(name, declared)}"
         )
     return declared.get(name)
 

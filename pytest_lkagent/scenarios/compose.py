@@ -110,6 +110,7 @@ def _single_document(data: bytes, path: Path) -> Node:
 
 _HINTS = {
     "mapping values are not allowed in this context": "; a text with a colon stands in quotes",
+    "found a tab character that violates indentation": "; indent with spaces",
     "found character that cannot start any token": "; indent with spaces, not with tabs, and put "
     "a text that begins with @, ` or % in quotes",
 }

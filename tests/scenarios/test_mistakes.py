@@ -323,3 +323,28 @@ def test_what_one_scenario_captured_is_unknown_to_the_next(mistakes):
         - {label: a, turns: [{user: x, capture: {id: 'O_'}}]}
         - {label: b, turns: [{user: '${id}'}]}
         """) == ["desk.yaml:3:29: '${id}' was captured by no earlier turn; captured before: none"]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            "scenarios:\n- label: a\n\tturns: 3\n",
+            (
+                "desk.yaml:3:1: not valid YAML: found a tab character that violates indentation, "
+                "while scanning a plain scalar; indent with spaces"
+            ),
+        ),
+        (
+            "scenarios:\n- label: a\n  turns:\n  - user: Sorry: taken\n",
+            "mapping values are not allowed in this context; a text with a colon stands in quotes",
+        ),
+        (
+            "scenarios: [{label: a, turns: [{user: hi, llm: [Sorry: taken]}]}]",
+            '; a text with a colon stands in quotes: "Sorry: taken"',
+        ),
+    ],
+)
+def test_the_commonest_slips_of_yaml_say_what_to_write(mistakes, content, line):
+    (told,) = mistakes(content.encode())
+    assert line in told
