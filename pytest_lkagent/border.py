@@ -15,8 +15,8 @@ from weakref import WeakSet
 
 import pytest
 
-from .environment import KEY_VARIABLES, Dummies
 from .errors import BehaviourError, Stuck, UsageError
+from .keys import set_dummies
 from .options import Options, read_marker, read_seconds
 from .strict import check_allowed
 
@@ -35,7 +35,6 @@ __all__ = [
     "is_coroutine_test",
     "is_message_only",
     "is_ours",
-    "keys_for",
     "loop_scope",
     "mark_for_asyncio",
     "marker_of",
@@ -53,7 +52,6 @@ __all__ = [
 
 OPTIONS = pytest.StashKey[Options]()
 _USED_AGENTS = pytest.StashKey["WeakSet[Any]"]()
-_TRIED = pytest.StashKey["set[pytest.Collector]"]()
 _STAGE = pytest.StashKey["Stage"]()
 PLAY = pytest.StashKey["Play"]()
 
@@ -84,9 +82,9 @@ def from_the_users_line(error: BaseException) -> BaseException:
     return error
 
 
-def is_ours(fixture_names: Any) -> bool:
-    """Whether a test with these fixtures is one of ours; all that is ours stands on the stage."""
-    return _STAGE_FIXTURE in fixture_names
+def is_ours(test: Any) -> bool:
+    """Whether a test is one of ours, by its fixtures; all that is ours stands on the stage."""
+    return _STAGE_FIXTURE in getattr(test, "fixturenames", ())
 
 
 def is_coroutine(function: Any) -> bool:
@@ -166,19 +164,15 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
     config = item.config
     with shown():
         timeout, allow = bounds_of(item)
-    with Dummies(options_of(config).keys) as dummies:
-        stage = Stage(
-            timeout=timeout,
-            allow=allow,
-            used=config.stash.setdefault(_USED_AGENTS, WeakSet()),
-        )
-        stage.before_session = dummies.set
-        if (scenario := scenario_of(item)) is not None:
-            stage.now = scenario.now
-        item.stash[_STAGE] = stage
-        yield stage
-        stage.mocks.restore()
-        del item.stash[_STAGE]
+    used = config.stash.setdefault(_USED_AGENTS, WeakSet())
+    stage = Stage(timeout=timeout, allow=allow, used=used)
+    stage.before_session = lambda: set_dummies(item)
+    if (scenario := scenario_of(item)) is not None:
+        stage.now = scenario.now
+    item.stash[_STAGE] = stage
+    yield stage
+    stage.mocks.restore()
+    del item.stash[_STAGE]
 
 
 def missing_fixture(item: pytest.Item, error: pytest.FixtureLookupError) -> UsageError | None:
@@ -191,24 +185,6 @@ def missing_fixture(item: pytest.Item, error: pytest.FixtureLookupError) -> Usag
         f"{scenario.site}: {scenario.label}: {play.names.taker(error.argname)} takes a fixture "
         f"{error.argname!r}, and there is none"
     )
-
-
-@contextmanager
-def keys_for(collector: pytest.Collector, report: pytest.CollectReport) -> Iterator[bool]:
-    """Set dummies if `collector` is a module that cannot be imported without a provider's key.
-
-    Only then: a module that can may skip its live tests by looking for keys.
-    """
-    said = str(report.longrepr) if report.failed and isinstance(collector, pytest.Module) else ""
-    names = (*KEY_VARIABLES, *options_of(collector.config).keys)
-    if collector in collector.config.stash.setdefault(_TRIED, set()) or not any(
-        name in said for name in names
-    ):
-        yield False
-        return
-    collector.config.stash[_TRIED].add(collector)
-    with Dummies(options_of(collector.config).keys):
-        yield True
 
 
 def refuse_bad_start(item: pytest.Item) -> None:

@@ -67,7 +67,7 @@ def start_script() -> tuple[StepSource, ...]:
 
 @pytest.fixture
 def _lk_bare_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    """The stage of this test, not yet on a loop; key variables hold dummies meanwhile."""
+    """The stage of this test, not yet on a loop."""
     with border.stage_of(request.node) as stage:
         yield stage
 

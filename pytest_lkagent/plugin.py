@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from . import border, collect
+from . import border, collect, fixtures, keys
 from .errors import BehaviourError, UsageError
 from .options import DEFAULT_TIMEOUT, Options, read_seconds, read_tags
-
-pytest_plugins = ("pytest_lkagent.fixtures",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,6 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("lk_env", "further variables that hold dummy keys", "args", default=[])
 
 
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    finder = keys.ConftestFinder(early_config)
+    finder.install()
+    early_config.add_cleanup(finder.remove)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
@@ -51,6 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "lk(agent=, userdata=, start=, timeout=, allow=): what pytest-lkagent needs to know about "
         "a test",
     )
+    # not by pytest_plugins: that looks through the metadata of all that is installed once more
+    config.pluginmanager.register(fixtures, "lkagent-fixtures")
     try:
         options = config.stash[border.OPTIONS] = _options(config)
         collect.add_scenarios(config, options.scenarios)
@@ -82,8 +88,8 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Import a test module again, with dummies, if all that it lacked was a provider's key."""
     report = yield
-    with border.keys_for(collector, report) as wanted:
-        if wanted:
+    with keys.is_to_try_again(collector, report) as again:
+        if again:
             return collector.ihook.pytest_make_collect_report(collector=collector)  # type: ignore[no-any-return]
     return report
 
@@ -108,7 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, Any, Any]:
     """Mark the definition of a coroutine test of ours, before pytest-asyncio looks at it."""
-    if border.is_ours(metafunc.fixturenames) and border.is_coroutine(metafunc.function):
+    if border.is_ours(metafunc) and border.is_coroutine(metafunc.function):
         border.mark_for_asyncio(metafunc.definition)
     return (yield)
 
@@ -120,11 +126,19 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
     for item in made if isinstance(made, list) else [made]:
         if (
             isinstance(item, pytest.Function)
-            and border.is_ours(item.fixturenames)
+            and border.is_ours(item)
             and border.is_coroutine_test(item)
         ):
             border.mark_for_asyncio(item)
     return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    if not border.is_ours(item):
+        return (yield)
+    with keys.hold_dummies(item):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

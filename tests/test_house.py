@@ -65,6 +65,7 @@ FLOORS = MappingProxyType(
         "fixtures": 4,
         "snapshot.extension": 4,
         "border": 4,
+        "keys": 4,
         "defaults": 4,
         "plugin": 4,
         "__main__": 4,
