@@ -54,10 +54,14 @@ class DriveThrough(Agent):
 
 
 def _order_tool(menu: dict[str, float]) -> FunctionTool:
-    Dish = Literal[tuple(menu)]  # noqa: N806  (a type, known only now)
+    Dish = Literal[tuple(menu)]  # type: ignore[valid-type]  # noqa: N806  (known only now)
 
     @function_tool
-    async def order(ctx: RunContext[Tray], dish: Dish, size: Size = Size.SMALL) -> str:
+    async def order(
+        ctx: RunContext[Tray],
+        dish: Dish,  # type: ignore[valid-type]
+        size: Size = Size.SMALL,
+    ) -> str:
         """Put a dish on the tray.
 
         Args:

@@ -12,8 +12,8 @@ from .agent import FrontDesk
 
 
 def the_slot(request):
-    """Pick the id in the list that the tool has just given to the model."""
-    return re.search(r"slot_\w+", request.last_input)[0]
+    """Pick the first id in the list that the tool has just given to the model."""
+    return re.findall(r"slot_\w+", request.last_input)[0]
 
 
 async def test_greets_the_caller(start_result, fake_llm):

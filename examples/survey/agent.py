@@ -81,7 +81,9 @@ class AskComment(AgentTask[str]):
         context = llm.ChatContext.empty()
         context.add_message(role="system", content="Answer in one word: glad, neutral or angry?")
         context.add_message(role="user", content=comment)
-        response = await self.session.llm.chat(chat_ctx=context).collect()
+        model = self.session.llm
+        assert isinstance(model, llm.LLM)
+        response = await model.chat(chat_ctx=context).collect()
         return response.text
 
 

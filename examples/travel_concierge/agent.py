@@ -63,7 +63,7 @@ server = AgentServer()
 
 @server.rtc_session()
 async def concierge(ctx: JobContext) -> None:
-    session = AgentSession(llm="openai/gpt-4.1-mini")
+    session = AgentSession[None](llm="openai/gpt-4.1-mini")
     await session.start(Concierge(), room=ctx.room)
 
 
