@@ -14,10 +14,11 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from livekit.agents import Agent, AgentSession, JobContext, RunContext, llm
+from livekit.agents import Agent, AgentSession, JobContext, RunContext, llm, stt, tts
 from livekit.agents.log import logger
 from livekit.agents.testing import fake_job_context
 from livekit.agents.types import NOT_GIVEN
@@ -34,8 +35,10 @@ from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
 from .transcript import AgentHandoff, Event, FunctionCall, FunctionCallOutput, Message
 
 __all__ = [
+    "MODELS_AT_WORK",
     "Seam",
     "asking_agent",
+    "at_work",
     "attach",
     "call_item",
     "detach",
@@ -174,6 +177,39 @@ def speaking_agent() -> Agent | None:
     """Return the agent in whose activity this code runs, if any."""
     activity = _AgentActivityContextVar.get(None)
     return activity.agent if activity is not None else None
+
+
+_model_at_work: ContextVar[Any] = ContextVar("lk_model_at_work", default=None)
+
+
+def at_work() -> tuple[Any, Agent | None]:
+    """Return the model (LLM, STT or TTS) that does this for the agent, each where there is one."""
+    return _model_at_work.get(), speaking_agent()
+
+
+def _marked(model_of: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def make(work: Callable[..., Any]) -> Callable[..., Any]:
+        async def work_marked(self: Any, *args: Any, **kwargs: Any) -> Any:
+            before = _model_at_work.set(model_of(self))
+            try:
+                return await work(self, *args, **kwargs)
+            finally:
+                with suppress(ValueError):  # it was thrown away, which happens in any context
+                    _model_at_work.reset(before)
+
+        return work_marked
+
+    return make
+
+
+MODELS_AT_WORK: Sequence[tuple[type, str, Callable[[Callable[..., Any]], Callable[..., Any]]]] = (
+    (llm.LLMStream, "_main_task", _marked(lambda stream: stream._llm)),
+    (stt.RecognizeStream, "_main_task", _marked(lambda stream: stream._stt)),
+    (stt.STT, "recognize", _marked(lambda model: model)),
+    (tts.ChunkedStream, "_main_task", _marked(lambda stream: stream._tts)),
+    (tts.SynthesizeStream, "_main_task", _marked(lambda stream: stream._tts)),
+)
+"""Where models do their work, and what to put around each so that `at_work` knows of it."""
 
 
 def read_request(items: Sequence[Any]) -> tuple[tuple[Event, ...], str, str | None]:

@@ -165,7 +165,7 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
     with shown():
         timeout, allow = bounds_of(item)
     used = config.stash.setdefault(_USED_AGENTS, WeakSet())
-    stage = Stage(timeout=timeout, allow=allow, used=used)
+    stage = Stage(timeout=timeout, allow=allow, used=used, hosts=options_of(config).hosts)
     stage.before_session = lambda: set_dummies(item)
     if (scenario := scenario_of(item)) is not None:
         stage.now = scenario.now

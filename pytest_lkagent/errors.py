@@ -7,6 +7,7 @@ a user reads; floor 4 shows it without a traceback of our own.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +18,7 @@ __all__ = [
     "BehaviourError",
     "ExpectationError",
     "LoadError",
+    "RefusedConnection",
     "ScriptError",
     "SessionClosedError",
     "SessionError",
@@ -97,6 +99,22 @@ class SessionClosedError(BehaviourError):
     """The session closed although nobody expected it."""
 
     kind = "unexpected_close"
+
+
+class RefusedConnection(OSError, BehaviourError):
+    """Code under test was about to reach out of the machine.
+
+    An `OSError`, since that is what an unreachable network raises: libraries clean up after it, and
+    code that copes with being offline copes with this.
+    """
+
+    kind = "refused_connection"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.ENETUNREACH, message)
+
+    def __str__(self) -> str:
+        return str(self.args[-1])
 
 
 class Stuck(BehaviourError):

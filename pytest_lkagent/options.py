@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from .durations import DURATIONS, duration
 from .errors import UsageError, did_you_mean, one_of
 
-__all__ = ["DEFAULT_TIMEOUT", "Options", "read_marker", "read_seconds", "read_tags"]
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "Host",
+    "Options",
+    "read_hosts",
+    "read_marker",
+    "read_seconds",
+    "read_tags",
+]
 
 DEFAULT_TIMEOUT = 600.0
 """Virtual seconds that a turn may take."""
+
+Host: TypeAlias = tuple[str, int | None]
+"""A host that the guard lets pass, and its port; None is any port."""
+
+_HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<address>[\da-f:.]+)\])(?::(?P<port>\d+))?")
 
 _MARKER_KEYS = ("agent", "allow", "start", "timeout", "userdata")
 
@@ -27,6 +42,7 @@ class Options:
     agent: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     keys: tuple[str, ...] = ()
+    hosts: frozenset[Host] = frozenset()
 
 
 def read_seconds(value: object, *, where: str) -> float:
@@ -39,6 +55,26 @@ def read_seconds(value: object, *, where: str) -> float:
     if not seconds:
         raise UsageError(f"{where}: {value!r} is no time to wait; write {DURATIONS}")
     return seconds
+
+
+def read_hosts(names: Sequence[str], *, where: str) -> frozenset[Host]:
+    """Read hosts, ``api.example.com``, ``api.example.com:443`` or ``[::1]:443``.
+
+    Raises:
+        UsageError: One of them is none.
+    """
+    return frozenset(_host(name, where) for name in names)
+
+
+def _host(text: str, where: str) -> Host:
+    found = _HOST.fullmatch(text.lower())
+    if found is None:
+        of_url = urlsplit(text).hostname if "//" in text else None
+        raise UsageError(
+            f"{where}: {text!r} is no host; write a name or an address, and a port where only that "
+            "one is meant: api.example.com:443" + (f"; did you mean {of_url!r}?" if of_url else "")
+        )
+    return found["name"] or found["address"], int(found["port"]) if found["port"] else None
 
 
 def read_tags(pairs: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -11,7 +11,7 @@ import pytest
 
 from . import border, collect, fixtures, keys
 from .errors import BehaviourError, UsageError
-from .options import DEFAULT_TIMEOUT, Options, read_seconds, read_tags
+from .options import DEFAULT_TIMEOUT, Options, read_hosts, read_seconds, read_tags
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("lk_agent", "the agent of scenario files that name none", default="")
     parser.addini("lk_scenarios", "globs of files that are scenario files", "args", default=[])
     parser.addini("lk_timeout", "virtual seconds that a turn may take", default="")
+    parser.addini(
+        "lk_allow_hosts", "hosts, or host:port, that tests may connect to", "args", default=[]
+    )
     parser.addini("lk_env", "further variables that hold dummy keys", "args", default=[])
 
 
@@ -75,6 +78,7 @@ def _options(config: pytest.Config) -> Options:
         agent=config.getini("lk_agent") or None,
         timeout=read_seconds(timeout, where=where) if timeout else DEFAULT_TIMEOUT,
         keys=tuple(config.getini("lk_env")),
+        hosts=read_hosts(config.getini("lk_allow_hosts"), where="lk_allow_hosts"),
     )
 
 

@@ -27,8 +27,10 @@ from .diagnosis import waiting
 from .errors import BehaviourError, UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
+from .guard import Guard
 from .harness import Harness
 from .mocks import Mocks, ToolMock
+from .options import Host
 from .script import Step, StepSource
 from .strict import Findings
 
@@ -38,7 +40,14 @@ __all__ = ["Stage"]
 class Stage:
     """One test; `on_loop` puts it on the loop that the test runs on."""
 
-    def __init__(self, *, timeout: float, allow: Collection[str], used: WeakSet[Agent]) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        allow: Collection[str],
+        used: WeakSet[Agent],
+        hosts: Collection[Host] = (),
+    ) -> None:
         self.timeout = timeout
         self.findings = Findings(allow)
         self.model = FakeLLM()
@@ -51,6 +60,7 @@ class Stage:
         self.before_session: Callable[[], None] = lambda: None
         self._models = [self.model]
         self._used = used
+        self._hosts = hosts
         self._entered: dict[type[Agent], set[str]] = {}
         self._expected: list[ExpectedError] = []
         self._job: JobContext | None = None
@@ -71,12 +81,17 @@ class Stage:
         clock.install()
         clock.halting = self._halting
         self.clock = clock
-        with _livekit.quiet_log(self._is_reported), _livekit.fake_job() as job:
+        loop = asyncio.get_running_loop()
+        guard = Guard(loop, self._hosts, found=self.findings.add, waiting=waiting)
+        with guard, _livekit.quiet_log(self._is_reported), _livekit.fake_job() as job:
             self._job = job
             try:
                 yield job
             finally:
+                told = len(guard.refused)
                 await self._close()
+        if late := guard.refused[told:]:
+            raise late[0]
 
     async def _close(self) -> None:
         """Close the sessions, cancel what they began, and give the loop back."""

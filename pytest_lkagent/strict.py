@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from .errors import (
     BehaviourError,
+    RefusedConnection,
     SessionClosedError,
     SessionError,
     UnscriptedRequest,
@@ -35,6 +36,7 @@ KINDS = frozenset(
         *(
             str(kind.kind)
             for kind in (
+                RefusedConnection,
                 SessionClosedError,
                 SessionError,
                 UnscriptedRequest,

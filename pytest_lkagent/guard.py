@@ -1,0 +1,336 @@
+"""The offline guard: while a test of ours runs, its code reaches nothing outside of the machine.
+
+One seam sees every connection and every look-up that Python's own sockets make, whichever library
+asks and however it got hold of the function: the audit events of CPython's ``socket`` (PEP 578).
+An audit hook cannot be removed, so there is one for the process, installed with the first guard;
+it does nothing while no guard is on duty. What the events do not tell has stand-ins for as long
+as the guard is on duty: ``connect`` and ``sendto`` resolve a name before they raise theirs, and
+``rtc.Room.connect``, in native code, raises none.
+
+The test's code is what runs on its loop, the jobs that its loop gives to threads, and the threads
+that either began. Nobody else is refused anything: not a hook of a plugin on the same thread, not
+a server that was there before.
+
+What native code does by itself (gRPC, pycares, the rest of the rtc SDK) and what other processes
+do is out of sight.
+"""
+
+from __future__ import annotations
+
+import _socket
+import asyncio
+import socket
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from types import FrameType
+from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from livekit import rtc
+
+from . import _livekit
+from .errors import RefusedConnection
+from .options import Host
+from .sites import OUR_FOLDER, Site
+
+__all__ = ["Guard"]
+
+_VERBS = {
+    "socket.connect": "connects to",
+    "socket.sendto": "sends to",
+    "socket.sendmsg": "sends to",
+    "socket.getaddrinfo": "looks up",
+    "socket.gethostbyname": "looks up",
+    "socket.gethostbyaddr": "looks up",
+    "socket.getnameinfo": "looks up",
+}
+_METHODS = (
+    ("connect", "socket.connect", 0),
+    ("connect_ex", "socket.connect", 0),
+    ("sendto", "socket.sendto", -1),
+    ("sendmsg", "socket.sendmsg", 3),
+)
+"""Methods of a socket, the events that they raise, and where their address stands."""
+
+_OF_NUMBERS = ("socket.gethostbyaddr", "socket.getnameinfo")
+"""The look-ups that ask somebody even for an address; the others only parse it."""
+
+_NOT_THE_USERS = tuple(
+    {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {OUR_FOLDER, "<"}
+)
+
+
+class _Reach(NamedTuple):
+    """What some code wants to do, such as ``connects to`` `host`."""
+
+    verb: str
+    host: str
+    port: int | None
+
+    @property
+    def target(self) -> str:
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+
+class _Begun(NamedTuple):
+    """What a thread does for the test: where in the user's code, in which context it was begun."""
+
+    line: Site | None
+    context: Context
+
+
+class Guard:
+    """The guard of one test on `loop`, on duty inside of a ``with``.
+
+    `found` takes the first refusal for each host, since code under test may swallow the exception,
+    and says whether it is a finding.
+    `waiting` says in a line what tasks wait for, None where it is nothing of the user's own.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        hosts: Collection[Host],
+        *,
+        found: Callable[[RefusedConnection], bool],
+        waiting: Callable[[Iterable[asyncio.Task[Any]]], str | None],
+    ) -> None:
+        self._loop = loop
+        self._hosts = frozenset(hosts)
+        self._found = found
+        self._waiting = waiting
+        self.refused: list[RefusedConnection] = []
+        """The findings so far."""
+        self._is_on = False
+        self._told: set[str] = set()
+        self._names: dict[str, str] = {}  # of addresses that an allowed name was resolved to
+        self._threads: list[tuple[threading.Thread, _Begun]] = []
+        self._jobs: dict[int, _Begun] = {}
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
+
+    def __enter__(self) -> Self:
+        for name, event, place in _METHODS:
+            self._replace(socket.socket, name, self._asked_first(event, place))
+        self._replace(rtc.Room, "connect", self._room_asked_first)
+        self._replace(threading.Thread, "start", self._remember_threads)
+        self._replace(self._loop, "run_in_executor", self._remember_jobs)
+        for model, name, marked in _livekit.MODELS_AT_WORK:
+            self._replace(model, name, marked)
+        if self._hosts:
+            self._replace(_socket, "getaddrinfo", self._remember_addresses)
+        _on_duty().append(self)
+        self._is_on = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_on = False
+        _on_duty().remove(self)
+        for owner, name, before, stand_in in reversed(self._replaced):
+            if vars(owner).get(name) is not stand_in:
+                continue  # somebody else replaced it or took it away, and it is theirs now
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+        self._replaced.clear()
+
+    def _replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        before = vars(owner).get(name)
+        stand_in = make(getattr(owner, name))
+        setattr(owner, name, stand_in)
+        self._replaced.append((owner, name, before, stand_in))
+
+    # --- what is let pass, and what is not
+
+    def audit(self, event: str, args: tuple[Any, ...]) -> None:
+        """Look at one audit event.
+
+        Raises:
+            RefusedConnection: It leads out of the machine, and the test did it.
+        """
+        reach = _reach(event, args)
+        if reach is None or _is_local(reach.host) or self._allows(reach) or not self._is_ours():
+            return
+        raise self._refusal(reach)
+
+    def _allows(self, reach: _Reach) -> bool:
+        names = {reach.host, self._names.get(reach.host)}
+        if reach.port is None or reach.verb == "looks up":
+            return any(host in names for host, _ in self._hosts)
+        return any(host in names and port in (None, reach.port) for host, port in self._hosts)
+
+    def _is_ours(self) -> bool:
+        """Whether the guard is on duty, and the code that runs here is the test's."""
+        return self._is_on and (_is_running(self._loop) or self._begun() is not None)
+
+    def _begun(self) -> _Begun | None:
+        """Return what this thread does for the test, None for other threads."""
+        here = threading.get_ident()
+        for thread, begun in self._threads:
+            if thread.ident == here and thread.is_alive():
+                return self._jobs.get(here, begun)
+        return self._jobs.get(here)
+
+    def _refusal(self, reach: _Reach) -> RefusedConnection:
+        begun = self._begun()
+        context = begun.context if begun is not None else copy_context()
+        model, agent = context.run(_livekit.at_work)
+        who = "the test" if agent is None else type(agent).__name__
+        if model is not None:
+            kind = f"{type(model).__module__}.{type(model).__qualname__}"
+            who = kind if agent is None else f"{kind} of {who}"
+        line = _users_line(sys._getframe(1)) or (begun.line if begun is not None else None)
+        # a library may do it in a task of its own: what waits for it meanwhile?
+        where = line or self._waiting(asyncio.all_tasks(self._loop)) or "in none of your lines"
+        refusal = RefusedConnection(
+            f"{who} {reach.verb} {reach.target} ({where}), and nothing leaves the machine while a "
+            "test of an agent runs: mock the tool that does it, or let it pass in the ini file: "
+            f"lk_allow_hosts = {reach.host}"
+        )
+        if reach.host not in self._told:
+            self._told.add(reach.host)
+            if self._found(refusal):
+                self.refused.append(refusal)
+        return refusal
+
+    # --- the stand-ins, which may outlive the guard where somebody keeps them
+
+    def _asked_first(self, event: str, place: int) -> Callable[[Callable[..., Any]], Any]:
+        def make(method: Callable[..., Any]) -> Callable[..., Any]:
+            def asked(sock: Any, *args: Any) -> Any:
+                if args[place:]:
+                    self.audit(event, (sock, args[place]))
+                return method(sock, *args)
+
+            return asked
+
+        return make
+
+    def _remember_threads(self, start: Callable[..., Any]) -> Callable[..., Any]:
+        def remembered(thread: threading.Thread) -> None:
+            if self._is_ours():
+                self._threads.append((thread, _begin()))
+            start(thread)
+
+        return remembered
+
+    def _remember_jobs(self, run_in_executor: Callable[..., Any]) -> Callable[..., Any]:
+        def run(executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+            if executor is not None and not isinstance(executor, ThreadPoolExecutor):
+                return run_in_executor(executor, func, *args)  # to a process, by pickle
+            begun = _begin()
+
+            def work() -> Any:
+                here = threading.get_ident()
+                self._jobs[here] = begun
+                try:
+                    return func(*args)
+                finally:
+                    del self._jobs[here]
+
+            return run_in_executor(executor, work)
+
+        return run
+
+    def _remember_addresses(self, look_up: Callable[..., Any]) -> Callable[..., Any]:
+        def getaddrinfo(host: Any, *args: Any, **how: Any) -> Any:
+            found = look_up(host, *args, **how)
+            name = _text(host)
+            if any(name == allowed for allowed, _ in self._hosts):
+                self._names.update((entry[4][0], name) for entry in found)
+            return found
+
+        return getaddrinfo
+
+    def _room_asked_first(self, connect: Callable[..., Any]) -> Callable[..., Any]:
+        async def asked(room: Any, url: str, *args: Any, **how: Any) -> None:
+            server = urlsplit(url)
+            reach = _Reach("connects a room to", server.hostname or url, server.port)
+            if self._is_ours() and not self._allows(reach):
+                raise self._refusal(reach)
+            await connect(room, url, *args, **how)
+
+        return asked
+
+
+@cache
+def _on_duty() -> list[Guard]:
+    """Return the guards on duty, the list that the process' one audit hook looks at."""
+    guards: list[Guard] = []
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if guards and event in _VERBS:
+            for guard in guards:
+                guard.audit(event, args)
+
+    sys.addaudithook(hook)
+    return guards
+
+
+def _begin() -> _Begun:
+    return _Begun(_users_line(sys._getframe(1)), copy_context())
+
+
+def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this thread is in a turn of `loop`."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _reach(event: str, args: tuple[Any, ...]) -> _Reach | None:
+    """Return what an event of a socket is about, None where it stays on this machine anyway."""
+    verb = _VERBS[event]
+    if verb != "looks up":
+        sock, address = args
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return None
+    else:
+        address = args[0] if event == "socket.getnameinfo" else args
+    host = address[0] if isinstance(address, tuple) and address else None
+    if not isinstance(host, (str, bytes, bytearray)):
+        return None  # nobody, the peer of a connected socket, or a mistake that Python will tell
+    host = _text(host)
+    if verb == "looks up" and event not in _OF_NUMBERS and _number(host) is not None:
+        return None
+    port = address[1] if len(address) > 1 else None
+    return _Reach(verb, host, port if isinstance(port, int) else None)
+
+
+def _text(host: Any) -> str:
+    text = host if isinstance(host, str) else bytes(host or b"").decode("ascii", "replace")
+    return text.lower().removesuffix(".")
+
+
+def _number(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_local(host: str) -> bool:
+    address = _number(host)
+    if address is not None:
+        return address.is_loopback or address.is_unspecified
+    return host in ("", "localhost", socket.gethostname().lower()) or host.endswith(".localhost")
+
+
+def _users_line(frame: FrameType | None) -> Site | None:
+    """Return the innermost line of the user's own code that leads to `frame`, within one task."""
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith(_NOT_THE_USERS):
+            return Site(code.co_filename, frame.f_lineno)
+        if (code.co_filename, code.co_name) == (asyncio.events.__file__, "_run"):
+            break  # a step of the task; below it is whoever runs the loop
+        frame = frame.f_back
+    return None
