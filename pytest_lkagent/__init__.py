@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .clock import real_time, virtual_now, virtual_time
     from .errors import BehaviourError, UsageError
     from .fake import FakeLLM
     from .mocks import TaskMock, ToolMock
@@ -50,13 +51,17 @@ __all__ = [
     "call",
     "fail",
     "raw_call",
+    "real_time",
     "reply",
     "say",
     "silence",
     "stall",
+    "virtual_now",
+    "virtual_time",
 ]
 
 _HOMES = {
+    "clock": ("real_time", "virtual_now", "virtual_time"),
     "errors": ("BehaviourError", "UsageError"),
     "fake": ("FakeLLM",),
     "mocks": ("TaskMock", "ToolMock"),
@@ -88,9 +93,11 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        for home, names in _HOMES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

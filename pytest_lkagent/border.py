@@ -10,6 +10,7 @@ import asyncio
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
 
@@ -17,7 +18,8 @@ import pytest
 
 from .errors import BehaviourError, Stuck, UsageError
 from .keys import set_dummies
-from .options import Options, read_marker, read_seconds
+from .options import DEFAULT_NOW, Options, read_marker, read_moment, read_seconds
+from .phases import wall_clock_of
 from .strict import check_allowed
 
 if TYPE_CHECKING:
@@ -45,9 +47,11 @@ __all__ = [
     "refuse_without_loop",
     "scenario_of",
     "settle_verdict",
+    "setup_failure",
     "shown",
     "stage_of",
     "stop",
+    "time_of",
 ]
 
 OPTIONS = pytest.StashKey[Options]()
@@ -79,6 +83,14 @@ def from_the_users_line(error: BaseException) -> BaseException:
 
         error.__suppress_context__ = True
         return error.with_traceback(up_to_user_line(error.__traceback__))
+    return error
+
+
+def setup_failure(error: BaseException) -> BaseException:
+    """Show one of our own errors from the user's line, or alone where none of the user's ran."""
+    error = from_the_users_line(error)
+    if error.__traceback__ is None:
+        return pytest.fail.Exception(str(error), pytrace=False)
     return error
 
 
@@ -133,6 +145,18 @@ def marker_of(item: pytest.Item) -> Mapping[str, Any]:
     return given
 
 
+def time_of(item: pytest.Item) -> tuple[datetime | None, bool]:
+    """Return when this test is, None for the present, and whether its time is real."""
+    given, options, scenario = marker_of(item), options_of(item.config), scenario_of(item)
+    real = bool(given.get("real_time", options.real_time))
+    now = options.now
+    if scenario is not None and scenario.now is not None:
+        now = scenario.now
+    if "now" in given:
+        now = read_moment(given["now"], where=f"{item.nodeid}: lk(now=…)")
+    return (now if now is not None or real else DEFAULT_NOW), real
+
+
 def bounds_of(item: pytest.Item) -> tuple[float, frozenset[str]]:
     """Return how long a turn of this test may take, and which findings it allows."""
     given = marker_of(item)
@@ -164,11 +188,15 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
     config = item.config
     with shown():
         timeout, allow = bounds_of(item)
-    used = config.stash.setdefault(_USED_AGENTS, WeakSet())
-    stage = Stage(timeout=timeout, allow=allow, used=used, hosts=options_of(config).hosts)
+    stage = Stage(
+        timeout=timeout,
+        allow=allow,
+        used=config.stash.setdefault(_USED_AGENTS, WeakSet()),
+        hosts=options_of(config).hosts,
+        wall=wall_clock_of(item),
+        real_time=time_of(item)[1],
+    )
     stage.before_session = lambda: set_dummies(item)
-    if (scenario := scenario_of(item)) is not None:
-        stage.now = scenario.now
     item.stash[_STAGE] = stage
     yield stage
     stage.mocks.restore()

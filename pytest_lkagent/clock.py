@@ -19,8 +19,9 @@ nothing real within a grace where other threads or sockets could still wake the 
 that the loop runs is then cancelled, and `VirtualClock.halted` says why. The same befalls what
 outlasts a `budget`, and a loop that only turns without time ever passing.
 
-``time.time()`` stays real. The clock needs ``_selector``, ``_scheduled`` and ``_clock_resolution``
-of asyncio's own loop, with its methods as asyncio wrote them; any other loop is refused.
+The clocks of the process follow (`wall_clock`). `RealClock` is the same without the jumps, for a
+test in real time. Both need ``_selector``, ``_scheduled`` and ``_clock_resolution`` of asyncio's
+own loop, with its methods as asyncio wrote them; any other loop is refused.
 """
 
 from __future__ import annotations
@@ -30,17 +31,30 @@ import functools
 import heapq
 import math
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from time import monotonic  # the real one: the name in `time` follows us
 from typing import Any
 from weakref import WeakSet
 
 from .errors import Stuck, UsageError
+from .options import DEFAULT_NOW, read_moment
 from .real_work import RealWork
+from .wall_clock import WallClock, follow, unfollow
 
-__all__ = ["GRACE", "SPINS", "Budget", "Halted", "VirtualClock"]
+__all__ = [
+    "GRACE",
+    "SPINS",
+    "Budget",
+    "Halted",
+    "RealClock",
+    "VirtualClock",
+    "real_time",
+    "virtual_now",
+    "virtual_time",
+]
 
 GRACE = 0.2
 """Real seconds that other threads and sockets get to wake a loop on which nothing can happen."""
@@ -144,28 +158,23 @@ class VirtualClock:
         self._quiet: list[asyncio.Future[None]] = []
         self._replaced: dict[str, Any] = {}
         self.halted: str | None = None
-        self.jumped: Callable[[float], object] = lambda _: None
-        """Called with the seconds of each jump, for a wall clock that is to follow."""
+        self.wall: WallClock | None = None
+        """The wall clock that follows this one."""
         self.halting: Callable[[set[Any]], object] = lambda _: None
         """Called with the other tasks of the loop, just before the running one is cancelled."""
 
     @property
     def now(self) -> float:
         """Virtual seconds since the clock was installed."""
-        return self._now - self._origin
+        return float(self._loop.time()) - self._origin
 
     def install(self) -> None:
         """Make the loop virtual."""
         loop = self._loop
         self._selector = loop._selector
-        self._resolution = loop._clock_resolution
-        real = loop.time()
-        # a whole number, so that virtual instants are as exact as the durations that lead there
-        self._origin = float(math.ceil(real))
-        self._move(self._origin)
-        self._rebase(self._origin - real)
+        self._take_time()
+        _clocks[loop] = self
         loop._selector = _Selector(self._selector, self)
-        self._replace("time", lambda: self._now)
         self._replace("call_at", self._call_at)
         self._replace("create_task", self._create_task)
         self._replace("run_until_complete", self._run_until_complete)
@@ -180,16 +189,33 @@ class VirtualClock:
         for name in self._replaced:
             delattr(loop, name)
         self._replaced.clear()
-        if loop.is_closed():
-            return
-        loop._selector = self._selector
-        loop._clock_resolution = self._resolution
-        self._rebase(loop.time() - self._now)
+        del _clocks[loop]
+        if not loop.is_closed():
+            loop._selector = self._selector
+        self._give_time_back()
+
+    def _take_time(self) -> None:
+        loop = self._loop
+        self._resolution = loop._clock_resolution
+        real = loop.time()
+        # a whole number, so that virtual instants are as exact as the durations that lead there
+        self._origin = float(math.ceil(real))
+        self._move(self._origin)
+        self._rebase(self._origin - real)
+        self._replace("time", lambda: self._now)
+        follow(loop)
+
+    def _give_time_back(self) -> None:
+        loop = self._loop
+        unfollow(loop)
+        if not loop.is_closed():
+            loop._clock_resolution = self._resolution
+            self._rebase(loop.time() - self._now)
 
     @contextmanager
     def budget(self, seconds: float) -> Iterator[Budget]:
         """Halt what runs inside for more than `seconds` of virtual time."""
-        budget = Budget(self._now + seconds, seconds)
+        budget = Budget(float(self._loop.time()) + seconds, seconds)
         self._budgets.append(budget)
         try:
             yield budget
@@ -212,6 +238,8 @@ class VirtualClock:
         self._now = now
         self._turns = 0
         self._loop._clock_resolution = math.ulp(now)
+        if self.wall is not None:
+            self.wall.show(now - self._origin)
 
     def _rebase(self, seconds: float) -> None:
         """Keep the timers as far in the future as they are, on a clock `seconds` ahead."""
@@ -282,21 +310,28 @@ class VirtualClock:
             return self._wait_really(selector, timeout, patience)
         if timeout is None:
             # threads other than this one, or sockets beside the loop's own, may still wake it
+            reason = "nothing can happen any more"
             if threading.active_count() > 1 or len(selector.get_map()) > 1:
-                ready = selector.select(GRACE)
-                if ready:
+                if ready := selector.select(GRACE):
                     return ready
-            self._halt("nothing can happen any more")
+                reason += (
+                    " (if a thread or a connection is still at work: wait for it inside of async "
+                    "with real_time())"
+                )
+            self._halt(reason)
             return []
+        return self._pass_time(selector, timeout)
+
+    def _pass_time(self, selector: Any, timeout: float) -> Any:
+        """Let the time pass until the next timer, with nothing else under way."""
         self._jump(self._loop._scheduled[0]._when)
         return []
 
     def _jump(self, target: float) -> None:
         """Go to `target` at once, or to the end of the first budget before it."""
         budget = min(self._budgets, key=lambda one: one.deadline, default=None)
-        before, ends = self._now, math.inf if budget is None else budget.deadline
-        self._move(max(before, min(target, ends)))
-        self.jumped(self._now - before)
+        ends = math.inf if budget is None else budget.deadline
+        self._move(max(self._now, min(target, ends)))
         if budget is None or target <= ends:
             return
         budget.deadline = math.inf
@@ -307,9 +342,11 @@ class VirtualClock:
         due = math.inf if timeout is None else float(self._loop._scheduled[0]._when)
         ends = min([due, *(budget.deadline for budget in self._budgets)])
         limit = min(patience, ends - self._now)
-        began = time.monotonic()
+        if self.wall is not None:
+            self.wall.run()
+        began = monotonic()
         ready = selector.select(None if limit == math.inf else max(0.0, limit))
-        passed = time.monotonic() - began
+        passed = monotonic() - began
         self._move(min(self._now + passed, ends))
         if self._now >= ends:
             self._jump(due)
@@ -325,6 +362,91 @@ class VirtualClock:
         self.halted = reason
         self.halting(asyncio.all_tasks(self._loop) - {running})
         self._loop.call_soon(functools.partial(running.cancel, reason))
+
+
+class RealClock(VirtualClock):
+    """Real time for one loop, with the budgets and the diagnosis of virtual time."""
+
+    def _take_time(self) -> None:
+        self._origin = self._now = self._loop.time()
+
+    def _give_time_back(self) -> None:
+        """It was never taken."""
+
+    def _move(self, now: float) -> None:
+        self._now = max(now, self._loop.time())
+        self._turns = 0
+
+    def _pass_time(self, selector: Any, timeout: float) -> Any:
+        self._now = self._loop.time()
+        return self._wait_really(selector, timeout, math.inf)
+
+
+_clocks: dict[asyncio.AbstractEventLoop, VirtualClock] = {}
+
+
+@asynccontextmanager
+async def virtual_time(now: datetime | str | None = None) -> AsyncIterator[VirtualClock]:
+    """Make the running loop virtual inside, for an async test of your own.
+
+    Sleeps and time-outs inside of ``async with virtual_time("2026-06-12T09:00:00Z") as clock:``
+    cost no wall time. Wall clocks begin at `now`, 2026-06-01T09:00:00Z where none is given;
+    ``clock.now`` are the seconds since. Not in a test that uses the fixtures: its time is virtual
+    already.
+
+    Raises:
+        UsageError: The loop is not asyncio's own, its time is virtual already, or something else
+            holds the clock.
+        Stuck: Nothing can happen any more inside.
+    """
+    loop = asyncio.get_running_loop()
+    if loop in _clocks:
+        raise UsageError(
+            "time is virtual here already, as in every test that uses the fixtures of "
+            "pytest-lkagent; take virtual_time() away"
+        )
+    clock = VirtualClock(loop)
+    clock.wall = WallClock(DEFAULT_NOW if now is None else read_moment(now, where="virtual_time()"))
+    clock.wall.travel()
+    clock.install()
+    try:
+        yield clock
+    except asyncio.CancelledError:
+        if (reason := clock.take_halt()) is None:
+            raise
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
+        raise Stuck(f"the test cannot finish: {reason}") from None
+    finally:
+        clock.restore()
+        clock.wall.end()
+
+
+@asynccontextmanager
+async def real_time() -> AsyncIterator[None]:
+    """Let time be real inside, for a wait that virtual time cannot see.
+
+    ``async with real_time(): await reply_of_another_thread`` holds the clock while a thread of a
+    library's own or a device works. Executor jobs, asyncio's subprocesses and connections are seen
+    without. Changes nothing where time is real already.
+    """
+    clock = _clocks.get(asyncio.get_running_loop())
+    if clock is None:
+        yield
+        return
+    with clock._work.under_way():
+        yield
+
+
+def virtual_now() -> datetime:
+    """Return the current virtual instant, in UTC; the real one where time is real."""
+    try:
+        clock = _clocks.get(asyncio.get_running_loop())
+    except RuntimeError:
+        clock = None
+    if clock is None or clock.wall is None:
+        return datetime.now(UTC)
+    return clock.wall.start.astimezone(UTC) + timedelta(seconds=clock.now)
 
 
 class Halted(Stuck):

@@ -210,8 +210,7 @@ def _function(play: Play) -> Any:
         __tracebackhide__ = True
         stage = fixtures.pop("_lk_stage")
         harness = fixtures.pop("_lk_main")
-        with stage.at_its_time():
-            await play.run(stage, harness, fixtures)
+        await play.run(stage, harness, fixtures)
 
     scenario.__signature__ = _signature(play.names.fixtures)  # type: ignore[attr-defined]
     return scenario

@@ -34,15 +34,16 @@ def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str | None:
 
 
 def up_to_user_line(traceback: TracebackType | None) -> TracebackType | None:
-    """Cut a traceback off behind the last line that is the user's own."""
+    """Cut a traceback off behind the last line that is the user's own; None without one."""
     last = None
     entry = traceback
     while entry is not None:
         if not entry.tb_frame.f_code.co_filename.startswith(_LIBRARIES):
             last = entry
         entry = entry.tb_next
-    if last is not None:
-        last.tb_next = None
+    if last is None:
+        return None
+    last.tb_next = None
     return traceback
 
 

@@ -90,9 +90,7 @@ def _session_on_loop(scope: LoopScope) -> Any:
         stage = _lk_bare_stage
         with border.shown():
             async with stage.on_loop():
-                with stage.at_its_time():
-                    harness = await stage.start_session(**_lk_defaults.arguments())
-                yield harness
+                yield await stage.start_session(**_lk_defaults.arguments())
 
     return session_on_loop
 

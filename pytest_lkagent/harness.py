@@ -132,6 +132,7 @@ class Harness:
             )
         if options:
             check_call(self.session.run, "user_says", user_input=text, **options)
+        self._stage.check_clock()
         self.record.begin(text)
         with self._bounded(self._stage.timeout, f"user_says({text!r})") as turn:
             try:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from .durations import DURATIONS, duration
 from .errors import UsageError, did_you_mean, one_of
+from .times import DURATIONS, MOMENT, duration, moment
 
 __all__ = [
+    "DEFAULT_NOW",
     "DEFAULT_TIMEOUT",
     "Host",
     "Options",
     "read_hosts",
     "read_marker",
+    "read_moment",
     "read_seconds",
     "read_tags",
 ]
+
+DEFAULT_NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
+"""When virtual time begins: a Monday morning."""
 
 DEFAULT_TIMEOUT = 600.0
 """Virtual seconds that a turn may take."""
@@ -29,7 +35,7 @@ Host: TypeAlias = tuple[str, int | None]
 
 _HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<address>[\da-f:.]+)\])(?::(?P<port>\d+))?")
 
-_MARKER_KEYS = ("agent", "allow", "start", "timeout", "userdata")
+_MARKER_KEYS = ("agent", "allow", "now", "real_time", "start", "timeout", "userdata")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +47,8 @@ class Options:
     tags: Mapping[str, frozenset[str]]
     agent: str | None = None
     timeout: float = DEFAULT_TIMEOUT
+    now: datetime | None = None
+    real_time: bool = False
     keys: tuple[str, ...] = ()
     hosts: frozenset[Host] = frozenset()
 
@@ -55,6 +63,20 @@ def read_seconds(value: object, *, where: str) -> float:
     if not seconds:
         raise UsageError(f"{where}: {value!r} is no time to wait; write {DURATIONS}")
     return seconds
+
+
+def read_moment(value: object, *, where: str) -> datetime:
+    """Take a datetime, or read one; it is in UTC where it names no zone.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    read = moment(value) if isinstance(value, str) else None
+    if read is None:
+        raise UsageError(f"{where}: {value!r} is no moment; write {MOMENT}")
+    return read
 
 
 def read_hosts(names: Sequence[str], *, where: str) -> frozenset[Host]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from . import border, collect, fixtures, keys
+from . import border, collect, fixtures, keys, phases
 from .errors import BehaviourError, UsageError
-from .options import DEFAULT_TIMEOUT, Options, read_hosts, read_seconds, read_tags
+from .options import DEFAULT_TIMEOUT, Options, read_hosts, read_moment, read_seconds, read_tags
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,9 +36,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help=f"virtual seconds that a turn may take (default {DEFAULT_TIMEOUT:g})",
     )
+    group.addoption(
+        "--lk-real-time",
+        action="store_true",
+        default=False,
+        help="let time pass as it does, instead of virtual time",
+    )
     parser.addini("lk_agent", "the agent of scenario files that name none", default="")
     parser.addini("lk_scenarios", "globs of files that are scenario files", "args", default=[])
     parser.addini("lk_timeout", "virtual seconds that a turn may take", default="")
+    parser.addini("lk_now", "when virtual time begins (default 2026-06-01T09:00:00Z)", default="")
+    parser.addini("lk_real_time", "as --lk-real-time", "bool", default=False)
     parser.addini(
         "lk_allow_hosts", "hosts, or host:port, that tests may connect to", "args", default=[]
     )
@@ -55,8 +63,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "lk(agent=, userdata=, start=, timeout=, allow=): what pytest-lkagent needs to know about "
-        "a test",
+        "lk(agent=, userdata=, start=, now=, timeout=, real_time=, allow=): what pytest-lkagent "
+        "needs to know about a test",
     )
     # not by pytest_plugins: that looks through the metadata of all that is installed once more
     config.pluginmanager.register(fixtures, "lkagent-fixtures")
@@ -71,12 +79,15 @@ def _options(config: pytest.Config) -> Options:
     timeout, where = config.getoption("--lk-timeout"), "--lk-timeout"
     if timeout is None:
         timeout, where = config.getini("lk_timeout"), "lk_timeout"
+    now = config.getini("lk_now")
     return Options(
         scenarios=tuple(config.getoption("--lk-scenarios")),
         globs=tuple(config.getini("lk_scenarios")),
         tags=read_tags(config.getoption("--lk-tag")),
         agent=config.getini("lk_agent") or None,
         timeout=read_seconds(timeout, where=where) if timeout else DEFAULT_TIMEOUT,
+        now=read_moment(now, where="lk_now") if now else None,
+        real_time=config.getoption("--lk-real-time") or config.getini("lk_real_time"),
         keys=tuple(config.getini("lk_env")),
         hosts=read_hosts(config.getini("lk_allow_hosts"), where="lk_allow_hosts"),
     )
@@ -150,9 +161,13 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Show what a fixture of the user's did wrong at the user's line, or the YAML's."""
     __tracebackhide__ = True
     try:
-        return (yield)
+        if not border.is_ours(item):
+            return (yield)
+        now, real_time = border.time_of(item)
+        with phases.setup(item, now, real_time=real_time):
+            return (yield)
     except (UsageError, BehaviourError) as error:
-        raise border.from_the_users_line(error)  # noqa: B904  (it is the same error)
+        raise border.setup_failure(error) from None
     except pytest.FixtureLookupError as error:
         if (told := border.missing_fixture(item, error)) is None:
             raise
@@ -166,13 +181,28 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     failure: BaseException | None = None
     result = None
-    try:
-        border.refuse_bad_start(item)
-        result = yield
-    except BaseException as error:  # noqa: BLE001  (the verdict raises it)
-        failure = error
-    verdict = border.settle_verdict(item, failure)
+    with phases.phase(item):
+        try:
+            border.refuse_bad_start(item)
+            result = yield
+        except BaseException as error:  # noqa: BLE001  (the verdict raises it)
+            failure = error
+        verdict = border.settle_verdict(item, failure)
     __tracebackhide__ = verdict is failure  # a finding has no other line than this one
     if verdict is not None:
         raise verdict
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    with phases.phase(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    with phases.fixture_setup(request.config, fixturedef.scope):
+        return (yield)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic  # the real one: the name in `time` follows virtual time
 from typing import Any
 
 __all__ = ["PATIENCE", "RealWork"]
@@ -48,11 +49,20 @@ class RealWork:
         self._processes = [one for one in self._processes if one.get_returncode() is None]
         if self._jobs or self._processes:
             return float("inf")
-        now = time.monotonic()
+        now = monotonic()
         self._owed = {
             file: until for file, until in self._owed.items() if file in open_files and until > now
         }
         return max(self._owed.values()) - now if self._owed else None
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count what is waited for inside as such work."""
+        self._jobs += 1
+        try:
+            yield
+        finally:
+            self._jobs -= 1
 
     def answered(self, ready: Iterable[tuple[selectors.SelectorKey, int]]) -> None:
         """Take note of the connections on which something came in."""
@@ -95,7 +105,7 @@ class RealWork:
 
     def _owing(self, file: int, write: Callable[..., None]) -> Callable[..., None]:
         def write_and_wait(data: Any) -> None:
-            self._owed[file] = time.monotonic() + PATIENCE
+            self._owed[file] = monotonic() + PATIENCE
             write(data)
 
         return write_and_wait

@@ -8,21 +8,18 @@ from collections.abc import (
     Callable,
     Collection,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime, timedelta
+from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakSet
 
-import time_machine
 from livekit.agents import Agent, AgentSession, JobContext
 
 from . import _livekit
 from .build import as_chat_context, make_agent, session_arguments
-from .clock import VirtualClock
+from .clock import RealClock, VirtualClock
 from .diagnosis import waiting
 from .errors import BehaviourError, UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
 from .expected import ErrorKind, ExpectedClose, ExpectedError
@@ -33,6 +30,7 @@ from .mocks import Mocks, ToolMock
 from .options import Host
 from .script import Step, StepSource
 from .strict import Findings
+from .wall_clock import WallClock
 
 __all__ = ["Stage"]
 
@@ -47,8 +45,12 @@ class Stage:
         allow: Collection[str],
         used: WeakSet[Agent],
         hosts: Collection[Host] = (),
+        wall: WallClock | None = None,
+        real_time: bool = False,
     ) -> None:
         self.timeout = timeout
+        self.wall = wall
+        self._real_time = real_time
         self.findings = Findings(allow)
         self.model = FakeLLM()
         self.model.allow_unscripted = "unscripted_request" in self.findings.allow
@@ -56,7 +58,6 @@ class Stage:
         self.sessions: list[Harness] = []
         self.clock: VirtualClock | None = None
         self.stuck_on = ""
-        self.now: datetime | None = None
         self.before_session: Callable[[], None] = lambda: None
         self._models = [self.model]
         self._used = used
@@ -77,7 +78,8 @@ class Stage:
         if self._job is not None:
             yield self._job
             return
-        clock = VirtualClock(asyncio.get_running_loop())
+        clock = (RealClock if self._real_time else VirtualClock)(asyncio.get_running_loop())
+        clock.wall = self.wall
         clock.install()
         clock.halting = self._halting
         self.clock = clock
@@ -133,24 +135,10 @@ class Stage:
             else "nothing of the test's own waits for anything that could come"
         )
 
-    @contextmanager
-    def at_its_time(self) -> Iterator[None]:
-        """Let wall clocks show `now`, and follow the jumps of virtual time, inside.
-
-        To be entered within a phase of a test: a fixture that travels while pytest times its
-        phases gives reports a wrong start and stop.
-        """
-        if self.now is None:
-            yield
-            return
-        assert self.clock is not None, "time passes on a loop"
-        here = self.now + timedelta(seconds=self.clock.now)
-        with time_machine.travel(here, tick=True) as traveller:
-            self.clock.jumped = traveller.shift
-            try:
-                yield
-            finally:
-                self.clock.jumped = lambda _: None
+    def check_clock(self) -> None:
+        """Refuse to go on where the test itself holds the wall clock."""
+        if self.wall is not None:
+            self.wall.check()
 
     # --- sessions
 
@@ -175,6 +163,7 @@ class Stage:
         model = model or self.model
         if model not in self._models:
             self._models.append(model)
+        self.check_clock()
         self.before_session()
         made = await make_agent(agent, what=what)
         if made in self._used:

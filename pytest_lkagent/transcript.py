@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 __all__ = [
     "AgentHandoff",
@@ -29,7 +29,7 @@ __all__ = [
 class Message:
     """Something that was said. `agent` is the class name of the agent that said it."""
 
-    type: ClassVar = "message"
+    type: ClassVar[Literal["message"]] = "message"
     role: str
     text: str
     interrupted: bool = False
@@ -47,7 +47,7 @@ class Message:
 class FunctionCall:
     """A call of a tool. `arguments` is the raw text where the model sent no JSON object."""
 
-    type: ClassVar = "function_call"
+    type: ClassVar[Literal["function_call"]] = "function_call"
     name: str
     arguments: Mapping[str, Any] | str
     call_id: str
@@ -64,7 +64,7 @@ class FunctionCall:
 class FunctionCallOutput:
     """What a tool gave back to the model."""
 
-    type: ClassVar = "function_call_output"
+    type: ClassVar[Literal["function_call_output"]] = "function_call_output"
     name: str
     output: str
     is_error: bool = False
@@ -82,7 +82,7 @@ class FunctionCallOutput:
 class AgentHandoff:
     """Another agent took over. Class names; `old` is None when the session starts."""
 
-    type: ClassVar = "agent_handoff"
+    type: ClassVar[Literal["agent_handoff"]] = "agent_handoff"
     old: str | None
     new: str
 
@@ -98,7 +98,7 @@ class AgentHandoff:
 class Close:
     """The session closed. `reason` is LiveKit's CloseReason as text."""
 
-    type: ClassVar = "close"
+    type: ClassVar[Literal["close"]] = "close"
     reason: str
     error: str | None = None
 

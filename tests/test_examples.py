@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 import pytest_lkagent
-from pytest_lkagent import Step
+from pytest_lkagent import Step, script
 from pytest_lkagent.environment import KEY_VARIABLES
 
 ROOT = Path(__file__).parent.parent
@@ -242,7 +242,7 @@ def first_arguments(name: str) -> list[ast.expr]:
     return [node.args[0] for node in calls(name) if node.args]
 
 
-STEPS = [name for name in pytest_lkagent.__all__ if name.islower()]
+STEPS = [name for name in pytest_lkagent.__all__ if hasattr(script, name) and name.islower()]
 METHODS = [
     name
     for name, method in vars(Step).items()

@@ -29,7 +29,7 @@ ROOF = "pytest_lkagent"  # names everything that users import, lazily; nobody in
 FLOORS = MappingProxyType(
     {
         "errors": 0,
-        "durations": 0,
+        "times": 0,
         "protocols": 3,
         "options": 0,
         "sites": 0,
@@ -45,6 +45,7 @@ FLOORS = MappingProxyType(
         "real_work": 2,
         "tools": 2,
         "clock": 2,
+        "wall_clock": 2,
         "environment": 2,
         "guard": 2,
         "harness": 3,
@@ -66,6 +67,7 @@ FLOORS = MappingProxyType(
         "snapshot.extension": 4,
         "border": 4,
         "keys": 4,
+        "phases": 4,
         "defaults": 4,
         "plugin": 4,
         "__main__": 4,

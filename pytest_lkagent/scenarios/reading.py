@@ -15,12 +15,12 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..durations import DURATIONS, duration
 from ..errors import LoadError, did_you_mean, one_of
 from ..sites import Site
+from ..times import DURATIONS, MOMENT, duration, moment
 from .expectations import Matches
 from .model import Ref
-from .scalars import NULLS, moment, resolve
+from .scalars import NULLS, resolve
 
 __all__ = ["Reading", "is_null", "site_of"]
 
@@ -206,11 +206,10 @@ class Reading:
         return seconds or 0.0
 
     def moment(self, node: Node, what: str) -> datetime | None:
-        instead = "a date and time like 2026-06-12T09:00:00Z"
-        text = self.raw(node, what, instead)
+        text = self.raw(node, what, MOMENT)
         read = moment(text) if text is not None else None
         if text is not None and read is None:
-            self.wrong(node, what, instead)
+            self.wrong(node, what, MOMENT)
         return read
 
     def regex(self, node: Node, what: str) -> re.Pattern[str]:

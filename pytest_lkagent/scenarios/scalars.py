@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 import re
 from calendar import monthrange
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["NULLS", "moment", "resolve"]
+__all__ = ["NULLS", "resolve"]
 
 NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 """What stands for nothing where it is not in quotes."""
@@ -99,12 +98,3 @@ def _timestamp(text: str) -> str | None:
         f"{'.' + fraction if fraction else ''}"
         f"{'Z' if zone in (None, '+00:00', '-00:00') else zone}"
     )
-
-
-def moment(text: str) -> datetime | None:
-    """Read a date with or without time, in UTC where no zone is written; None for other text."""
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)

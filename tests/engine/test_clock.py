@@ -600,20 +600,6 @@ def test_two_may_wait_for_quiet_and_one_of_them_may_give_up() -> None:
         assert clock.now == 0
 
 
-def test_who_follows_is_told_of_every_jump_and_of_no_real_time() -> None:
-    jumps: list[float] = []
-
-    async def go() -> None:
-        await asyncio.sleep(10)
-        await asyncio.to_thread(int)
-        await asyncio.sleep(20)
-
-    with virtual() as clock:
-        clock.jumped = jumps.append
-        run(clock, go())
-    assert sum(jumps) == pytest.approx(30, abs=0.01)
-
-
 # --- run_until_complete
 
 

@@ -44,15 +44,15 @@ def test_a_marker_says_what_the_session_is_built_from_and_the_nearest_wins(desk)
         (
             "lk(agnet=FrontDesk)",
             (
-                "lk(agnet=…) is unknown; the keys are agent, allow, start, timeout, userdata; did "
-                "you mean 'agent'?"
+                "lk(agnet=…) is unknown; the keys are agent, allow, now, real_time, start, "
+                "timeout, userdata; did you mean 'agent'?"
             ),
         ),
         (
             "lk('FrontDesk')",
             (
-                "lk('FrontDesk') has no key; write lk(agent=…) or another of agent, allow, start, "
-                "timeout, userdata"
+                "lk('FrontDesk') has no key; write lk(agent=…) or another of agent, allow, now, "
+                "real_time, start, timeout, userdata"
             ),
         ),
         (
@@ -142,4 +142,6 @@ def test_a_timeout_for_all_tests_comes_from_the_command_line_or_the_ini_file(des
 
 def test_the_marker_is_registered_and_explains_itself(desk):
     result = desk({}).run("--markers")
-    result.shows("@pytest.mark.lk(agent=, userdata=, start=, timeout=, allow=): *")
+    result.shows(
+        "@pytest.mark.lk(agent=, userdata=, start=, now=, timeout=, real_time=, allow=): *"
+    )

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_lkagent.durations import duration
 from pytest_lkagent.scenarios.load import load
-from pytest_lkagent.scenarios.scalars import moment, resolve
+from pytest_lkagent.scenarios.scalars import resolve
+from pytest_lkagent.times import duration, moment
 
 LIVEKIT_FILES = Path(__file__).parents[3] / "shared" / "data" / "livekit_scenarios"
 

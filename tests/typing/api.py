@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, assert_never, assert_type
 
 import pytest
@@ -40,10 +41,13 @@ from pytest_lkagent import (
     call,
     fail,
     raw_call,
+    real_time,
     reply,
     say,
     silence,
     stall,
+    virtual_now,
+    virtual_time,
 )
 
 
@@ -217,3 +221,16 @@ async def test_errors(user_says: UserSays, fake_llm: FakeLLM) -> None:
         await user_says("hi")
     failure: AssertionError = caught.value
     assert "nobody scripted" in str(failure)
+
+
+# --- time
+
+
+async def test_time() -> None:
+    async with virtual_time("2026-06-12T09:00:00Z") as clock:
+        assert_type(clock.now, float)
+        assert_type(virtual_now(), datetime)
+        async with real_time():
+            pass
+    async with virtual_time(datetime(2026, 6, 12, tzinfo=UTC)):
+        pass

@@ -1,0 +1,177 @@
+"""The clocks of the process, which follow virtual time.
+
+`WallClock` moves ``time.time``, ``datetime.now`` and every reference to them that was taken before
+(pydantic's default factories), through time-machine. `follow` and `unfollow` let ``time.monotonic``
+and ``time.perf_counter`` show the time of the running loop where that is virtual: other loops and
+threads, pytest's own durations among them, read the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from types import BuiltinFunctionType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import time_machine
+
+from .errors import UsageError
+
+__all__ = ["WallClock", "follow", "unfollow"]
+
+_NANO = 1_000_000_000
+
+
+class WallClock:
+    """The wall clock of one test: it begins at `start`, and shows what it is told to show.
+
+    The local time zone is that of `start` where it names one by its name, UTC otherwise. With
+    `ticks` the clock runs on by itself, for a test in real time. Else it stands still, only a
+    thread that is waited for sees it `run`, so that its own time-outs end.
+    """
+
+    def __init__(self, start: datetime, *, ticks: bool = False) -> None:
+        self.start = start.astimezone(UTC)
+        self._zone = start.tzinfo if isinstance(start.tzinfo, ZoneInfo) else UTC
+        self._ticks = ticks
+        self._shown = 0  # nanoseconds since the start
+        self._travel: time_machine.travel | None = None
+        self._traveller: Any = None
+        self._runs = False
+
+    @property
+    def instant(self) -> datetime:
+        """What the clock was told to show last."""
+        shown = self.start + timedelta(microseconds=self._shown // 1000)
+        return shown.astimezone(self._zone)
+
+    def travel(self) -> None:
+        """Take the clocks of the process along, from where they were last.
+
+        Raises:
+            UsageError: Something else holds them already.
+        """
+        if self._travel is not None:
+            return  # it could not be suspended
+        if time_machine.escape_hatch.is_travelling():
+            raise _held_by("time-machine")
+        if not isinstance(time.time, BuiltinFunctionType):
+            raise _held_by(str(time.time.__module__).partition(".")[0])
+        self._travel = time_machine.travel(self.instant, tick=self._ticks)
+        self._traveller = self._travel.start()
+
+    def suspend(self) -> None:
+        """Give the process its real time back, unless something else holds the clock by now."""
+        if self._travel is not None and (self._ticks or self._is_ours()):
+            self.end()
+
+    def end(self) -> None:
+        """Give the process its real time back."""
+        if self._travel is not None:
+            self._travel.stop()
+            self._travel = self._traveller = None
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Show real time inside."""
+        if self._travel is None:
+            yield
+            return
+        self.suspend()
+        try:
+            yield
+        finally:
+            self.travel()
+
+    def check(self) -> None:
+        """Refuse to go on where something else holds the clock.
+
+        Raises:
+            UsageError: As freezegun or time-machine in the test itself.
+        """
+        if self._travel is not None and not self._ticks and not self._is_ours():
+            raise _held_by("something else (freezegun, time-machine)")
+
+    def show(self, seconds: float) -> None:
+        """Show the instant `seconds` after the start."""
+        before, self._shown = self._shown, round(seconds * _NANO)
+        if self._traveller is None or self._ticks:
+            return
+        if self._runs:
+            self._runs = False
+            self._traveller.move_to(self.instant, tick=False)
+        else:
+            # told to the nanosecond each time, so that no error adds up
+            self._traveller.shift((self._shown - before) / _NANO)
+
+    def run(self) -> None:
+        """Run on in real time, until it is told what to show."""
+        if self._traveller is not None and not self._ticks and not self._runs:
+            self._runs = True
+            self._traveller.move_to(self.instant, tick=True)
+
+    def _is_ours(self) -> bool:
+        if self._runs:
+            return True
+        return abs(time.time() - self.instant.timestamp()) < 0.001
+
+
+def _held_by(who: str) -> UsageError:
+    return UsageError(
+        f"{who} holds the clock, and pytest-lkagent moves it itself; take that away and say when "
+        "the test is: @pytest.mark.lk(now='2026-06-12T09:00:00Z'), now: in a scenario, lk_now in "
+        "the ini file"
+    )
+
+
+_loops: set[asyncio.AbstractEventLoop] = set()
+_real: dict[str, Callable[[], Any]] = {}
+_readings = count()
+
+
+def follow(loop: asyncio.AbstractEventLoop) -> None:
+    """Let ``time.monotonic`` and ``time.perf_counter`` show the time of `loop` where it runs."""
+    if not _loops:
+        _replace("monotonic", float)
+        _replace("monotonic_ns", _in_nanoseconds)
+        _replace("perf_counter", _advanced)
+        _replace("perf_counter_ns", lambda seconds: _in_nanoseconds(_advanced(seconds)))
+    _loops.add(loop)
+
+
+def unfollow(loop: asyncio.AbstractEventLoop) -> None:
+    """End what `follow` began."""
+    _loops.discard(loop)
+    if not _loops:
+        for name, real in _real.items():
+            setattr(time, name, real)
+        _real.clear()
+
+
+def _in_nanoseconds(seconds: float) -> int:
+    return round(seconds * _NANO)
+
+
+def _advanced(seconds: float) -> float:
+    """Let two readings never be the same, as in real life: LiveKit divides by their difference."""
+    return seconds + next(_readings) * 1e-7
+
+
+def _replace(name: str, of_seconds: Callable[[float], Any]) -> None:
+    real = _real[name] = getattr(time, name)
+
+    @functools.wraps(real)
+    def read() -> Any:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return real()
+        return of_seconds(loop.time()) if loop in _loops else real()
+
+    setattr(time, name, read)
