@@ -32,11 +32,12 @@ import heapq
 import math
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from time import monotonic  # the real one: the name in `time` follows us
-from typing import Any
+from types import TracebackType
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 from .errors import Stuck, UsageError
@@ -131,6 +132,8 @@ class VirtualClock:
     Raises:
         UsageError: The loop is not asyncio's own selector loop.
     """
+
+    _seconds: ClassVar = "virtual seconds"
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         if not _is_stock(loop):
@@ -335,7 +338,7 @@ class VirtualClock:
         if budget is None or target <= ends:
             return
         budget.deadline = math.inf
-        self._halt(f"it went on for more than {budget.seconds:g} virtual seconds")
+        self._halt(f"it went on for more than {budget.seconds:g} {self._seconds}")
 
     def _wait_really(self, selector: Any, timeout: float | None, patience: float) -> Any:
         """Let real time pass, for work that is under way, until something comes or is due."""
@@ -367,6 +370,8 @@ class VirtualClock:
 class RealClock(VirtualClock):
     """Real time for one loop, with the budgets and the diagnosis of virtual time."""
 
+    _seconds = "seconds"
+
     def _take_time(self) -> None:
         self._origin = self._now = self._loop.time()
 
@@ -385,8 +390,7 @@ class RealClock(VirtualClock):
 _clocks: dict[asyncio.AbstractEventLoop, VirtualClock] = {}
 
 
-@asynccontextmanager
-async def virtual_time(now: datetime | str | None = None) -> AsyncIterator[VirtualClock]:
+def virtual_time(now: datetime | str | None = None) -> AbstractAsyncContextManager[VirtualClock]:
     """Make the running loop virtual inside, for an async test of your own.
 
     Sleeps and time-outs inside of ``async with virtual_time("2026-06-12T09:00:00Z") as clock:``
@@ -399,27 +403,46 @@ async def virtual_time(now: datetime | str | None = None) -> AsyncIterator[Virtu
             holds the clock.
         Stuck: Nothing can happen any more inside.
     """
-    loop = asyncio.get_running_loop()
-    if loop in _clocks:
-        raise UsageError(
-            "time is virtual here already, as in every test that uses the fixtures of "
-            "pytest-lkagent; take virtual_time() away"
-        )
-    clock = VirtualClock(loop)
-    clock.wall = WallClock(DEFAULT_NOW if now is None else read_moment(now, where="virtual_time()"))
-    clock.wall.travel()
-    clock.install()
-    try:
-        yield clock
-    except asyncio.CancelledError:
-        if (reason := clock.take_halt()) is None:
-            raise
-        if (task := asyncio.current_task()) is not None:
-            task.uncancel()
-        raise Stuck(f"the test cannot finish: {reason}") from None
-    finally:
-        clock.restore()
-        clock.wall.end()
+    moment = DEFAULT_NOW if now is None else read_moment(now, where="virtual_time()")
+    return _VirtualTime(WallClock(moment))
+
+
+class _VirtualTime(AbstractAsyncContextManager[VirtualClock]):
+    def __init__(self, wall: WallClock) -> None:
+        self._wall = wall
+
+    async def __aenter__(self) -> VirtualClock:
+        __tracebackhide__ = True
+        loop = asyncio.get_running_loop()
+        if loop in _clocks:
+            raise UsageError(
+                "time is virtual here already, as in every test that uses the fixtures of "
+                "pytest-lkagent; take virtual_time() away"
+            )
+        clock = self._clock = VirtualClock(loop)
+        self._wall.travel()
+        clock.wall = self._wall
+        clock.install()
+        return clock
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        __tracebackhide__ = True
+        self._clock.restore()
+        self._wall.end()
+        reason = self._clock.take_halt()
+        if reason is None:
+            return
+        if isinstance(error, asyncio.CancelledError) and traceback is not None:
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            traceback.tb_next = None  # from here on it is asyncio's line that waits
+        stuck = Stuck(f"the test cannot finish: {reason}")
+        raise stuck.with_traceback(traceback) from None
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from .wall_clock import WallClock
 
-__all__ = ["fixture_setup", "phase", "setup", "wall_clock_of"]
+__all__ = ["fixture_setup", "phase", "setup", "teardown", "wall_clock_of"]
 
 _WALL = pytest.StashKey["WallClock"]()
 _CURRENT = pytest.StashKey["tuple[pytest.Item, WallClock]"]()
@@ -61,6 +61,17 @@ def phase(item: pytest.Item) -> Iterator[None]:
     finally:
         del stash[_CURRENT]
         wall.suspend()
+
+
+@contextmanager
+def teardown(item: pytest.Item) -> Iterator[None]:
+    """Tear `item` down at its time, or as it is where something else holds the clock still."""
+    wall = wall_clock_of(item)
+    if wall is None or not wall.can_travel:
+        yield
+        return
+    with phase(item):
+        yield
 
 
 @contextmanager

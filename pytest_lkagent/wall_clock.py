@@ -59,12 +59,11 @@ class WallClock:
         """
         if self._travel is not None:
             return  # it could not be suspended
-        if time_machine.escape_hatch.is_travelling():
-            raise _held_by("time-machine")
-        if not isinstance(time.time, BuiltinFunctionType):
-            raise _held_by(str(time.time.__module__).partition(".")[0])
+        if (holder := _holder()) is not None:
+            raise _held_by(holder)
         self._travel = time_machine.travel(self.instant, tick=self._ticks)
         self._traveller = self._travel.start()
+        time.time()  # it ticks from the first reading on
 
     def suspend(self) -> None:
         """Give the process its real time back, unless something else holds the clock by now."""
@@ -74,8 +73,15 @@ class WallClock:
     def end(self) -> None:
         """Give the process its real time back."""
         if self._travel is not None:
+            if self._ticks:
+                self._shown = round((time.time() - self.start.timestamp()) * _NANO)
             self._travel.stop()
             self._travel = self._traveller = None
+
+    @property
+    def can_travel(self) -> bool:
+        """Whether nothing else holds the clock."""
+        return self._travel is not None or _holder() is None
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -120,6 +126,15 @@ class WallClock:
         if self._runs:
             return True
         return abs(time.time() - self.instant.timestamp()) < 0.001
+
+
+def _holder() -> str | None:
+    """Name what else holds the clock of the process."""
+    if time_machine.escape_hatch.is_travelling():
+        return "time-machine"
+    if not isinstance(time.time, BuiltinFunctionType):
+        return str(time.time.__module__).partition(".")[0]
+    return None
 
 
 def _held_by(who: str) -> UsageError:
