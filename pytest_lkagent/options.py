@@ -94,7 +94,8 @@ def _host(text: str, where: str) -> Host:
         of_url = urlsplit(text).hostname if "//" in text else None
         raise UsageError(
             f"{where}: {text!r} is no host; write a name or an address, in brackets where it has "
-            "colons, and a port where only that one is meant: api.example.com:443" + (f"; did you mean {of_url!r}?" if of_url else "")
+            "colons, and a port where only that one is meant: api.example.com:443"
+            + (f"; did you mean {of_url!r}?" if of_url else "")
         )
     return found["name"] or found["address"], int(found["port"]) if found["port"] else None
 
