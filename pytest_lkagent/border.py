@@ -240,6 +240,7 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
         failure, (Exception, pytest.fail.Exception, type(None))
     ):
         return failure  # skipped, interrupted, or the end of the whole run
+    stage.close()
     stage.settle_account(went_through=not isinstance(failure, (UsageError, BehaviourError)))
     if isinstance(failure, _StartFailed):
         failure = None

@@ -30,15 +30,22 @@ import asyncio
 import functools
 import heapq
 import math
+import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from time import monotonic  # the real one: the name in `time` follows us
 from types import TracebackType
 from typing import Any, ClassVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from .errors import Stuck, UsageError
 from .options import DEFAULT_NOW, read_moment
@@ -155,8 +162,13 @@ class VirtualClock:
         self._order = count()
         self._turns = 0
         self._running: list[asyncio.Future[Any]] = []
-        self.begun: WeakSet[asyncio.Task[Any]] = WeakSet()
-        """The tasks that were made while the clock was installed."""
+        self.begun: WeakKeyDictionary[asyncio.Task[Any], tuple[str, int]] = WeakKeyDictionary()
+        """The tasks that were made while the clock was installed, and the file and line of each.
+
+        Not those of others on the same loop: of a fixture of the user's, and what comes of them.
+        """
+        self.is_lent = False
+        """Whether the loop runs for a fixture of the user's just now."""
         self._budgets: list[Budget] = []
         self._quiet: list[asyncio.Future[None]] = []
         self._replaced: dict[str, Any] = {}
@@ -183,6 +195,8 @@ class VirtualClock:
         self._replace("run_until_complete", self._run_until_complete)
         if (running := asyncio.current_task(loop)) is not None:
             self._running.append(running)
+            self.begun[running] = _maker()
+        _inside.set(self)
         for name, stand_in in self._work.stand_ins.items():
             self._replace(name, stand_in)
 
@@ -231,6 +245,19 @@ class VirtualClock:
         self._quiet.append(waiter)
         await waiter
 
+    def run(self, coroutine: Coroutine[Any, Any, None], context: Context | None) -> None:
+        """Run a coroutine on the loop while nothing else runs it."""
+        loop = self._loop
+        if loop.is_closed():
+            coroutine.close()
+            return
+        task = loop.create_task(coroutine, context=context)
+        while not task.done():
+            # an exit that the test failed with leaves the loop by each task that waits for it
+            with suppress(SystemExit):
+                loop.run_until_complete(task)
+        task.result()
+
     def take_halt(self) -> str | None:
         """Return why the clock cancelled the running coroutine, once."""
         reason, self.halted = self.halted, None
@@ -268,8 +295,17 @@ class VirtualClock:
         return timer
 
     def _create_task(self, *args: Any, **how: Any) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = type(self._loop).create_task(self._loop, *args, **how)
-        self.begun.add(task)
+        loop = self._loop
+        task: asyncio.Task[Any] = type(loop).create_task(loop, *args, **how)
+        parent = asyncio.current_task(loop)
+        if parent is not None:
+            is_ours = parent in self.begun
+        elif loop.is_running():  # in a callback
+            is_ours = _inside.get() is self
+        else:
+            is_ours = not self.is_lent
+        if is_ours:
+            self.begun[task] = _maker()
         return task
 
     def _run_until_complete(self, future: Any) -> Any:
@@ -387,6 +423,15 @@ class RealClock(VirtualClock):
         return self._wait_really(selector, timeout, math.inf)
 
 
+def _maker() -> tuple[str, int]:
+    """Return the file and line that makes a task, asyncio's own left out."""
+    frame: Any = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("asyncio."):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+_inside: ContextVar[VirtualClock | None] = ContextVar("pytest_lkagent_clock", default=None)
 _clocks: dict[asyncio.AbstractEventLoop, VirtualClock] = {}
 
 

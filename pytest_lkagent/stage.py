@@ -12,6 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
 from typing import Any
 from weakref import WeakSet
 
@@ -64,7 +65,9 @@ class Stage:
         self._hosts = hosts
         self._entered: dict[type[Agent], set[str]] = {}
         self._expected: list[ExpectedError] = []
+        self._open: list[Harness] = []
         self._job: JobContext | None = None
+        self._context: Context | None = None
 
     @asynccontextmanager
     async def on_loop(self) -> AsyncIterator[JobContext]:
@@ -87,31 +90,41 @@ class Stage:
         guard = Guard(loop, self._hosts, found=self.findings.add, waiting=waiting)
         with guard, _livekit.quiet_log(self._is_reported), _livekit.fake_job() as job:
             self._job = job
+            self._context = copy_context()
             try:
                 yield job
             finally:
-                told = len(guard.refused)
-                await self._close()
-        if late := guard.refused[told:]:
-            raise late[0]
-
-    async def _close(self) -> None:
-        """Close the sessions, cancel what they began, and give the loop back."""
-        failures: list[BaseException] = []
-        assert self.clock is not None, "the stage is on a loop"
-        try:
-            for harness in reversed(self.sessions):
+                known = list(self.findings)
                 try:
-                    await harness.close()
-                except BehaviourError as failure:
-                    failures.append(failure)
-            await self._cancel_rest()
-        finally:
-            self.clock.restore()
-        if failures:
-            raise failures[0]
+                    await self._close_sessions()
+                    await self._end_tasks()
+                finally:
+                    clock.restore()
+        for late in list(self.findings)[len(known) :]:
+            raise late
 
-    async def _cancel_rest(self) -> None:
+    def close(self) -> None:
+        """Close the sessions and end what they began; what closing reveals is a finding.
+
+        For between the body of a test and its verdict: nothing runs on the loop.
+        """
+        if self.clock is not None:
+            self.clock.run(self._close_and_look(), self._context)
+
+    async def _close_and_look(self) -> None:
+        await self._close_sessions()
+        assert self.clock is not None, "the stage is on a loop"
+        await self.clock.quiet()
+        await self._end_tasks()
+
+    async def _close_sessions(self) -> None:
+        while self._open:
+            try:
+                await self._open.pop().close()
+            except BehaviourError as failure:
+                self.findings.add(failure)
+
+    async def _end_tasks(self) -> None:
         assert self.clock is not None, "the stage is on a loop"
         rest = {task for task in self.clock.begun if not task.done()} - {asyncio.current_task()}
         for task in rest:
@@ -179,6 +192,7 @@ class Stage:
             raise UsageError(f"start_session(start=…) takes a list of steps, not {start!r}")
         harness = Harness(self, model)
         self.sessions.append(harness)
+        self._open.append(harness)
         model.script(*start)
         usual, model.advice = model.advice, advice or model.advice
         try:

@@ -103,7 +103,7 @@ def _single_document(data: bytes, path: Path) -> Node:
         mark = error.problem_mark or error.context_mark
         words = ", ".join(part for part in (error.problem, error.context) if part)
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        hint = _HINTS.get(str(error.problem).partition("\t")[0], "")
+        hint = _HINTS.get(str(error.problem), "")
         raise _Refused(line, column, f"not valid YAML: {words}{hint}") from None
     return root
 

@@ -37,7 +37,6 @@ _ALSO_SETTLED: dict[str, Any] = {"mocks": {}, "session": {}, "history": (), "all
 
 def read_defaults(reading: Reading, node: Node) -> dict[str, Any]:
     """Read `defaults` as fields of a Scenario."""
-    reading.captured.clear()
     return _settings(reading, reading.fields(node, "defaults", DEFAULT_KEYS))
 
 

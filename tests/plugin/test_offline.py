@@ -355,7 +355,7 @@ def test_an_agent_that_asks_its_own_client_in_llm_node_is_named(desk):
 # --- when, and whom not
 
 
-def test_what_only_closing_reveals_is_an_error_of_the_teardown(desk):
+def test_what_only_closing_reveals_fails_the_test_too(desk):
     test = """
     class Leaving(Desk):
         async def on_exit(self):
@@ -375,7 +375,7 @@ def test_what_only_closing_reveals_is_an_error_of_the_teardown(desk):
         "test_too.py": story("pass", test=dedent(test).replace("{allow}", allow)),
     }
     result = desk(made).run()
-    result.outcomes(passed=2, errors=1)
+    result.outcomes(passed=1, failed=1)
     result.shows("*looks up bye.example.com:80 (*test_it.py:*), and nothing leaves the machine *")
 
 

@@ -267,7 +267,7 @@ def test_junit_has_one_failure_with_the_message(desk, pytester):
     assert "scripted, and never asked for" in failure.get("message")
 
 
-def test_what_only_closing_reveals_is_an_error_of_the_teardown(desk):
+def test_what_only_closing_reveals_fails_the_test_too(desk):
     result = desk(
         {
             "test_it.py": """
@@ -279,10 +279,20 @@ def test_what_only_closing_reveals_is_an_error_of_the_teardown(desk):
             async def test_it(user_says, fake_llm):
                 fake_llm.script(say("Hello."))
                 await user_says("hi")
+
+            class Falls(FrontDesk):
+                async def on_exit(self):
+                    raise LookupError("no calendar")
+
+            @pytest.mark.lk(agent=Falls)
+            @pytest.mark.xfail(raises=LookupError, strict=True)
+            async def test_xfails(user_says, fake_llm):
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
             """
         }
     ).run()
-    result.outcomes(passed=1, errors=1)
+    result.outcomes(failed=1, xfailed=1)
     result.shows("closing the session cannot finish: *; code waits at *test_it.py:*")
 
 

@@ -105,9 +105,10 @@ def test_a_label_that_cannot_name_a_test_is_refused(label, problem, mistakes):
 
 
 def test_a_label_used_twice_says_where_it_was_used_first(mistakes):
-    text = "scenarios:\n- {label: a, turns: []}\n- {label: a, turns: []}\n"
+    text = "scenarios:\n" + "- {label: a, turns: []}\n" * 3
     assert mistakes(text) == [
-        "desk.yaml:3:11: the label 'a' is already used in desk.yaml:2; write another"
+        "desk.yaml:3:11: the label 'a' is already used in desk.yaml:2; write another",
+        "desk.yaml:4:11: the label 'a' is already used in desk.yaml:2; write another",
     ]
 
 
@@ -189,6 +190,10 @@ SCENARIO = [
     (
         "history: [{function_call_output: {name: book}}]",
         ("41: no call of 'book' waits for an output; write the function_call before it"),
+    ),
+    (
+        "history: [{function_call: {name: book}}, {function_call_output: {name: bok}}]",
+        ("72: no call of 'bok' waits for an output; did you mean 'book'?"),
     ),
     ("absent: [...]", "10: `...` skips events, which only expect can do; leave it out"),
     (
@@ -342,6 +347,14 @@ def test_what_one_scenario_captured_is_unknown_to_the_next(mistakes):
         (
             "scenarios: [{label: a, turns: [{user: hi, llm: [Sorry: taken]}]}]",
             '; a text with a colon stands in quotes: "Sorry: taken"',
+        ),
+        (
+            "scenarios: [{label: a, turns: [{user: {Sorry: taken}}]}]",
+            '; a text with a colon stands in quotes: "Sorry: taken"',
+        ),
+        (
+            "scenarios:\n- label: @home\n",
+            "not with tabs, and put a text that begins with @, ` or % in quotes",
         ),
     ],
 )

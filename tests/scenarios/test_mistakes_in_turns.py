@@ -59,6 +59,13 @@ TURN = [
     ),
     ("{user: a, llm: [{by: Desk}]}", f"17: an llm step does nothing; {STEPS}"),
     (
+        "{user: a, llm: [{silence: true, Sorry: it is taken}]}",
+        (
+            "33: unknown key 'Sorry' in an llm step; the keys of an llm step: say, call, raw_call, "
+            "fail, silence, stall, ttft, duration, by"
+        ),
+    ),
+    (
         "{user: a, llm: [{say: x, stall: true}]}",
         ("17: an llm step cannot have say and stall together; keep one"),
     ),
