@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from livekit import rtc
-from livekit.agents import llm
+from livekit.agents import APIConnectOptions, llm, stt, tts
 
 from pytest_lkagent.errors import RefusedConnection, UsageError
 from pytest_lkagent.guard import Guard
@@ -161,6 +161,7 @@ async def test_it_is_a_finding_once_for_each_host_and_refused_each_time():
     assert ["192.0.2.1:443" in str(found[0]), "192.0.2.2:80" in str(found[1])] == [True, True]
     assert guard.refused == found
     assert len(found) == 2
+    assert found[0].strerror == str(found[0])  # what libraries quote, aiohttp for one
 
 
 @pytest.mark.asyncio
@@ -242,7 +243,13 @@ async def test_threads_that_the_test_begins_and_those_that_they_begin_are_the_te
     assert all(said)
 
 
-def test_the_same_thread_is_not_the_tests_while_its_loop_does_not_run():
+def test_the_same_thread_is_not_the_tests_while_its_loop_does_not_run(monkeypatch):
+    async def connect(*_):
+        connected.append(True)
+
+    connected: list[bool] = []
+    monkeypatch.setattr(rtc.Room, "connect", connect)
+
     async def enter():
         guard = guarded()
         guard.__enter__()
@@ -253,12 +260,14 @@ def test_the_same_thread_is_not_the_tests_while_its_loop_does_not_run():
         guard.__exit__(None, None, None)
 
     async def on_another_loop():
+        await rtc.Room().connect("wss://live.example.com", "token")
         return refused(*FAR)
 
     with asyncio.Runner() as runner, asyncio.Runner() as other:
         guard = runner.run(enter())
         assert refused(*FAR) is None
         assert other.run(on_another_loop()) is None
+        assert connected
         runner.run(leave(guard))
 
 
@@ -269,7 +278,12 @@ async def test_a_thread_that_was_there_before_is_nobody_of_ours_unless_the_loop_
         pool.submit(int).result()
         await loop.run_in_executor(None, int)
         with guarded():
+            stop = threading.Event()
+            ours = threading.Thread(target=stop.wait)
+            ours.start()
             assert pool.submit(refused, *FAR).result() is None
+            stop.set()
+            ours.join()
             assert await loop.run_in_executor(pool, refused, *FAR)
             assert await loop.run_in_executor(None, refused, *FAR)
             assert await asyncio.to_thread(refused, *FAR)
@@ -303,7 +317,95 @@ def _line_of(code: str) -> int:
         return next(number for number, line in enumerate(source, 1) if code in line)
 
 
-# --- rooms
+# --- models and rooms
+
+
+class Ears(stt.STT):
+    def __init__(self):
+        super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=False))
+
+    async def _recognize_impl(self, buffer, **_):
+        reach()
+
+    def stream(self, **_):
+        return EarsStream(stt=self, conn_options=APIConnectOptions())
+
+
+class EarsStream(stt.RecognizeStream):
+    async def _run(self):
+        reach()
+
+
+class Voice(tts.TTS):
+    def __init__(self):
+        super().__init__(
+            capabilities=tts.TTSCapabilities(streaming=True), sample_rate=8000, num_channels=1
+        )
+
+    def synthesize(self, text, **_):
+        return VoiceChunked(tts=self, input_text=text, conn_options=APIConnectOptions())
+
+    def stream(self, **_):
+        return VoiceStream(tts=self, conn_options=APIConnectOptions())
+
+
+class VoiceChunked(tts.ChunkedStream):
+    async def _run(self, output_emitter):
+        reach()
+
+
+class VoiceStream(tts.SynthesizeStream):
+    async def _run(self, output_emitter):
+        reach()
+
+
+class Brain(llm.LLM):
+    def chat(self, *, chat_ctx, **_):
+        return BrainStream(self, chat_ctx=chat_ctx, tools=[], conn_options=APIConnectOptions())
+
+
+class BrainStream(llm.LLMStream):
+    async def _run(self):
+        reach()
+
+
+def reach():
+    sys.audit(*FAR)
+
+
+async def _read(stream):
+    async with stream:
+        async for _ in stream:
+            pass
+
+
+async def _speak():
+    stream = Voice().stream()
+    stream.push_text("hello")
+    stream.end_input()
+    await _read(stream)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("work", "model"),
+    [
+        (lambda: _read(Brain().chat(chat_ctx=llm.ChatContext.empty())), "Brain"),
+        (lambda: Ears().recognize([]), "Ears"),
+        (lambda: _read(Ears().stream()), "Ears"),
+        (lambda: _read(Voice().synthesize("hello")), "Voice"),
+        (_speak, "Voice"),
+    ],
+    ids=["chat", "recognize", "recognize a stream", "synthesize", "synthesize a stream"],
+)
+async def test_a_model_is_named_by_its_class_while_it_works(work, model):
+    with guarded() as guard:
+        with pytest.raises(RefusedConnection):
+            await work()
+        refused(*("socket.connect", TCP, ("192.0.2.2", 443)))
+    said = [str(refusal) for refusal in guard.refused]
+    assert f".{model} connects to 192.0.2.1:443 (" in said[0]
+    assert said[1].startswith("the test connects to 192.0.2.2:443 (")
 
 
 @pytest.mark.asyncio
@@ -346,10 +448,13 @@ async def test_everything_is_as_before_once_the_guard_is_gone():
 async def test_what_somebody_else_put_in_its_place_stays_and_a_stand_in_they_kept_does_nothing(
     monkeypatch,
 ):
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: "before", raising=False)
+    far = ("192.0.2.1", 80)
+    with guarded(), pytest.raises(RefusedConnection):
+        TCP.connect(far)
+    assert TCP.connect(far) == "before"
     with guarded():
         kept = socket.socket.connect
-        monkeypatch.setattr(socket.socket, "connect", lambda *_: "theirs", raising=False)
-    assert TCP.connect(("192.0.2.1", 80)) == "theirs"
-    with pytest.raises(OSError, match="AF_UNIX") as told:
-        kept(UNIX, "\0" + 200 * "x")
-    assert not isinstance(told.value, RefusedConnection)
+        monkeypatch.setattr(socket.socket, "connect", lambda *_: "theirs")
+    assert TCP.connect(far) == "theirs"
+    assert kept(TCP, far) == "before"
