@@ -88,8 +88,7 @@ class _Begun(NamedTuple):
 class Guard:
     """The guard of one test on `loop`, on duty inside of a ``with``.
 
-    `found` takes the first refusal for each host, since code under test may swallow the exception,
-    and says whether it is a finding.
+    `found` takes the first refusal for each host, since code under test may swallow the exception.
     `waiting` says in a line what tasks wait for, None where it is nothing of the user's own.
     """
 
@@ -98,15 +97,13 @@ class Guard:
         loop: asyncio.AbstractEventLoop,
         hosts: Collection[Host],
         *,
-        found: Callable[[RefusedConnection], bool],
+        found: Callable[[RefusedConnection], object],
         waiting: Callable[[Iterable[asyncio.Task[Any]]], str | None],
     ) -> None:
         self._loop = loop
         self._hosts = frozenset(hosts)
         self._found = found
         self._waiting = waiting
-        self.refused: list[RefusedConnection] = []
-        """The findings so far."""
         self._is_on = False
         self._told: set[str] = set()
         self._names: dict[str, str] = {}  # of addresses that an allowed name was resolved to
@@ -195,8 +192,7 @@ class Guard:
         )
         if reach.host not in self._told:
             self._told.add(reach.host)
-            if self._found(refusal):
-                self.refused.append(refusal)
+            self._found(refusal)
         return refusal
 
     # --- the stand-ins, which may outlive the guard where somebody keeps them
