@@ -235,7 +235,7 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     stage = item.stash[_STAGE]
     reason = stage.clock.take_halt() if stage.clock is not None else None
     if reason is not None:
-        failure = _halted(failure, reason)
+        failure = _halted(stage, failure, reason)
     if isinstance(failure, pytest.exit.Exception) or not isinstance(
         failure, (Exception, pytest.fail.Exception, type(None))
     ):
@@ -259,14 +259,19 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     return pytest.fail.Exception("\n".join([str(verdict), *notes]), pytrace=False)
 
 
-def _halted(failure: BaseException | None, reason: str) -> BaseException:
+def _halted(stage: Stage, failure: BaseException | None, reason: str) -> BaseException:
     """Say why the clock cancelled the test, from the line on which it waits."""
     from .diagnosis import up_to_user_line
 
+    waits = next((f"it waits at {one.site}" for one in stage.pending if one.is_test), "")
+    line = f"the test cannot finish: {reason}; {waits or stage.stuck_on}"
+    traceback = failure.__traceback__ if failure is not None else None
     if not isinstance(failure, asyncio.CancelledError):  # it went on as if nothing had been
-        return Stuck(f"the test was cancelled, since {reason}, and did not end by that")
-    stuck = Stuck(f"the test cannot finish: {reason}, and it waits here")
-    return stuck.with_traceback(up_to_user_line(failure.__traceback__))
+        line = f"the test was cancelled, since {reason}, and did not end by that"
+        traceback = None
+    pictures = (shown for harness in stage.sessions for shown in harness.picture())
+    stuck = Stuck("\n".join([line, *pictures, *stage.still_running]))
+    return stuck.with_traceback(up_to_user_line(traceback))
 
 
 def play_of(item: pytest.Item) -> Play | None:

@@ -1,20 +1,86 @@
-"""Why a run cannot finish: which code waits, and where."""
+"""Why a run cannot finish: which code waits, and where; and what was said until then."""
 
 from __future__ import annotations
 
 import asyncio
-import sysconfig
-from collections.abc import Iterable, Iterator
-from types import TracebackType
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from types import FrameType, TracebackType
 from typing import Any
 
-from .sites import OUR_FOLDER, Site
+from livekit.agents import Agent, AgentSession, AgentTask, RunContext
 
-__all__ = ["up_to_user_line", "waiting"]
+from . import tool_watch
+from .frames import frames, is_users, site_of, source
+from .sites import Site
+from .tasks import Stubborn, made_at
+from .transcript import Event, render
 
-_LIBRARIES = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {OUR_FOLDER}
-)
+__all__ = [
+    "Pending",
+    "conversation",
+    "describe_leak",
+    "describe_stubborn",
+    "pending",
+    "still_running",
+    "up_to_user_line",
+    "waiting",
+]
+
+_TOOL = "tool_exec_"
+_HOOKS = {"AgentTask_on_enter": "on_enter", "AgentTask_on_exit": "on_exit"}
+"""What LiveKit names the tasks in which it runs code of the user's."""
+
+_TASKS_SHOWN = 10
+_EVENTS_SHOWN = 20
+_WIDTH = 160
+"""How much of a failure fits on a screen: tasks, events, characters of a line."""
+
+
+class _Rank(IntEnum):
+    """Who is most likely to blame comes first."""
+
+    TOOL = 0
+    HOOK = 1
+    TASK = 2
+    TEST = 3
+    AGENT_TASK = 4
+    """It waits for the user, as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A task that is not done: what it is in the user's words, and where it waits."""
+
+    rank: _Rank
+    what: str
+    site: Site
+    context: RunContext[Any] | None = None
+    """That of the call which it answers, for a tool."""
+
+    @property
+    def is_test(self) -> bool:
+        return self.rank is _Rank.TEST
+
+    def __str__(self) -> str:
+        return _cut(f"{self.what} at {self.site}: {source(self.site)}")
+
+
+def pending(
+    tasks: Iterable[asyncio.Task[Any]], *, test: asyncio.Task[Any] | None = None
+) -> list[Pending]:
+    """Describe the tasks that run code of the user's own, tools first; `test` is the test's.
+
+    Where there is none, the one task of a library that goes deepest.
+    """
+    stacks = [(task, list(frames(task.get_coro()))) for task in tasks]
+    described = (_described(task, stack, is_test=task is test) for task, stack in stacks)
+    found = [one for one in described if one is not None]
+    if not found and (deep := [(task, stack) for task, stack in stacks if stack]):
+        task, stack = max(deep, key=lambda pair: (len(pair[1]), pair[0].get_name()))
+        found = [Pending(_Rank.TASK, _name(task), site_of(stack[-1]))]
+    return sorted(found, key=lambda one: (one.rank, one.site.path, one.site.line, one.what))
 
 
 def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str | None:
@@ -22,15 +88,48 @@ def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str | None:
 
     None where nothing of the user's own waits.
     """
-    found = [(task, site) for task in tasks if (site := _user_line(task)) is not None]
-    found.sort(key=lambda pair: not pair[0].get_name().startswith("tool_exec_"))
-    for task, site in found:
-        name = task.get_name()
-        if name.startswith("tool_exec_"):
-            return f"the tool {name.removeprefix('tool_exec_')} waits at {site}"
-    for _, site in found:
-        return f"code waits at {site}"
+    for one in pending(tasks):
+        if one.rank is not _Rank.AGENT_TASK and is_users(one.site.path):
+            return f"{one.what} waits at {one.site}"
     return None
+
+
+def still_running(tasks: Sequence[Pending], answering: Sequence[str] = ()) -> list[str]:
+    """Return a line for each task, as many as fit on a screen, and what models are still at."""
+    lines = [f"    {one}" for one in tasks[:_TASKS_SHOWN]]
+    if (rest := len(tasks) - _TASKS_SHOWN) > 0:
+        lines.append(f"    and {rest} more")
+    lines += [f"    {_cut(line)}" for line in answering]
+    return ["  still running:", *lines] if lines else []
+
+
+def conversation(session: AgentSession[Any], events: Sequence[Event]) -> list[str]:
+    """Return the conversation so far, its end where it is long, and what state it is in."""
+    lines = [_cut(line) for line in render(events)]
+    if (rest := len(lines) - _EVENTS_SHOWN) > 0:
+        lines[:rest] = [f"      {rest} events before these"]
+    states = f"{session.agent_state}; the user: {session.user_state}"
+    return [*lines, f"  {_agent_of(session)}: {states}"]
+
+
+def describe_leak(task: asyncio.Task[Any]) -> str:
+    """Say of a task that outlives its test which one it is, where it waits, and what to do."""
+    where = next((f"; it waits at {one.site}: {source(one.site)}" for one in pending([task])), "")
+    return (
+        f"{_name(task)} is still running at the end of the test{where}; keep a reference to it and "
+        "cancel it in on_exit, or let it pass: @pytest.mark.lk(allow=['leaked_task'])"
+    )
+
+
+def describe_stubborn(stubborn: Stubborn) -> str:
+    """Say of a task that had to be made to end where it swallows CancelledError."""
+    site, error = stubborn.site, stubborn.error
+    where = "" if site is None else f", at {site}: {source(site)}"
+    raised = "" if error is None else f", and then raised {type(error).__name__}: {error}"
+    return (
+        f"{_name(stubborn.task)} went on after it was cancelled{where}{raised}; let CancelledError "
+        "through: catch Exception, or raise it again"
+    )
 
 
 def up_to_user_line(traceback: TracebackType | None) -> TracebackType | None:
@@ -38,7 +137,7 @@ def up_to_user_line(traceback: TracebackType | None) -> TracebackType | None:
     last = None
     entry = traceback
     while entry is not None:
-        if not entry.tb_frame.f_code.co_filename.startswith(_LIBRARIES):
+        if is_users(entry.tb_frame.f_code.co_filename):
             last = entry
         entry = entry.tb_next
     if last is None:
@@ -47,23 +146,60 @@ def up_to_user_line(traceback: TracebackType | None) -> TracebackType | None:
     return traceback
 
 
-def _user_line(task: asyncio.Task[Any]) -> Site | None:
-    """Return the innermost line of the user's own code on which `task` waits."""
-    innermost = None
-    for frame in _frames(task.get_coro()):
-        if not frame.f_code.co_filename.startswith(_LIBRARIES):
-            innermost = Site(frame.f_code.co_filename, frame.f_lineno)
-    return innermost
+def _described(
+    task: asyncio.Task[Any], stack: Sequence[FrameType], *, is_test: bool
+) -> Pending | None:
+    """Describe a task by the user's lines on its stack; None where there are none."""
+    users = [index for index, frame in enumerate(stack) if is_users(frame.f_code.co_filename)]
+    if not users:
+        return None
+    site, behind = site_of(stack[users[-1]]), stack[users[-1] + 1 :]
+    for awaited in map(_self, behind):
+        if isinstance(awaited, AgentTask):
+            what = f"the AgentTask {type(awaited).__name__}, which waits for the user,"
+            return Pending(_Rank.AGENT_TASK, what, site)
+    if is_test:
+        return Pending(_Rank.TEST, "the test itself", site)
+    if task.get_name().startswith(_TOOL):
+        return Pending(_Rank.TOOL, _name(task), site, _context(stack))
+    begun = stack[users[0]]
+    if users[0] and isinstance(agent := _self(begun), Agent):  # LiveKit runs it
+        return Pending(_Rank.HOOK, f"{begun.f_code.co_name} of {type(agent).__name__}", site)
+    return Pending(_Rank.TASK, _name(task), site)
 
 
-def _frames(awaited: Any) -> Iterator[Any]:
-    while awaited is not None:
-        for frame, awaits in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"),
-                              ("ag_frame", "ag_await")):  # fmt: skip
-            if hasattr(awaited, frame):
-                if (current := getattr(awaited, frame)) is not None:
-                    yield current
-                awaited = getattr(awaited, awaits)
-                break
-        else:
-            return
+def _name(task: asyncio.Task[Any]) -> str:
+    """Name a task in the user's words: its tool, its hook, or what it runs and where it was made."""
+    name = task.get_name()
+    if name.startswith(_TOOL):
+        return f"the tool {name.removeprefix(_TOOL)}"
+    if name in _HOOKS:
+        return _HOOKS[name]
+    coroutine: Any = task.get_coro()
+    runs = coroutine.__qualname__.rpartition("<locals>.")[2]
+    made = made_at(task)
+    return f"the task {runs}()" + (f" (made at {made})" if made is not None else "")
+
+
+def _self(frame: FrameType) -> Any:
+    return frame.f_locals.get("self")
+
+
+def _context(stack: Iterable[FrameType]) -> RunContext[Any] | None:
+    """Return the context of the call that a tool answers: the watch around the tool has it."""
+    for frame in stack:
+        if frame.f_code.co_filename == tool_watch.__file__:
+            context: RunContext[Any] | None = frame.f_locals.get("context")
+            return context
+    return None
+
+
+def _agent_of(session: AgentSession[Any]) -> str:
+    try:
+        return type(session.current_agent).__name__
+    except RuntimeError:  # it has none yet, or no more
+        return "no agent"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"

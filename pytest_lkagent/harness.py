@@ -11,6 +11,7 @@ from livekit.agents import Agent, AgentSession, RunContext, llm
 
 from . import _livekit
 from .build import check_call
+from .diagnosis import conversation
 from .errors import (
     BehaviourError,
     ScriptError,
@@ -24,7 +25,7 @@ from .fake import FakeLLM
 from .record import Record, Turn
 from .script import Step
 from .tool_watch import ToolWatch
-from .transcript import Transcript, render
+from .transcript import FunctionCall, Transcript
 
 if TYPE_CHECKING:
     from livekit.agents.voice.run_result import RunResult
@@ -300,11 +301,25 @@ class Harness:
 
     def _stuck(self, what: str, reason: str) -> Stuck:
         self._is_stuck = True
-        lines = [f"{what} cannot finish: {reason}; {self._stage.stuck_on}"]
+        line = f"{what} cannot finish: {reason}; {self._stage.stuck_on}"
+        lines = [line, *self.picture(), *self._stage.still_running]
         if not self._is_closing:
             _livekit.release_run(self.session)
-            self.record.collect()
-        return Stuck("\n".join([*lines, *render(self.transcript.events)]))
+        return Stuck("\n".join(lines))
+
+    def picture(self) -> list[str]:
+        """Show the conversation so far, calls under way included, and the state it is in."""
+        if self._session is None:
+            return []
+        self.record.collect()
+        events = list(self.transcript.events)
+        known = {event.call_id for event in events if isinstance(event, FunctionCall)}
+        for context in (one.context for one in self._stage.pending):
+            if context is not None and context.session is self._session:
+                call = _livekit.to_event(context.function_call)
+                if isinstance(call, FunctionCall) and call.call_id not in known:
+                    events.append(call)
+        return conversation(self._session, events)
 
     async def _until_change(self, work: Sequence[asyncio.Future[Any]]) -> None:
         """Wait until one of `work` is done or the session reports anything."""

@@ -21,7 +21,7 @@ from livekit.agents import Agent, AgentSession, JobContext
 from . import _livekit
 from .build import as_chat_context, make_agent, session_arguments
 from .clock import RealClock, VirtualClock
-from .diagnosis import waiting
+from .diagnosis import Pending, pending, still_running, waiting
 from .errors import BehaviourError, UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
@@ -59,6 +59,8 @@ class Stage:
         self.sessions: list[Harness] = []
         self.clock: VirtualClock | None = None
         self.stuck_on = ""
+        self.pending: Sequence[Pending] = ()
+        self.still_running: Sequence[str] = ()
         self.before_session: Callable[[], None] = lambda: None
         self._models = [self.model]
         self._used = used
@@ -141,11 +143,17 @@ class Stage:
         )
 
     def _halting(self, tasks: set[asyncio.Task[Any]]) -> None:
-        answering = [step for model in self._models for step in model.answering]
-        self.stuck_on = waiting(tasks) or (
-            f"the model is still at {answering[0].describe()} ({answering[0].written_at})"
-            if answering
-            else "nothing of the test's own waits for anything that could come"
+        answering = [
+            f"the model is still at {step.describe()} ({step.written_at})"
+            for model in self._models
+            for step in model.answering
+        ]
+        everything = asyncio.all_tasks()
+        test = next(iter(everything - tasks), None)
+        self.pending = pending(everything, test=test)
+        self.still_running = still_running(self.pending, answering)
+        self.stuck_on = waiting(tasks) or next(
+            iter(answering), "nothing of the test's own waits for anything that could come"
         )
 
     def check_clock(self) -> None:

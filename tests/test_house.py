@@ -29,6 +29,7 @@ ROOF = "pytest_lkagent"  # names everything that users import, lazily; nobody in
 FLOORS = MappingProxyType(
     {
         "errors": 0,
+        "frames": 0,
         "times": 0,
         "protocols": 3,
         "options": 0,
@@ -47,6 +48,7 @@ FLOORS = MappingProxyType(
         "clock": 2,
         "wall_clock": 2,
         "environment": 2,
+        "tasks": 2,
         "guard": 2,
         "harness": 3,
         "strict": 3,
@@ -78,7 +80,9 @@ PYTEST = frozenset({"pytest", "_pytest", "pluggy", "pytest_asyncio", "syrupy"})
 # in collect, which takes pytest's _fixtureinfo as pytest-asyncio does.
 QUARANTINES = MappingProxyType({"_livekit": "livekit", "clock": "asyncio", "collect": "pytest"})
 # Documented, although they begin with an underscore.
-PUBLIC_ALL_THE_SAME = frozenset({"_asdict", "_fields", "_field_defaults", "_getframe", "_replace"})
+PUBLIC_ALL_THE_SAME = frozenset(
+    {"_asdict", "_current_frames", "_fields", "_field_defaults", "_getframe", "_replace"}
+)
 # Modules that pytest looks into, instead of people who import names.
 WITHOUT_ALL = frozenset({"plugin", "fixtures", "__main__"})
 
