@@ -108,8 +108,8 @@ def conversation(session: AgentSession[Any], events: Sequence[Event]) -> list[st
     lines = [_cut(line) for line in render(events)]
     if (rest := len(lines) - _EVENTS_SHOWN) > 0:
         lines[:rest] = [f"      {rest} events before these"]
-    states = f"{session.agent_state}; the user: {session.user_state}"
-    return [*lines, f"  {_agent_of(session)}: {states}"]
+    agent, user = session.agent_state, session.user_state
+    return [*lines, f"  {_agent_of(session)} is {agent}, the user is {user}"]
 
 
 def describe_leak(task: asyncio.Task[Any]) -> str:
@@ -169,7 +169,7 @@ def _described(
 
 
 def _name(task: asyncio.Task[Any]) -> str:
-    """Name a task in the user's words: its tool, its hook, or what it runs and where it was made."""
+    """Name a task in the user's words: a tool, a hook, or what it runs and where it was made."""
     name = task.get_name()
     if name.startswith(_TOOL):
         return f"the tool {name.removeprefix(_TOOL)}"

@@ -21,7 +21,7 @@ from livekit.agents import Agent, AgentSession, JobContext
 from . import _livekit
 from .build import as_chat_context, make_agent, session_arguments
 from .clock import RealClock, VirtualClock
-from .diagnosis import Pending, pending, still_running, waiting
+from .diagnosis import Pending, describe_stubborn, pending, still_running, waiting
 from .errors import BehaviourError, UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
@@ -31,6 +31,7 @@ from .mocks import Mocks, ToolMock
 from .options import Host
 from .script import Step, StepSource
 from .strict import Findings
+from .tasks import end
 from .wall_clock import WallClock
 
 __all__ = ["Stage"]
@@ -128,11 +129,9 @@ class Stage:
 
     async def _end_tasks(self) -> None:
         assert self.clock is not None, "the stage is on a loop"
-        rest = {task for task in self.clock.begun if not task.done()} - {asyncio.current_task()}
-        for task in rest:
-            task.cancel()
-        if rest:
-            await asyncio.wait(rest, timeout=1.0)
+        for stubborn in await end(self.clock.begun, take_halt=self.clock.take_halt):
+            if stubborn.site is not None:
+                self.findings.add(BehaviourError(describe_stubborn(stubborn)))
 
     def _is_reported(self, error: BaseException | None) -> bool:
         """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""

@@ -1,4 +1,4 @@
-"""Sites, transcript, environment, diagnosis and strictness: the small values around a session."""
+"""Sites, transcript, environment and strictness: the small values around a session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from pytest_lkagent import UsageError
-from pytest_lkagent.diagnosis import up_to_user_line, waiting
 from pytest_lkagent.environment import KEY_VARIABLES, Dummies
 from pytest_lkagent.errors import BehaviourError, UnscriptedRequest, UnusedStep, did_you_mean
 from pytest_lkagent.sites import Site, call_site
@@ -98,70 +97,6 @@ def test_dummies_take_the_place_of_keys_and_give_them_back(monkeypatch: pytest.M
     assert "MY_KEY" not in os.environ
     dummies.restore()
     assert os.environ["OPENAI_API_KEY"] == "real"
-
-
-# --- the diagnosis
-
-
-async def _deep(event: asyncio.Event) -> None:
-    await event.wait()
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("name", "line"), [("tool_exec_book", "the tool book waits at"), ("other", "code waits at")]
-)
-async def test_the_innermost_line_of_the_users_own_is_named(name: str, line: str) -> None:
-    async def outer() -> None:
-        await asyncio.wait_for(_deep(asyncio.Event()), None)
-
-    library = asyncio.ensure_future(asyncio.sleep(1_000))
-    bystander = asyncio.create_task(_deep(asyncio.Event()), name="bystander")
-    task = asyncio.create_task(outer(), name=name)
-    await asyncio.sleep(0)
-    number = _deep.__code__.co_firstlineno + 1
-    found = waiting([library, bystander, task])
-    assert found == f"{line} tests/engine/test_small_rooms.py:{number}"
-    assert waiting([library]) is None
-    for one in (library, bystander, task):
-        one.cancel()
-
-
-@pytest.mark.asyncio
-async def test_asynchronous_generators_and_awaitables_of_all_kinds_are_walked_through() -> None:
-    class Plain:
-        def __await__(self) -> Any:
-            yield from asyncio.Event().wait().__await__()
-
-    async def generate() -> Any:
-        await Plain()
-        yield 1
-
-    async def read() -> None:
-        async for _ in generate():
-            raise AssertionError("it never comes")
-
-    task = asyncio.ensure_future(read())
-    await asyncio.sleep(0)
-    found = waiting([task])
-    assert found is not None
-    assert found.startswith("code waits at tests/engine/test_small_rooms.py:")
-    task.cancel()
-
-
-def test_a_traceback_ends_with_the_users_own_line() -> None:
-    with pytest.raises(ValueError, match="invalid literal") as caught:
-        _through_the_library()
-    cut = up_to_user_line(caught.tb)
-    assert cut is not None
-    while cut.tb_next is not None:
-        cut = cut.tb_next
-    assert Path(cut.tb_frame.f_code.co_filename).name == Path(__file__).name
-    assert up_to_user_line(None) is None
-
-
-def _through_the_library() -> None:
-    asyncio.run(asyncio.to_thread(int, "x"))
 
 
 # --- strictness
