@@ -293,7 +293,9 @@ def test_what_only_closing_reveals_fails_the_test_too(desk):
         }
     ).run()
     result.outcomes(failed=1, xfailed=1)
-    result.shows("closing the session cannot finish: *; on_exit of NeverLeaves waits at test_it.py:*")
+    result.shows(
+        "closing the session cannot finish: *; on_exit of NeverLeaves waits at test_it.py:*"
+    )
 
 
 def test_a_test_that_waits_for_ever_ends_at_the_line_on_which_it_waits(desk):
