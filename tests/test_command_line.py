@@ -24,6 +24,13 @@ def test_an_unknown_command_names_those_that_there_are(capsys):
     assert "invalid choice: 'shema' (choose from 'schema')" in capsys.readouterr().err
 
 
+def test_without_a_command_the_usage_is_told(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+    assert "usage: python -m pytest_lkagent" in capsys.readouterr().err
+
+
 def test_the_package_runs_as_a_program():
     command = [sys.executable, "-m", "pytest_lkagent", "schema"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
