@@ -283,8 +283,7 @@ class Stage:
 
 
 def _never_asked_for(left: Sequence[Step]) -> str:
-    first, *rest = left
-    lines = [f"scripted, and never asked for: {first.describe()} ({first.written_at})"]
-    lines += [f"  and {step.describe()} ({step.written_at})" for step in rest]
+    first, *rest = [step.describe_at_its_place() for step in left]
+    lines = [f"scripted, and never asked for: {first}", *(f"  and {one}" for one in rest)]
     kind = UnusedStep.kind
     return "\n".join([*lines, f"  take it out, or let it pass: @pytest.mark.lk(allow=[{kind!r}])"])

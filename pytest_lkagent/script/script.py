@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ..errors import UnscriptedRequest, UsageError, one_of
@@ -34,6 +34,15 @@ class Rule:
     written_at: Site
     played: int = 0
     position: int = 0
+
+    def __post_init__(self) -> None:
+        self.steps = tuple(replace(step, rule=self.name) for step in self.steps)
+
+    @property
+    def name(self) -> str:
+        """The rule as one writes it, without its steps."""
+        who = "" if self.asker is ANYONE else f", by={asker_name(self.asker)}"
+        return f"when({self._matches()}{who})"
 
     @property
     def is_open(self) -> bool:
@@ -74,9 +83,8 @@ class Rule:
 
     def describe(self) -> str:
         """Describe the rule in one line, with what is left of it."""
-        who = "" if self.asker is ANYONE else f", by={asker_name(self.asker)}"
         most = " times, any number will do" if self.rounds is None else f" of {self.rounds}"
-        line = f"when({self._matches()}{who}), played {self.played}{most}"
+        line = f"{self.name}, played {self.played}{most}"
         if self.is_open:
             line += f", next {self.steps[self.position].describe()}"
         return line

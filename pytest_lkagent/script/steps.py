@@ -96,6 +96,8 @@ class Step:
     usage: Mapping[str, int] | None = None
     asker: Asker = ANYONE
     written_at: Site = field(default_factory=call_site, compare=False)
+    rule: str = field(default="", compare=False)
+    """The rule that the step belongs to, such as ``when('2 pm')``; none in the queue."""
 
     def timed(self, *, ttft: float = 0.0, duration: float = 0.0) -> Step:
         """Let `ttft` seconds pass before the first chunk, and `duration` in all."""
@@ -168,6 +170,11 @@ class Step:
     def describe(self) -> str:
         """Describe the step in one line, as one would write it."""
         return f"{self._what()}{self._how()}"
+
+    def describe_at_its_place(self) -> str:
+        """Describe the step with its rule, and say where it was written."""
+        rule = f"{self.rule} … " if self.rule else ""
+        return f"{rule}{self.describe()} ({self.written_at})"
 
     def _what(self) -> str:
         if self.make is not None:

@@ -275,7 +275,7 @@ def test_what_is_left_over_fails_the_test_and_says_where_it_was_written(project)
     result.outcomes(failed=3)
     result.shows(
         "scripted, and never asked for: say('two') (test_left.py:10)",
-        "and say('three') (test_left.py:11)",
+        "and when('never said') … say('three') (test_left.py:11)",
         "E *UnscriptedRequest: Agent asked its model for a completion that nobody scripted",
         "E *request 2, last input: 'more'",
         "E *tools on offer: none",

@@ -84,6 +84,22 @@ def test_a_rule_for_any_number_of_times_owes_nothing() -> None:
     assert script.remaining == ()
 
 
+def test_a_step_that_is_left_over_names_its_rule() -> None:
+    script = Script()
+    script.add(["queue"])
+    script.when("again", ["yes"], times=2)
+    script.when(re.compile("p.m"), [call("book"), say("Done.").by(Waiter)], by=FrontDesk)
+    script.when(_positive, ["x"])
+    take(script, "again")
+    assert [step.describe_at_its_place().partition(" (tests/")[0] for step in script.remaining] == [
+        "say('queue')",
+        "when('again') … say('yes')",
+        "when(/p.m/, by=FrontDesk) … call('book')",
+        "when(/p.m/, by=FrontDesk) … say('Done.') by Waiter",
+        "when(_positive) … say('x')",
+    ]
+
+
 def test_a_rule_of_several_steps_goes_on_whatever_the_input() -> None:
     script = Script()
     script.when("book", [call("book"), say("Done.")], times=None)

@@ -24,6 +24,27 @@ def test_a_finding_is_one_failure_and_no_error_beside_it(desk):
     assert result.exit_status == pytest.ExitCode.TESTS_FAILED
 
 
+def test_a_rule_that_never_matched_is_told_by_what_it_waits_for(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import re
+
+            async def test_it(user_says, fake_llm):
+                fake_llm.script(say("Hello."))
+                fake_llm.when(re.compile("slot"), call("book", slot="2pm"), say("Booked."))
+                await user_says("hi")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        "scripted, and never asked for: when(/slot/) … call('book', slot='2pm') (test_it.py:13)",
+        "and when(/slot/) … say('Booked.') (test_it.py:13)",
+        "take it out, or let it pass: @pytest.mark.lk(allow=['unused_step'])",
+    )
+
+
 FINDINGS = {
     "unused_step": UNUSED,
     "unused_mock": """
