@@ -263,12 +263,14 @@ def _halted(stage: Stage, failure: BaseException | None, reason: str) -> BaseExc
     """Say why the clock cancelled the test, from the line on which it waits."""
     from .diagnosis import up_to_user_line
 
-    waits = next((f"it waits at {one.site}" for one in stage.pending if one.is_test), "")
-    line = f"the test cannot finish: {reason}; {waits or stage.stuck_on}"
-    traceback = failure.__traceback__ if failure is not None else None
-    if not isinstance(failure, asyncio.CancelledError):  # it went on as if nothing had been
-        line = f"the test was cancelled, since {reason}, and did not end by that"
-        traceback = None
+    test = next((one for one in stage.pending if one.is_test), None)
+    where = f"it waits at {test.site}" if test is not None else stage.stuck_on
+    line = f"the test cannot finish: {reason}; {where}"
+    if isinstance(failure, asyncio.CancelledError):
+        traceback = failure.__traceback__
+    else:  # it went on as if nothing had been
+        line = f"the test was cancelled, since {reason}, and did not end by that; {where}"
+        traceback = test.traceback if test is not None else None
     pictures = (shown for harness in stage.sessions for shown in harness.picture())
     stuck = Stuck("\n".join([line, *pictures, *stage.still_running]))
     return stuck.with_traceback(up_to_user_line(traceback))

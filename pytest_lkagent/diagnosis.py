@@ -56,6 +56,8 @@ class Pending:
     rank: _Rank
     what: str
     site: Site
+    traceback: TracebackType | None = None
+    """The way to where it waits, through the user's lines."""
     context: RunContext[Any] | None = None
     """That of the call which it answers, for a tool."""
 
@@ -150,22 +152,30 @@ def _described(
     task: asyncio.Task[Any], stack: Sequence[FrameType], *, is_test: bool
 ) -> Pending | None:
     """Describe a task by the user's lines on its stack; None where there are none."""
-    users = [index for index, frame in enumerate(stack) if is_users(frame.f_code.co_filename)]
+    users = [frame for frame in stack if is_users(frame.f_code.co_filename)]
     if not users:
         return None
-    site, behind = site_of(stack[users[-1]]), stack[users[-1] + 1 :]
-    for awaited in map(_self, behind):
+    begun, site, way = users[0], site_of(users[-1]), _traceback(users)
+    for awaited in map(_self, stack[stack.index(users[-1]) + 1 :]):
         if isinstance(awaited, AgentTask):
             what = f"the AgentTask {type(awaited).__name__}, which waits for the user,"
-            return Pending(_Rank.AGENT_TASK, what, site)
+            return Pending(_Rank.AGENT_TASK, what, site, way)
     if is_test:
-        return Pending(_Rank.TEST, "the test itself", site)
+        return Pending(_Rank.TEST, "the test itself", site, way)
     if task.get_name().startswith(_TOOL):
-        return Pending(_Rank.TOOL, _name(task), site, _context(stack))
-    begun = stack[users[0]]
-    if users[0] and isinstance(agent := _self(begun), Agent):  # LiveKit runs it
-        return Pending(_Rank.HOOK, f"{begun.f_code.co_name} of {type(agent).__name__}", site)
-    return Pending(_Rank.TASK, _name(task), site)
+        return Pending(_Rank.TOOL, _name(task), site, way, _context(stack))
+    if begun is not stack[0] and isinstance(agent := _self(begun), Agent):  # LiveKit runs it
+        what = f"{begun.f_code.co_name} of {type(agent).__name__}"
+        return Pending(_Rank.HOOK, what, site, way)
+    return Pending(_Rank.TASK, _name(task), site, way)
+
+
+def _traceback(stack: Sequence[FrameType]) -> TracebackType | None:
+    """Make a traceback of suspended frames, as if something were raised where they wait."""
+    traceback = None
+    for frame in reversed(stack):
+        traceback = TracebackType(traceback, frame, max(frame.f_lasti, 0), frame.f_lineno)
+    return traceback
 
 
 def _name(task: asyncio.Task[Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from .frames import frames, is_users, nearest_users_line, site_of
 from .sites import Site
 
-__all__ = ["Stubborn", "TestOver", "end", "made_at", "note_maker"]
+__all__ = ["Stubborn", "TestOver", "ask", "end", "made_at", "note_maker", "patiently"]
 
 _REQUESTS = 3
 """How often a task is asked to end."""
@@ -67,31 +67,41 @@ async def end(
         for _ in range(_ROUNDS):
             if not (left := _pending(tasks)):
                 break
-            left = await _asked_to_end(left, take_halt, within)
+            for _ in range(_REQUESTS):
+                ask(left)
+                if not (left := _pending(left)):
+                    break
+                patient = await patiently(asyncio.wait(left, timeout=within), take_halt)
+                left = _pending(left)
+                if not patient:
+                    break
             stubborn += [Stubborn(task, _users_line(task), _make_end(task)) for task in left]
-            for _ in range(_TURNS if left else 0):
+            for _ in range(_TURNS):
                 await asyncio.sleep(0)
     return stubborn
 
 
-async def _asked_to_end(
-    tasks: Iterable[asyncio.Task[Any]], take_halt: Callable[[], str | None], within: float
-) -> list[asyncio.Task[Any]]:
-    """Cancel `tasks` a few times; return those that went on all the same."""
-    left = _pending(tasks)
-    for _ in range(_REQUESTS):
-        _ask(left)
-        if not (left := _pending(left)):
-            break
-        try:
-            await asyncio.wait(left, timeout=within)
-        except asyncio.CancelledError:
-            if take_halt() is None:
-                raise
-            _taken_back()
-            break
-        left = _pending(left)
-    return _pending(left)
+async def patiently(awaitable: Awaitable[Any], take_halt: Callable[[], str | None]) -> bool:
+    """Await; return False where the clock cancelled us instead, since that would never end."""
+    try:
+        await awaitable
+    except asyncio.CancelledError:
+        if take_halt() is None:
+            raise
+        current = asyncio.current_task()
+        assert current is not None, "this runs in a task"
+        current.uncancel()
+        return False
+    return True
+
+
+def ask(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Request each to end; where tasks wait in a circle, open it, at the user's own code first."""
+    circle = [task for task in tasks if not _cancel(task)]
+    while circle:
+        opened = min(circle, key=lambda task: _users_line(task) is None)
+        _make_end(opened, asyncio.CancelledError())
+        circle = [task for task in circle if task is not opened and not _cancel(task)]
 
 
 _makers: WeakKeyDictionary[asyncio.Task[Any], Site] = WeakKeyDictionary()
@@ -115,15 +125,6 @@ def _pending(tasks: Iterable[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
     return [task for task in tasks if not task.done() and task is not current]
 
 
-def _ask(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Request each to end; where tasks wait in a circle, open it, at the user's own code first."""
-    circle = [task for task in tasks if not _cancel(task)]
-    while circle:
-        opened = min(circle, key=lambda task: _users_line(task) is None)
-        _make_end(opened, asyncio.CancelledError())
-        circle = [task for task in circle if task is not opened and not _cancel(task)]
-
-
 def _cancel(task: asyncio.Task[Any]) -> bool:
     """Cancel `task`; return whether that could be done at all."""
     try:
@@ -131,13 +132,6 @@ def _cancel(task: asyncio.Task[Any]) -> bool:
     except RecursionError:
         return False
     return True
-
-
-def _taken_back() -> None:
-    """Take back the cancellation of the running task, which was the clock's doing."""
-    current = asyncio.current_task()
-    assert current is not None, "this runs in a task"
-    current.uncancel()
 
 
 def _users_line(task: asyncio.Task[Any]) -> Site | None:
