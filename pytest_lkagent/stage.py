@@ -283,7 +283,9 @@ class Stage:
 
 
 def _never_asked_for(left: Sequence[Step]) -> str:
-    first, *rest = [step.describe_at_its_place() for step in left]
+    first, *rest = [
+        f"{step.rule and f'{step.rule} … '}{step.describe()} ({step.written_at})" for step in left
+    ]
     lines = [f"scripted, and never asked for: {first}", *(f"  and {one}" for one in rest)]
     kind = UnusedStep.kind
     return "\n".join([*lines, f"  take it out, or let it pass: @pytest.mark.lk(allow=[{kind!r}])"])

@@ -171,11 +171,6 @@ class Step:
         """Describe the step in one line, as one would write it."""
         return f"{self._what()}{self._how()}"
 
-    def describe_at_its_place(self) -> str:
-        """Describe the step with its rule, and say where it was written."""
-        rule = f"{self.rule} … " if self.rule else ""
-        return f"{rule}{self.describe()} ({self.written_at})"
-
     def _what(self) -> str:
         if self.make is not None:
             return f"{getattr(self.make, '__name__', 'callable')}(request)"

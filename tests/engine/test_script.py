@@ -91,12 +91,12 @@ def test_a_step_that_is_left_over_names_its_rule() -> None:
     script.when(re.compile("p.m"), [call("book"), say("Done.").by(Waiter)], by=FrontDesk)
     script.when(_positive, ["x"])
     take(script, "again")
-    assert [step.describe_at_its_place().partition(" (tests/")[0] for step in script.remaining] == [
-        "say('queue')",
-        "when('again') … say('yes')",
-        "when(/p.m/, by=FrontDesk) … call('book')",
-        "when(/p.m/, by=FrontDesk) … say('Done.') by Waiter",
-        "when(_positive) … say('x')",
+    assert [(step.rule, step.describe()) for step in script.remaining] == [
+        ("", "say('queue')"),
+        ("when('again')", "say('yes')"),
+        ("when(/p.m/, by=FrontDesk)", "call('book')"),
+        ("when(/p.m/, by=FrontDesk)", "say('Done.') by Waiter"),
+        ("when(_positive)", "say('x')"),
     ]
 
 

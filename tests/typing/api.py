@@ -19,6 +19,7 @@ from livekit.agents import (
 )
 from livekit.agents.voice.run_result import RunAssert
 
+import pytest_lkagent
 from pytest_lkagent import (
     AgentHandoff,
     BehaviourError,
@@ -150,6 +151,7 @@ def test_steps(fake_llm: FakeLLM) -> None:
     assert_type(fake_llm.remaining, tuple[Step, ...])
     model: llm.LLM[Any] = fake_llm  # it can be given wherever LiveKit takes a model
     assert model.model == "fake"
+    pytest_lkagent.saay("Hello.")  # type: ignore[attr-defined]
     say(7)  # type: ignore[arg-type]
     fake_llm.script(7)  # type: ignore[arg-type]
     fake_llm.when(7, "Hello.")  # type: ignore[arg-type]
@@ -176,6 +178,10 @@ async def test_conversation(
     assert [told(event) for event in transcript] == [told(event) for event in transcript.events]
     assert str(transcript).count("\n") == len(transcript.turns)
     await user_says(7)  # type: ignore[arg-type]
+
+
+def outputs(turn: Turn) -> list[str]:
+    return [event.output for event in turn.events if event.type == "function_call_output"]
 
 
 def told(event: Message | FunctionCall | FunctionCallOutput | AgentHandoff | Close) -> str:
