@@ -199,6 +199,7 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
     stage.before_session = lambda: set_dummies(item)
     item.stash[_STAGE] = stage
     yield stage
+    stage.give_back()
     stage.mocks.restore()
     del item.stash[_STAGE]
 

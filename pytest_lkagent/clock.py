@@ -27,7 +27,6 @@ own loop, with its methods as asyncio wrote them; any other loop is refused.
 from __future__ import annotations
 
 import asyncio
-import functools
 import heapq
 import math
 import sys
@@ -48,8 +47,10 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from .errors import Stuck, UsageError
+from .frames import is_debugged, is_users
 from .options import DEFAULT_NOW, read_moment
 from .real_work import RealWork
+from .tasks import ask, note_maker
 from .wall_clock import WallClock, follow, unfollow
 
 __all__ = [
@@ -66,16 +67,23 @@ __all__ = [
 
 GRACE = 0.2
 """Real seconds that other threads and sockets get to wake a loop on which nothing can happen."""
-SPINS = 2_000_000
-"""Turns of the loop without any time passing after which it is taken to turn for ever."""
+SPINS = 20_000
+"""Turns of the loop without any time passing after which it is taken to turn for ever.
+
+Two hundred times what a conversation needs, in less than a tenth of a second.
+"""
 
 _AS_ASYNCIO_WROTE_THEM = (
     "_make_socket_transport",
+    "_make_ssl_transport",
     "_run_once",
     "call_at",
     "call_later",
+    "create_future",
     "run_in_executor",
     "run_until_complete",
+    "sock_connect",
+    "sock_sendall",
     "subprocess_exec",
     "subprocess_shell",
     "time",
@@ -114,10 +122,8 @@ class _Selector:
     def select(self, timeout: float | None = None) -> Any:
         ready = self._real.select(0)
         if not ready:
-            if timeout == 0:
-                self._clock._spin()
-            else:
-                ready = self._clock._wait(self._real, timeout)
+            wait = self._clock._spin if timeout == 0 else self._clock._wait
+            ready = wait(self._real, timeout)
         self._clock._work.answered(ready)
         return ready
 
@@ -162,8 +168,8 @@ class VirtualClock:
         self._order = count()
         self._turns = 0
         self._running: list[asyncio.Future[Any]] = []
-        self.begun: WeakKeyDictionary[asyncio.Task[Any], tuple[str, int]] = WeakKeyDictionary()
-        """The tasks that were made while the clock was installed, and the file and line of each.
+        self.begun: WeakKeyDictionary[asyncio.Task[Any], bool] = WeakKeyDictionary()
+        """The tasks made while the clock was installed, and whether by the user's own code.
 
         Not those of others on the same loop: of a fixture of the user's, and what comes of them.
         """
@@ -183,6 +189,10 @@ class VirtualClock:
         """Virtual seconds since the clock was installed."""
         return float(self._loop.time()) - self._origin
 
+    @property
+    def is_installed(self) -> bool:
+        return self._loop in _clocks
+
     def install(self) -> None:
         """Make the loop virtual."""
         loop = self._loop
@@ -195,7 +205,7 @@ class VirtualClock:
         self._replace("run_until_complete", self._run_until_complete)
         if (running := asyncio.current_task(loop)) is not None:
             self._running.append(running)
-            self.begun[running] = _maker()
+            self.begun[running] = False
         _inside.set(self)
         for name, stand_in in self._work.stand_ins.items():
             self._replace(name, stand_in)
@@ -305,7 +315,8 @@ class VirtualClock:
         else:
             is_ours = not self.is_lent
         if is_ours:
-            self.begun[task] = _maker()
+            self.begun[task] = _is_made_by_user()
+            note_maker(task)
         return task
 
     def _run_until_complete(self, future: Any) -> Any:
@@ -328,12 +339,16 @@ class VirtualClock:
         finally:
             self._running.pop()
 
-    def _spin(self) -> None:
+    def _spin(self, selector: Any, timeout: float | None) -> Any:
         """Count a turn of the loop in which no time passes."""
         self._turns += 1
         if self._turns > SPINS:
             self._turns = 0
             self._halt("it runs in circles, without any time passing")
+        elif self._turns % 1_000 == 0 and self._work.lasts(selector.get_map().keys()):
+            # it asks again and again for what takes real time
+            return self._wait_really(selector, 0 if self._loop._scheduled else None, 0.001)
+        return []
 
     def _wait(self, selector: Any, timeout: float | None) -> Any:
         """Wait as virtual time does: for real events only where some may come."""
@@ -351,7 +366,7 @@ class VirtualClock:
             # threads other than this one, or sockets beside the loop's own, may still wake it
             reason = "nothing can happen any more"
             if threading.active_count() > 1 or len(selector.get_map()) > 1:
-                if ready := selector.select(GRACE):
+                if ready := selector.select(None if is_debugged() else GRACE):
                     return ready
                 reason += (
                     " (if a thread or a connection is still at work: wait for it inside of async "
@@ -400,7 +415,7 @@ class VirtualClock:
             raise Halted(f"what was cancelled did not end ({self.halted}), and now {reason}")
         self.halted = reason
         self.halting(asyncio.all_tasks(self._loop) - {running})
-        self._loop.call_soon(functools.partial(running.cancel, reason))
+        self._loop.call_soon(ask, [running], reason)
 
 
 class RealClock(VirtualClock):
@@ -423,12 +438,12 @@ class RealClock(VirtualClock):
         return self._wait_really(selector, timeout, math.inf)
 
 
-def _maker() -> tuple[str, int]:
-    """Return the file and line that makes a task, asyncio's own left out."""
+def _is_made_by_user() -> bool:
+    """Whether it is the user's own code that makes a task, by asyncio or directly."""
     frame: Any = sys._getframe(2)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("asyncio."):
         frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    return is_users(frame.f_code.co_filename)
 
 
 _inside: ContextVar[VirtualClock | None] = ContextVar("pytest_lkagent_clock", default=None)

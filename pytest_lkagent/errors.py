@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BehaviourError",
     "ExpectationError",
+    "LeakedTask",
     "LoadError",
     "RefusedConnection",
     "ScriptError",
@@ -69,6 +70,12 @@ class BehaviourError(AssertionError):
 
 class ExpectationError(BehaviourError):
     """The conversation is not the one that was expected."""
+
+
+class LeakedTask(BehaviourError):
+    """A task of the user's own outlives its test."""
+
+    kind = "leaked_task"
 
 
 class UnscriptedRequest(BehaviourError):

@@ -55,7 +55,7 @@ class Harness:
         self.start_result: RunResult[Any] | None = None
         self._session: AgentSession[Any] | None = None
         self._is_closing = False
-        self._is_stuck = False
+        self.is_stuck = False
         self.close_is_expected = False
 
     # --- what the session is like
@@ -185,7 +185,7 @@ class Harness:
         if self._session is None:
             return
         self._is_closing = self.tools.is_over = self.record.is_over = True
-        was_stuck = self._is_stuck
+        was_stuck = self.is_stuck
         try:
             with self._bounded(CLOSE_SECONDS, "closing the session"):
                 await self.session.aclose()
@@ -300,7 +300,7 @@ class Harness:
                 self.record.collect()
 
     def _stuck(self, what: str, reason: str) -> Stuck:
-        self._is_stuck = True
+        self.is_stuck = True
         line = f"{what} cannot finish: {reason}; {self._stage.stuck_on}"
         lines = [line, *self.picture(), *self._stage.still_running]
         if not self._is_closing:

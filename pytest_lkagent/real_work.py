@@ -1,25 +1,32 @@
 """What a virtual clock cannot hurry: work outside of the loop that is under way.
 
-A job of ``run_in_executor`` (``asyncio.to_thread``, name look-ups), a subprocess that has not
-exited, and a connection that wrote last and is owed an answer. While there is any, time is real.
+A job in an executor's thread (``asyncio.to_thread``, name look-ups), a subprocess that has not
+exited, a connection that is being made, or that wrote last and is owed an answer, and a future of
+code that has a thread of its own at work (aiosqlite). While there is any, time is real.
 
-Its limits: it knows nothing of threads that a library starts for itself (aiosqlite), of TLS
-connections and of ``loop.sock_recv``. Who waits on those with a timeout may see it expire early.
+Its limits: it does not see what native code does, nor who waits on a bare ``asyncio.Future()`` for
+a thread. Who waits on those with a timeout may see it expire early, and says `real_time`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
+import sys
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic  # the real one: the name in `time` follows virtual time
+from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 __all__ = ["PATIENCE", "RealWork"]
 
 PATIENCE = 5.0
-"""Real seconds for which a connection is owed the answer to what it wrote last."""
+"""Real seconds for which a connection is owed an answer to what it wrote, a future its end."""
+
+_WITHOUT_THREADS = ("livekit", "pytest_lkagent")
 
 
 class RealWork:
@@ -27,7 +34,10 @@ class RealWork:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: Any = loop
-        self._jobs = 0
+        self._waits = 0
+        self._jobs: WeakSet[asyncio.Future[Any]] = WeakSet()
+        self._promised: WeakKeyDictionary[asyncio.Future[Any], tuple[str, float]]
+        self._promised = WeakKeyDictionary()
         self._processes: list[asyncio.SubprocessTransport] = []
         self._owed: dict[int, float] = {}
 
@@ -35,10 +45,13 @@ class RealWork:
     def stand_ins(self) -> Mapping[str, Callable[..., Any]]:
         """The methods of the loop, by name, that have to be ours to see the work begin."""
         return {
-            "run_in_executor": self._run_in_executor,
+            "create_future": self._create_future,
+            "sock_connect": self._sock_connect,
+            "sock_sendall": self._sock_sendall,
             "subprocess_exec": self._starting("subprocess_exec"),
             "subprocess_shell": self._starting("subprocess_shell"),
             "_make_socket_transport": self._make_socket_transport,
+            "_make_ssl_transport": self._make_ssl_transport,
         }
 
     def lasts(self, open_files: Collection[int]) -> float | None:
@@ -47,22 +60,35 @@ class RealWork:
         `open_files` are the file descriptors that the loop still listens to.
         """
         self._processes = [one for one in self._processes if one.get_returncode() is None]
-        if self._jobs or self._processes:
+        if self._waits or self._processes or not all(job.done() for job in self._jobs):
             return float("inf")
         now = monotonic()
         self._owed = {
             file: until for file, until in self._owed.items() if file in open_files and until > now
         }
-        return max(self._owed.values()) - now if self._owed else None
+        ends = [*self._owed.values(), *self._promises(now)]
+        return max(ends) - now if ends else None
+
+    def _promises(self, now: float) -> list[float]:
+        """Return until when to wait for futures of packages that have a thread at work."""
+        promised = [
+            (package, until)
+            for future, (package, until) in self._promised.items()
+            if until > now and not future.done()
+        ]
+        if not promised:
+            return []
+        at_work = _packages_at_work()
+        return [until for package, until in promised if package in at_work]
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
         """Count what is waited for inside as such work."""
-        self._jobs += 1
+        self._waits += 1
         try:
             yield
         finally:
-            self._jobs -= 1
+            self._waits -= 1
 
     def answered(self, ready: Iterable[tuple[selectors.SelectorKey, int]]) -> None:
         """Take note of the connections on which something came in."""
@@ -71,24 +97,31 @@ class RealWork:
                 if mask & selectors.EVENT_READ:
                     self._owed.pop(key.fd, None)
 
-    def _run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
-        future = type(self._loop).run_in_executor(self._loop, executor, func, *args)
-        self._jobs += 1
-        future.add_done_callback(self._landed)
+    def _create_future(self) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = type(self._loop).create_future(self._loop)
+        caller = sys._getframe(1)
+        package = _package(caller)
+        if package == "asyncio":
+            if caller.f_code.co_name == "wrap_future":  # of what a thread computes
+                self._jobs.add(future)
+        elif package not in _WITHOUT_THREADS:
+            self._promised[future] = (package, monotonic() + PATIENCE)
         return future
 
-    def _landed(self, _: asyncio.Future[Any]) -> None:
-        self._jobs -= 1
+    async def _sock_connect(self, sock: Any, address: Any) -> None:
+        with self.under_way():
+            await type(self._loop).sock_connect(self._loop, sock, address)
+
+    async def _sock_sendall(self, sock: Any, data: Any) -> None:
+        self._owe(sock.fileno())
+        await type(self._loop).sock_sendall(self._loop, sock, data)
 
     def _starting(self, name: str) -> Callable[..., Any]:
         original = getattr(type(self._loop), name)
 
         async def start(*args: Any, **kwargs: Any) -> Any:
-            self._jobs += 1
-            try:
+            with self.under_way():
                 transport, protocol = await original(self._loop, *args, **kwargs)
-            finally:
-                self._jobs -= 1
             self._processes.append(transport)
             return transport, protocol
 
@@ -98,14 +131,43 @@ class RealWork:
         make = getattr(type(self._loop), "_make_socket_transport")  # noqa: B009  a private name
         transport = make(self._loop, sock, *args, **kwargs)
         if kwargs.get("server") is None:  # the server's side owes the answer
-            file = sock.fileno()
-            for name in ("write", "writelines"):
-                setattr(transport, name, self._owing(file, getattr(transport, name)))
+            self._owe_after_writing(transport, sock.fileno())
         return transport
+
+    def _make_ssl_transport(self, rawsock: Any, *args: Any, **kwargs: Any) -> Any:
+        make = getattr(type(self._loop), "_make_ssl_transport")  # noqa: B009  a private name
+        transport = make(self._loop, rawsock, *args, **kwargs)
+        if not kwargs.get("server_side"):
+            self._owe(rawsock.fileno())  # the handshake
+            self._owe_after_writing(transport, rawsock.fileno())
+        return transport
+
+    def _owe_after_writing(self, transport: Any, file: int) -> None:
+        for name in ("write", "writelines"):
+            setattr(transport, name, self._owing(file, getattr(transport, name)))
 
     def _owing(self, file: int, write: Callable[..., None]) -> Callable[..., None]:
         def write_and_wait(data: Any) -> None:
-            self._owed[file] = monotonic() + PATIENCE
+            self._owe(file)
             write(data)
 
         return write_and_wait
+
+    def _owe(self, file: int) -> None:
+        self._owed[file] = monotonic() + PATIENCE
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _packages_at_work() -> set[str]:
+    """Name the packages whose code the other threads are in."""
+    here = threading.get_ident()
+    packages = set()
+    for thread, frame in sys._current_frames().items():  # noqa: SLF001  (documented)
+        caller: FrameType | None = frame
+        while caller is not None and thread != here:
+            packages.add(_package(caller))
+            caller = caller.f_back
+    return packages

@@ -21,8 +21,23 @@ from livekit.agents import Agent, AgentSession, JobContext
 from . import _livekit
 from .build import as_chat_context, make_agent, session_arguments
 from .clock import RealClock, VirtualClock
-from .diagnosis import Pending, describe_stubborn, pending, still_running, waiting
-from .errors import BehaviourError, UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
+from .diagnosis import (
+    Pending,
+    describe_leak,
+    describe_stubborn,
+    pending,
+    still_running,
+    waiting,
+)
+from .errors import (
+    BehaviourError,
+    LeakedTask,
+    UnusedMock,
+    UnusedStep,
+    UsageError,
+    did_you_mean,
+    one_of,
+)
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
 from .guard import Guard
@@ -31,7 +46,7 @@ from .mocks import Mocks, ToolMock
 from .options import Host
 from .script import Step, StepSource
 from .strict import Findings
-from .tasks import end
+from .tasks import end, patiently
 from .wall_clock import WallClock
 
 __all__ = ["Stage"]
@@ -114,10 +129,20 @@ class Stage:
         if self.clock is not None:
             self.clock.run(self._close_and_look(), self._context)
 
+    def give_back(self) -> None:
+        """Give the loop back where nobody else could: it stopped for good."""
+        if self.clock is not None and self.clock.is_installed:
+            self.clock.restore()
+
     async def _close_and_look(self) -> None:
+        is_stuck = any(harness.is_stuck for harness in self._open)
         await self._close_sessions()
-        assert self.clock is not None, "the stage is on a loop"
-        await self.clock.quiet()
+        clock = self.clock
+        assert clock is not None, "the stage is on a loop"
+        await patiently(clock.quiet(), clock.take_halt)  # a task that spins ends below
+        for task, is_users in clock.begun.items():
+            if is_users and not is_stuck and not task.done():
+                self.findings.add(LeakedTask(describe_leak(task)))
         await self._end_tasks()
 
     async def _close_sessions(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from .errors import (
     BehaviourError,
+    LeakedTask,
     RefusedConnection,
     SessionClosedError,
     SessionError,
@@ -36,6 +37,7 @@ KINDS = frozenset(
         *(
             str(kind.kind)
             for kind in (
+                LeakedTask,
                 RefusedConnection,
                 SessionClosedError,
                 SessionError,

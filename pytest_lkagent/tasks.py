@@ -95,9 +95,9 @@ async def patiently(awaitable: Awaitable[Any], take_halt: Callable[[], str | Non
     return True
 
 
-def ask(tasks: Iterable[asyncio.Task[Any]]) -> None:
+def ask(tasks: Iterable[Any], message: str | None = None) -> None:
     """Request each to end; where tasks wait in a circle, open it, at the user's own code first."""
-    circle = [task for task in tasks if not _cancel(task)]
+    circle = [task for task in tasks if not _cancel(task, message)]
     while circle:
         opened = min(circle, key=lambda task: _users_line(task) is None)
         _make_end(opened, asyncio.CancelledError())
@@ -125,10 +125,10 @@ def _pending(tasks: Iterable[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
     return [task for task in tasks if not task.done() and task is not current]
 
 
-def _cancel(task: asyncio.Task[Any]) -> bool:
+def _cancel(task: asyncio.Task[Any], message: str | None = None) -> bool:
     """Cancel `task`; return whether that could be done at all."""
     try:
-        task.cancel()
+        task.cancel(message)
     except RecursionError:
         return False
     return True

@@ -6,73 +6,31 @@ import asyncio
 import contextlib
 import math
 import selectors
-import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops import elapsed, run, virtual
 
 from pytest_lkagent import clock as clock_module
 from pytest_lkagent.clock import Halted, VirtualClock
 from pytest_lkagent.errors import Stuck, UsageError
-
-
-@contextmanager
-def virtual(loop: asyncio.AbstractEventLoop | None = None) -> Iterator[VirtualClock]:
-    """Give a virtual clock on a loop that `run` runs; everything is closed afterwards."""
-    loop = loop or asyncio.SelectorEventLoop()
-    clock = VirtualClock(loop)
-    clock.install()
-    try:
-        yield clock
-    finally:
-        clock.restore()
-        if not loop.is_closed():
-            _finish(loop)
-            loop.close()
-
-
-def _finish(loop: asyncio.AbstractEventLoop) -> None:
-    rest = asyncio.all_tasks(loop)
-    for task in rest:
-        task.cancel()
-    loop.run_until_complete(_gone(rest))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.run_until_complete(loop.shutdown_default_executor())
-
-
-async def _gone(tasks: set[asyncio.Task[Any]]) -> None:
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def run(clock: VirtualClock, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    return clock._loop.run_until_complete(coroutine)
-
-
-async def _elapsed(seconds: float) -> float:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await asyncio.sleep(seconds)
-    return loop.time() - began
-
 
 # --- exact
 
 
 def test_a_sleep_of_thirty_seconds_ends_exactly_thirty_seconds_later() -> None:
     with virtual() as clock:
-        assert run(clock, _elapsed(30)) == 30
+        assert run(clock, elapsed(30)) == 30
         assert clock.now == 30
 
 
 def test_virtual_hours_cost_no_wall_time() -> None:
     with virtual() as clock:
-        assert run(clock, _elapsed(100 * 3600)) == 100 * 3600
+        assert run(clock, elapsed(100 * 3600)) == 100 * 3600
 
 
 def test_two_hundred_thousand_seconds_in_as_many_timers_are_exact() -> None:
@@ -96,8 +54,8 @@ def test_the_loop_does_not_spin_however_long_the_machine_has_been_up(
         asyncio.SelectorEventLoop, "time", lambda self: uptime + time.monotonic() - real
     )
     with virtual(loop) as clock:
-        assert run(clock, _elapsed(30)) == 30
-        assert run(clock, _elapsed(0.25)) == 0.25
+        assert run(clock, elapsed(30)) == 30
+        assert run(clock, elapsed(0.25)) == 0.25
 
 
 def test_a_timer_does_not_fire_a_hair_before_it_is_due() -> None:
@@ -244,192 +202,6 @@ def test_it_works_in_debug_mode_which_looks_at_threads_and_callbacks() -> None:
     with virtual(loop) as clock:
         run(clock, wrong())
     assert "Non-thread-safe operation" in str(problems[0])
-
-
-# --- not virtual
-
-
-def test_jobs_in_threads_get_the_real_time_that_they_need() -> None:
-    gate = threading.Event()
-
-    async def race() -> str:
-        loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(None, gate.wait)
-        threading.Timer(0.02, gate.set).start()
-        slow = asyncio.ensure_future(asyncio.sleep(30, "the timer of 30 s"))
-        done, _ = await asyncio.wait([job, slow], return_when=asyncio.FIRST_COMPLETED)
-        slow.cancel()
-        return "the job" if job in done else "the timer"
-
-    with virtual() as clock:
-        assert run(clock, race()) == "the job"
-        assert 0 < clock.now < 30
-
-
-def test_timers_that_come_due_while_a_job_is_in_a_thread_fire_exactly_then() -> None:
-    gate = threading.Event()
-
-    async def tick() -> float:
-        loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(None, gate.wait)
-        elapsed = await _elapsed(0.01)
-        gate.set()
-        await job
-        return elapsed
-
-    with virtual() as clock:
-        assert run(clock, tick()) == pytest.approx(0.01, abs=1e-9)
-
-
-def test_when_the_job_is_done_time_is_virtual_again() -> None:
-    async def work() -> None:
-        await asyncio.to_thread(int)
-        await asyncio.sleep(3_600)
-
-    with virtual() as clock:
-        run(clock, work())
-        assert clock.now >= 3_600
-
-
-def test_a_subprocess_is_waited_for_although_a_timeout_hangs_over_it() -> None:
-    async def ask() -> bytes:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "print('done')", stdout=asyncio.subprocess.PIPE
-        )
-        said, _ = await asyncio.wait_for(process.communicate(), 60)
-        return said
-
-    with virtual() as clock:
-        clock._loop.run_until_complete(_with_child_watcher(ask()))
-        assert clock.now < 60
-
-
-async def _with_child_watcher(coroutine: Coroutine[Any, Any, bytes]) -> None:
-    assert await coroutine == b"done\n"
-
-
-def test_a_shell_command_is_waited_for() -> None:
-    async def ask() -> bytes:
-        process = await asyncio.create_subprocess_shell("echo done", stdout=asyncio.subprocess.PIPE)
-        said, _ = await process.communicate()
-        return said
-
-    with virtual() as clock:
-        assert run(clock, ask()) == b"done\n"
-
-
-async def _ask(port: int) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(b"how are you?\n")
-        return await reader.readline()
-    finally:
-        writer.close()
-
-
-async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        await reader.readline()
-        writer.write(b"fine\n")
-        await reader.read()  # until the other side hangs up
-    finally:
-        writer.close()
-
-
-def test_a_server_on_the_same_loop_answers_before_any_timeout() -> None:
-    async def talk() -> None:
-        server = await asyncio.start_server(_greet, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        assert await asyncio.wait_for(_ask(port), 30) == b"fine\n"
-        await asyncio.sleep(3_600)
-        server.close()
-        await server.wait_closed()
-
-    with virtual() as clock:
-        run(clock, talk())
-        assert clock.now >= 3_600
-
-
-def test_an_open_connection_that_was_answered_does_not_make_time_real_again() -> None:
-    async def talk(clock: VirtualClock) -> None:
-        server = await asyncio.start_server(_greet, "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        open_files = range(1_000)
-        assert clock._work.lasts(open_files) is None
-        writer.write(b"how are you?\n")
-        assert clock._work.lasts(open_files) is not None
-        assert clock._work.lasts([]) is None  # it was closed meanwhile
-        writer.write(b"and they?\n")
-        assert await reader.readline() == b"fine\n"
-        assert clock._work.lasts(open_files) is None
-        before = clock.now
-        await asyncio.sleep(3_600)
-        assert clock.now - before == 3_600
-        writer.close()
-        await asyncio.sleep(1)
-        server.close()
-        await server.wait_closed()
-
-    with virtual() as clock:
-        run(clock, talk(clock))
-
-
-@contextmanager
-def _server_in_a_thread(answer: Callable[[], bytes]) -> Iterator[int]:
-    import socket
-
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(100)
-            connection.sendall(answer())
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        thread.join()
-        listener.close()
-
-
-@pytest.mark.parametrize("timeout", [None, 30])
-def test_a_server_in_a_thread_gets_the_time_to_answer(timeout: float | None) -> None:
-    gate = threading.Event()
-
-    def slowly() -> bytes:
-        gate.wait(10)
-        return b"at last\n"
-
-    async def ask(port: int) -> bytes:
-        return await asyncio.wait_for(_ask(port), timeout)
-
-    with _server_in_a_thread(slowly) as port, virtual() as clock:
-        # longer than the grace of a loop on which nothing can happen
-        threading.Timer(clock_module.GRACE + 0.1, gate.set).start()
-        assert run(clock, ask(port)) == b"at last\n"
-
-
-def test_an_answer_that_never_comes_is_not_waited_for_for_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("pytest_lkagent.real_work.PATIENCE", 0.05)
-    gate = threading.Event()
-
-    def never() -> bytes:
-        gate.wait(10)
-        return b""
-
-    async def ask(port: int) -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(_ask(port), 3_600)
-        gate.set()
-
-    with _server_in_a_thread(never) as port, virtual() as clock:
-        run(clock, ask(port))
-        assert clock.now == 3_600
 
 
 # --- nothing hangs
@@ -679,7 +451,7 @@ def test_uvloop_is_refused() -> None:
 
 def test_a_subclass_that_changes_nothing_which_matters_will_do() -> None:
     with virtual(_OwnName(selectors.SelectSelector())) as clock:
-        assert run(clock, _elapsed(30)) == 30
+        assert run(clock, elapsed(30)) == 30
 
 
 def test_a_second_virtual_clock_on_the_same_loop_is_refused() -> None:
