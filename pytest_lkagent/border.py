@@ -37,6 +37,7 @@ __all__ = [
     "is_coroutine_test",
     "is_message_only",
     "is_ours",
+    "lent_to",
     "loop_scope",
     "mark_for_asyncio",
     "marker_of",
@@ -229,6 +230,21 @@ class _StartFailed(Exception):
 def has_stage(item: pytest.Item) -> bool:
     """Whether `item` is a test of ours; nothing of any other is touched."""
     return _STAGE in item.stash
+
+
+@contextmanager
+def lent_to(fixture: str, item: pytest.Item) -> Iterator[None]:
+    """Let what a fixture of the user's begins be its own affair, not the test's."""
+    stage = item.stash.get(_STAGE, None)
+    clock = stage.clock if stage is not None else None
+    if clock is None:
+        yield
+        return
+    before, clock.is_lent = clock.is_lent, not fixture.startswith("_lk_")
+    try:
+        yield
+    finally:
+        clock.is_lent = before
 
 
 def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseException | None:

@@ -116,7 +116,8 @@ def conversation(session: AgentSession[Any], events: Sequence[Event]) -> list[st
 
 def describe_leak(task: asyncio.Task[Any]) -> str:
     """Say of a task that outlives its test which one it is, where it waits, and what to do."""
-    where = next((f"; it waits at {one.site}: {source(one.site)}" for one in pending([task])), "")
+    waits = (one.site for one in pending([task]) if is_users(one.site.path))
+    where = next((f"; it waits at {site}: {source(site)}" for site in waits), "")
     return (
         f"{_name(task)} is still running at the end of the test{where}; keep a reference to it and "
         "cancel it in on_exit, or let it pass: @pytest.mark.lk(allow=['leaked_task'])"

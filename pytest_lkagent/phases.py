@@ -16,10 +16,10 @@ import pytest
 if TYPE_CHECKING:
     from .wall_clock import WallClock
 
-__all__ = ["fixture_setup", "phase", "setup", "teardown", "wall_clock_of"]
+__all__ = ["current_item", "fixture_setup", "phase", "setup", "teardown", "wall_clock_of"]
 
 _WALL = pytest.StashKey["WallClock"]()
-_CURRENT = pytest.StashKey["tuple[pytest.Item, WallClock]"]()
+_CURRENT = pytest.StashKey["pytest.Item | None"]()
 _ENDS = pytest.StashKey[bool]()
 
 
@@ -35,50 +35,52 @@ def setup(item: pytest.Item, now: datetime | None, *, real_time: bool) -> Iterat
     Raises:
         UsageError: Something else holds the clock, or a fixture of the test's took hold of it.
     """
-    if now is None:
-        yield
-        return
-    from .wall_clock import WallClock
+    if now is not None:
+        from .wall_clock import WallClock
 
-    wall = item.stash[_WALL] = WallClock(now, ticks=real_time)
+        item.stash[_WALL] = WallClock(now, ticks=real_time)
     with phase(item):
         yield
-        wall.check()
+        if (wall := wall_clock_of(item)) is not None:
+            wall.check()
 
 
 @contextmanager
 def phase(item: pytest.Item) -> Iterator[None]:
     """Let the wall clock be that of `item` inside."""
     wall = wall_clock_of(item)
-    if wall is None:
-        yield
-        return
-    stash = item.config.stash
-    wall.travel()
-    stash[_CURRENT] = (item, wall)
+    if wall is not None:
+        wall.travel()
+    item.config.stash[_CURRENT] = item
     try:
         yield
     finally:
-        del stash[_CURRENT]
-        wall.suspend()
+        item.config.stash[_CURRENT] = None
+        if wall is not None:
+            wall.suspend()
 
 
 @contextmanager
 def teardown(item: pytest.Item) -> Iterator[None]:
     """Tear `item` down at its time, or as it is where something else holds the clock still."""
     wall = wall_clock_of(item)
-    if wall is None or not wall.can_travel:
+    if wall is not None and wall.can_travel:
+        with phase(item):
+            yield
+    else:
         yield
-        return
-    with phase(item):
-        yield
+
+
+def current_item(config: pytest.Config) -> pytest.Item | None:
+    """Return the item of ours whose setup or call is under way."""
+    return config.stash.get(_CURRENT, None)
 
 
 @contextmanager
-def fixture_setup(config: pytest.Config, scope: str) -> Iterator[None]:
+def fixture_setup(item: pytest.Item, scope: str) -> Iterator[None]:
     """Let a fixture be set up at the time that is its own: the test's, or everyone's."""
-    item, wall = config.stash.get(_CURRENT, (None, None))
-    if item is None or wall is None:
+    wall = wall_clock_of(item)
+    if wall is None:
         yield
     elif scope == "function":
         if _ENDS not in item.stash:

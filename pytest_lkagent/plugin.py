@@ -204,5 +204,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    with phases.fixture_setup(request.config, fixturedef.scope):
+    item = phases.current_item(request.config)
+    if item is None:
+        return (yield)
+    with phases.fixture_setup(item, fixturedef.scope), border.lent_to(fixturedef.argname, item):
         return (yield)

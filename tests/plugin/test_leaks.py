@@ -1,0 +1,187 @@
+"""Tasks that outlive their test, and those that have every right to."""
+
+from __future__ import annotations
+
+import pytest
+
+REMINDER = """
+class Reminder(FrontDesk):
+    async def on_enter(self):
+        self.reminding = asyncio.create_task(self.remind())
+
+    async def remind(self):
+        while True:
+            await asyncio.sleep(30)
+"""
+
+
+@pytest.fixture
+def leaking(desk):
+    """Make a project whose test has a conversation with an agent that reminds the caller."""
+
+    def make(agent: str, marker: str = "", **files: str):
+        test = f"""
+{agent}
+
+@pytest.mark.lk(agent=Reminder)
+{marker}
+async def test_it(user_says, fake_llm):
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+
+async def test_after(user_says, fake_llm):
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+"""
+        return desk({"test_it.py": test, **files})
+
+    return make
+
+
+def test_a_task_that_outlives_the_session_fails_the_test_and_ends(leaking):
+    result = leaking(REMINDER).run()
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "the task Reminder.remind() (made at test_it.py:12) is still running at the end of the test; it "
+        "waits at test_it.py:16: await asyncio.sleep(30); keep a reference to it and cancel it in "
+        "on_exit, or let it pass: @pytest.mark.lk(allow=['leaked_task'])",
+        "FAILED test_it.py::test_it - *",
+    )
+
+
+def test_it_may_be_allowed(leaking):
+    leaking(REMINDER, "@pytest.mark.lk(allow='leaked_task')").run().outcomes(passed=2)
+
+
+CLEAN = {
+    "cancelled in on_exit": """
+    async def on_exit(self):
+        self.reminding.cancel()
+""",
+    "awaited in on_exit": """
+    async def on_exit(self):
+        self.reminding.cancel()
+        await asyncio.gather(self.reminding, return_exceptions=True)
+""",
+    "over by itself": """
+    async def remind(self):
+        await asyncio.sleep(0)
+""",
+}
+
+
+@pytest.mark.parametrize("way", CLEAN)
+def test_a_task_that_ends_with_its_agent_is_none(leaking, way):
+    leaking(REMINDER + CLEAN[way]).run().outcomes(passed=2)
+
+
+def test_a_tool_that_waits_for_the_user_is_none(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import AgentTask, function_tool
+
+            class Ask(AgentTask):
+                def __init__(self):
+                    super().__init__(instructions="Ask for the name.")
+
+            class Asking(FrontDesk):
+                @function_tool
+                async def book(self, slot: str) -> str:
+                    "Book a slot."
+                    return await Ask()
+
+            @pytest.mark.lk(agent=Asking)
+            async def test_it(user_says, fake_llm):
+                fake_llm.script(call("book", slot="2pm"))
+                await user_says("2 pm")
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+SERVER = """
+import asyncio
+import pytest
+import pytest_asyncio
+from agent import FrontDesk
+
+@pytest.fixture
+def agent():
+    return FrontDesk
+
+@pytest_asyncio.fixture(loop_scope="SCOPE"SCOPED)
+async def ticks():
+    "As a server would: a task of its own, and one more for each caller."
+    seen = []
+    async def tick():
+        while True:
+            seen.append(asyncio.create_task(asyncio.sleep(3600)))
+            await asyncio.sleep(1)
+    task = asyncio.create_task(tick())
+    yield seen
+    assert not task.done()
+    for one in (task, *seen):
+        one.cancel()
+"""
+
+
+@pytest.mark.parametrize("scope", ["function", "module", "session"])
+@pytest.mark.parametrize("order", ["ticks, user_says", "user_says, ticks"])
+def test_tasks_of_the_users_own_fixtures_are_none(desk, scope, order):
+    scoped = "" if scope == "function" else f', scope="{scope}"'
+    result = desk(
+        {
+            "conftest.py": SERVER.replace("SCOPED", scoped).replace("SCOPE", scope),
+            "test_it.py": f"""
+            pytestmark = pytest.mark.asyncio(loop_scope="{scope}")
+
+            async def test_it({order}, fake_llm):
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+                await asyncio.sleep(3)
+                assert len(ticks) >= 3
+
+            async def test_again({order}, fake_llm):
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+                assert not ticks[-1].cancelled()
+            """,
+        }
+    ).run()
+    result.outcomes(passed=2)
+
+
+def test_a_task_of_the_test_itself_is_one(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(user_says, fake_llm):
+                task = asyncio.create_task(asyncio.sleep(3600))
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        "the task sleep() (made at test_it.py:10) is still running at the end of the test; keep *"
+    )
+
+
+def test_in_a_scenario_too_and_allow_lets_it_pass(desk):
+    scenario = """
+name: Reminders
+agent: reminder.py:Reminder
+scenarios:
+  - label: Leaks
+    turns: [{user: hi, llm: [Hello.]}]
+  - label: May leak
+    allow: [leaked_task]
+    turns: [{user: hi, llm: [Hello.]}]
+"""
+    agent = f"import asyncio\nfrom agent import FrontDesk\n{REMINDER}"
+    result = desk({"reminder.py": agent, "s.yaml": scenario}).run("--lk-scenarios=s.yaml")
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "s.yaml:4: Leaks: the task Reminder.remind() (made at reminder.py:6) is still running *"
+    )
