@@ -25,6 +25,7 @@ from statistics import median
 from weakref import WeakSet
 
 import projects
+import virtual
 
 __all__ = ["main"]
 
@@ -290,6 +291,9 @@ ROWS: dict[str, Callable[[int], None]] = {
     "collect": collect_row,
     "start": start_row,
     "size": size_row,
+    "hour": virtual.hour_row,
+    "retry": virtual.retry_row,
+    "deadlock": virtual.deadlock_row,
 }
 
 

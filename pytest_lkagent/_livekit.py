@@ -74,6 +74,9 @@ class Seam(Protocol):
     def agent_starting(self, agent: Agent) -> None:
         """Look at an agent before it becomes the session's current one."""
 
+    def run_starting(self) -> None:
+        """Look around before a run starts."""
+
     def tool_body(
         self,
         agent: Agent,
@@ -112,6 +115,14 @@ def _patch() -> None:
     update_activity = _originals["update_activity"] = AgentSession._update_activity
     update_models = _originals["update_models"] = AgentActivity._update_models
 
+    run = _originals["run"] = AgentSession.run
+
+    @functools.wraps(run)
+    def run_at_the_seam(self: Any, **options: Any) -> Any:
+        if (seam := _seam_of(self)) is not None:
+            seam.run_starting()
+        return run(self, **options)
+
     @functools.wraps(execute)
     async def execute_at_the_seam(self: Any, **call: Any) -> Any:
         context = call["run_ctx"]
@@ -137,12 +148,14 @@ def _patch() -> None:
             models = {**dict.fromkeys(models, NOT_GIVEN), "new_llm": seam.model}
         return update_models(self, **models)
 
+    AgentSession.run = run_at_the_seam  # type: ignore[method-assign]
     _ToolExecutor.execute = execute_at_the_seam  # type: ignore[method-assign]
     AgentSession._update_activity = update_activity_at_the_seam  # type: ignore[method-assign]
     AgentActivity._update_models = update_models_at_the_seam  # type: ignore[method-assign]
 
 
 def _unpatch() -> None:
+    AgentSession.run = _originals["run"]  # type: ignore[method-assign]
     _ToolExecutor.execute = _originals["execute"]  # type: ignore[method-assign]
     AgentSession._update_activity = _originals["update_activity"]  # type: ignore[method-assign]
     AgentActivity._update_models = _originals["update_models"]  # type: ignore[method-assign]

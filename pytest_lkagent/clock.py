@@ -193,6 +193,11 @@ class VirtualClock:
     def is_installed(self) -> bool:
         return self._loop in _clocks
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the running loop is the one of this clock."""
+        return self._loop is asyncio.get_running_loop()
+
     def install(self) -> None:
         """Make the loop virtual."""
         loop = self._loop
@@ -315,8 +320,9 @@ class VirtualClock:
         else:
             is_ours = not self.is_lent
         if is_ours:
-            self.begun[task] = _is_made_by_user()
-            note_maker(task)
+            self.begun[task] = is_users_own = _is_made_by_user()
+            if is_users_own:
+                note_maker(task)
         return task
 
     def _run_until_complete(self, future: Any) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import pytest_asyncio
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from .script import StepSource
     from .stage import Stage
     from .transcript import Transcript
-
-LoopScope: TypeAlias = Literal["function", "class", "module", "package", "session"]
 
 
 # --- to be overridden
@@ -72,7 +71,7 @@ def _lk_bare_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         yield stage
 
 
-def _on_loop(scope: LoopScope) -> Any:
+def _on_loop(scope: Any) -> Any:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_on_{scope}_loop")
     async def on_loop(_lk_bare_stage: Stage) -> AsyncIterator[JobContext]:
         with border.shown():
@@ -82,7 +81,7 @@ def _on_loop(scope: LoopScope) -> Any:
     return on_loop
 
 
-def _session_on_loop(scope: LoopScope) -> Any:
+def _session_on_loop(scope: Any) -> Any:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_session_on_{scope}_loop")
     async def session_on_loop(
         _lk_defaults: Defaults, _lk_bare_stage: Stage
@@ -95,16 +94,19 @@ def _session_on_loop(scope: LoopScope) -> Any:
     return session_on_loop
 
 
-_on_function_loop = _on_loop("function")
-_on_class_loop = _on_loop("class")
-_on_module_loop = _on_loop("module")
-_on_package_loop = _on_loop("package")
-_on_session_loop = _on_loop("session")
-_session_on_function_loop = _session_on_loop("function")
-_session_on_class_loop = _session_on_loop("class")
-_session_on_module_loop = _session_on_loop("module")
-_session_on_package_loop = _session_on_loop("package")
-_session_on_session_loop = _session_on_loop("session")
+def _of_its_loop(kind: Literal["on", "session_on"], request: pytest.FixtureRequest) -> Any:
+    """Return the value of one of these fixtures, that of the loop which the test runs on.
+
+    Those of a loop scope are registered when it is first met: there are ten of them, and pytest
+    lists every fixture there is when a user misspells one.
+    """
+    scope = border.loop_scope(request.node)
+    plugins, name = request.config.pluginmanager, f"lkagent-{scope}-loop"
+    if not plugins.has_plugin(name):
+        module = ModuleType(name)
+        vars(module).update(on=_on_loop(scope), session_on=_session_on_loop(scope))
+        plugins.register(module, name)
+    return request.getfixturevalue(f"_lk_{kind}_{scope}_loop")
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def _lk_stage(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Stage:
     more than all the rest of the stage.
     """
     if border.is_coroutine_test(request.node) and "_lk_main" not in request.fixturenames:
-        request.getfixturevalue(f"_lk_on_{border.loop_scope(request.node)}_loop")
+        _of_its_loop("on", request)
     return _lk_bare_stage
 
 
@@ -142,9 +144,7 @@ def _lk_defaults(
 def _lk_main(request: pytest.FixtureRequest, _lk_stage: Stage, _lk_defaults: Defaults) -> Harness:
     """The session under test."""
     border.refuse_without_loop(request.node)
-    harness: Harness = request.getfixturevalue(
-        f"_lk_session_on_{border.loop_scope(request.node)}_loop"
-    )
+    harness: Harness = _of_its_loop("session_on", request)
     return harness
 
 
@@ -234,7 +234,7 @@ def expect_close(_lk_stage: Stage) -> Callable[..., ExpectedClose]:
 @pytest.fixture
 def job_context(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> JobContext:
     """The fake ``JobContext`` in which the test runs."""
-    context: JobContext = request.getfixturevalue(f"_lk_on_{border.loop_scope(request.node)}_loop")
+    context: JobContext = _of_its_loop("on", request)
     return context
 
 

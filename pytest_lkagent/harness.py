@@ -133,7 +133,7 @@ class Harness:
             )
         if options:
             check_call(self.session.run, "user_says", user_input=text, **options)
-        self._stage.check_clock()
+        self._stage.check_time(f"user_says({text!r})")
         self.record.begin(text)
         with self._bounded(self._stage.timeout, f"user_says({text!r})") as turn:
             try:
@@ -163,6 +163,7 @@ class Harness:
 
         Tools of an agent that is paused by an AgentTask wait for the user and are left open.
         """
+        self._stage.check_time("settle()")
         await self._settled()
         self.record.collect()
 
@@ -196,6 +197,9 @@ class Harness:
             _livekit.detach(self.session)
 
     # --- the seam
+
+    def run_starting(self) -> None:
+        self._stage.check_time("session.run()")
 
     def agent_starting(self, agent: Agent) -> None:
         self._stage.agent_starting(agent, self.session)

@@ -180,8 +180,16 @@ class Stage:
             iter(answering), "nothing of the test's own waits for anything that could come"
         )
 
-    def check_clock(self) -> None:
-        """Refuse to go on where the test itself holds the wall clock."""
+    def check_time(self, what: str) -> None:
+        """Refuse `what` on a loop other than the test's, or where the test holds the wall clock.
+
+        On another loop it would wait for ever: nobody runs the loop of the session meanwhile.
+        """
+        if self.clock is not None and not self.clock.is_here:
+            raise UsageError(
+                f"{what} on another event loop than the test's: give the fixture and the test the "
+                "same loop_scope"
+            )
         if self.wall is not None:
             self.wall.check()
 
@@ -208,7 +216,7 @@ class Stage:
         model = model or self.model
         if model not in self._models:
             self._models.append(model)
-        self.check_clock()
+        self.check_time("start_session()")
         self.before_session()
         made = await make_agent(agent, what=what)
         if made in self._used:

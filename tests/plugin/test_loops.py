@@ -249,3 +249,47 @@ def test_nothing_is_left_to_the_garbage_collector(desk):
         ini="filterwarnings = error\n",
     ).run()
     result.outcomes(passed=2)
+
+
+ELSEWHERE = {
+    "user_says": "await user_says('2 pm')",
+    "session.run": "await agent_session.run(user_input='2 pm')",
+    "start_session": "await start_session()",
+    "settle": "await settle()",
+}
+
+
+@pytest.mark.parametrize("call", ELSEWHERE)
+def test_a_fixture_on_another_loop_than_its_test_is_refused_at_its_line(desk, call):
+    result = desk(
+        {
+            "test_it.py": f"""
+            import pytest_asyncio
+
+            @pytest_asyncio.fixture(loop_scope="session")
+            async def booked(user_says, agent_session, start_session, settle, fake_llm):
+                fake_llm.script("Booked.")
+                {ELSEWHERE[call]}
+
+            async def test_it(booked):
+                raise AssertionError("unreachable")
+
+            async def test_after(user_says, fake_llm):
+                fake_llm.script("Booked.")
+                await user_says("2 pm")
+            """
+        }
+    ).run()
+    result.outcomes(errors=1, passed=1)
+    result.shows(
+        f"E *{call}(*) on another event loop than the test's: give the fixture and the test the "
+        "same loop_scope",
+        "test_it.py:14: UsageError",
+    )
+
+
+def test_our_private_fixtures_do_not_fill_the_screen_of_who_misspells_one(desk):
+    result = desk({"test_it.py": "async def test_it(agent_sesion):\n    pass\n"}).run()
+    result.outcomes(errors=1)
+    result.shows("E *fixture 'agent_sesion' not found")
+    assert str(result).count("_lk_") <= 4

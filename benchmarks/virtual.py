@@ -1,0 +1,118 @@
+"""The rows about virtual time: what would take an hour, what LiveKit sleeps, what never ends.
+
+Beside each stands the time that it takes, or would, where time is real. What counts is the wall
+clock: the goals are about how long a person waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from statistics import median
+from weakref import WeakSet
+
+__all__ = ["deadlock_row", "hour_row", "retry_row"]
+
+_TURNS, _SECONDS = 200, 18
+
+
+def hour_row(rounds: int) -> None:
+    """An hour of conversation: 200 turns, each with a tool that takes 18 s."""
+    from by_hand import FrontDesk
+    from livekit.agents import function_tool
+
+    from pytest_lkagent import call, say
+
+    class SlowDesk(FrontDesk):
+        @function_tool
+        async def book(self, slot: str) -> str:
+            """Book a slot."""
+            await asyncio.sleep(_SECONDS)
+            return f"booked {slot}"
+
+    async def converse() -> None:
+        async with _stage() as stage:
+            harness = await stage.start_session(SlowDesk)
+            for _ in range(_TURNS):
+                harness.model.script(call("book", slot="2pm"), say("Booked."))
+                await harness.user_says("2 pm please")
+            assert harness.seconds == _TURNS * _SECONDS, harness.seconds
+
+    title = f"An hour of conversation: {_TURNS} turns, each with a tool that takes {_SECONDS} s"
+    _report(title, _TURNS * _SECONDS, _took(converse, rounds), goal=1.5)
+
+
+def retry_row(rounds: int) -> None:
+    """Three attempts that fail, and what LiveKit sleeps after each."""
+    from by_hand import FrontDesk
+    from livekit.agents import APIConnectionError
+
+    from pytest_lkagent import fail, say
+
+    async def recover() -> None:
+        async with _stage() as stage:
+            harness = await stage.start_session(FrontDesk)
+            harness.model.script(fail(APIConnectionError("down"), attempts=3), say("Hello."))
+            turn = await harness.user_says("hi")
+            assert round(turn.took, 3) == 4.1, turn.took
+
+    _report("Three attempts that fail, retried", 4.1, _took(recover, rounds), goal=0.1)
+
+
+def deadlock_row(rounds: int) -> None:
+    """A tool that never returns: until the failure is there and the session closed."""
+    from by_hand import FrontDesk
+    from livekit.agents import function_tool
+
+    from pytest_lkagent import call
+    from pytest_lkagent.errors import Stuck
+
+    class StuckDesk(FrontDesk):
+        @function_tool
+        async def book(self, slot: str) -> str:
+            """Book a slot."""
+            await asyncio.Event().wait()
+            return f"booked {slot}"
+
+    async def hang() -> None:
+        async with _stage() as stage:
+            harness = await stage.start_session(StuckDesk)
+            harness.model.script(call("book", slot="2pm"))
+            try:
+                await harness.user_says("2 pm please")
+            except Stuck:
+                return
+            raise AssertionError("it does not hang")
+
+    _report("A tool that never returns, found and ended", None, _took(hang, rounds), goal=0.5)
+
+
+@asynccontextmanager
+async def _stage() -> AsyncIterator[object]:
+    from pytest_lkagent.stage import Stage
+
+    stage = Stage(timeout=600, allow=(), used=WeakSet())
+    async with stage.on_loop():
+        yield stage
+    assert not stage.findings, list(stage.findings)
+
+
+def _took(once: Callable[[], Awaitable[None]], rounds: int) -> list[float]:
+    """Return the wall seconds of each round, but for a first one."""
+    took = []
+    for _ in range(rounds + 1):
+        began = time.monotonic()
+        asyncio.run(once())
+        took.append(time.monotonic() - began)
+    return took[1:]
+
+
+def _report(title: str, real: float | None, took: list[float], *, goal: float) -> None:
+    ours = median(took)
+    print(f"\n{title}")
+    print(f"  {'in real time':<32}{'for ever' if real is None else f'{real:.2f} s':>10}")
+    print(f"  {'pytest-lkagent':<32}{ours:>8.2f} s   ({min(took):.2f} s - {max(took):.2f} s)")
+    faster = "" if real is None else f"{real / ours:,.0f} x faster.  "
+    print(f"  {faster}Goal: < {goal:g} s: {'met' if ours < goal else 'NOT MET'}")
