@@ -252,7 +252,7 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     stage = item.stash[_STAGE]
     reason = stage.clock.take_halt() if stage.clock is not None else None
     if reason is not None:
-        failure = _halted(stage, failure, reason)
+        failure = _halted(item, failure, reason)
     if isinstance(failure, pytest.exit.Exception) or not isinstance(
         failure, (Exception, pytest.fail.Exception, type(None))
     ):
@@ -276,17 +276,19 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     return pytest.fail.Exception("\n".join([str(verdict), *notes]), pytrace=False)
 
 
-def _halted(stage: Stage, failure: BaseException | None, reason: str) -> BaseException:
+def _halted(item: pytest.Item, failure: BaseException | None, reason: str) -> BaseException:
     """Say why the clock cancelled the test, from the line on which it waits."""
     from .diagnosis import up_to_user_line
 
+    stage, scenario = item.stash[_STAGE], scenario_of(item)
+    what = "the test" if scenario is None else f"{scenario.site}: {scenario.label}: the scenario"
     test = next((one for one in stage.pending if one.is_test), None)
     where = f"it waits at {test.site}" if test is not None else stage.stuck_on
-    line = f"the test cannot finish: {reason}; {where}"
+    line = f"{what} cannot finish: {reason}; {where}"
     if isinstance(failure, asyncio.CancelledError):
         traceback = failure.__traceback__
     else:  # it went on as if nothing had been
-        line = f"the test was cancelled, since {reason}, and did not end by that; {where}"
+        line = f"{what} was cancelled, since {reason}, and did not end by that; {where}"
         traceback = test.traceback if test is not None else None
     pictures = (shown for harness in stage.sessions for shown in harness.picture())
     stuck = Stuck("\n".join([line, *pictures, *stage.still_running]))
