@@ -181,6 +181,8 @@ class VirtualClock:
         self.halted: str | None = None
         self.wall: WallClock | None = None
         """The wall clock that follows this one."""
+        self.blocked: Callable[[float], object] = lambda _: None
+        """Called with the seconds of each ``time.sleep`` that blocks the loop."""
         self.halting: Callable[[set[Any]], object] = lambda _: None
         """Called with the other tasks of the loop, just before the running one is cancelled."""
 
@@ -235,7 +237,7 @@ class VirtualClock:
         self._move(self._origin)
         self._rebase(self._origin - real)
         self._replace("time", lambda: self._now)
-        follow(loop)
+        follow(loop, self._sleep)
 
     def _give_time_back(self) -> None:
         loop = self._loop
@@ -386,6 +388,11 @@ class VirtualClock:
         """Let the time pass until the next timer, with nothing else under way."""
         self._jump(self._loop._scheduled[0]._when)
         return []
+
+    def _sleep(self, seconds: float) -> None:
+        """Pass time as ``time.sleep`` does, with the loop standing still."""
+        self.blocked(seconds)
+        self._jump(self._now + seconds)
 
     def _jump(self, target: float) -> None:
         """Go to `target` at once, or to the end of the first budget before it."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BehaviourError",
+    "BlockedLoop",
     "ExpectationError",
     "LeakedTask",
     "LoadError",
@@ -70,6 +71,12 @@ class BehaviourError(AssertionError):
 
 class ExpectationError(BehaviourError):
     """The conversation is not the one that was expected."""
+
+
+class BlockedLoop(BehaviourError):
+    """Code of the user's own held the event loop up."""
+
+    kind = "blocked_loop"
 
 
 class LeakedTask(BehaviourError):

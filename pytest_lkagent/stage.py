@@ -31,6 +31,7 @@ from .diagnosis import (
 )
 from .errors import (
     BehaviourError,
+    BlockedLoop,
     LeakedTask,
     UnusedMock,
     UnusedStep,
@@ -40,6 +41,7 @@ from .errors import (
 )
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
+from .frames import nearest_users_line
 from .guard import Guard
 from .harness import Harness
 from .mocks import Mocks, ToolMock
@@ -103,6 +105,7 @@ class Stage:
         clock.wall = self.wall
         clock.install()
         clock.halting = self._halting
+        clock.blocked = self._blocked
         self.clock = clock
         loop = asyncio.get_running_loop()
         guard = Guard(loop, self._hosts, found=self.findings.add, waiting=waiting)
@@ -179,6 +182,14 @@ class Stage:
         self.stuck_on = waiting(tasks) or next(
             iter(answering), "nothing of the test's own waits for anything that could come"
         )
+
+    def _blocked(self, seconds: float) -> None:
+        told = (
+            f"time.sleep({seconds:g}) blocks the event loop ({nearest_users_line()}): nobody in "
+            f"this worker hears or says anything meanwhile; write await asyncio.sleep({seconds:g}), "
+            "or run what blocks with asyncio.to_thread"
+        )
+        self.findings.add(BlockedLoop(told))
 
     def check_time(self, what: str) -> None:
         """Refuse `what` on a loop other than the test's, or where the test holds the wall clock.

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from .errors import (
     BehaviourError,
+    BlockedLoop,
     LeakedTask,
     RefusedConnection,
     SessionClosedError,
@@ -37,6 +38,7 @@ KINDS = frozenset(
         *(
             str(kind.kind)
             for kind in (
+                BlockedLoop,
                 LeakedTask,
                 RefusedConnection,
                 SessionClosedError,

@@ -2,8 +2,9 @@
 
 `WallClock` moves ``time.time``, ``datetime.now`` and every reference to them that was taken before
 (pydantic's default factories), through time-machine. `follow` and `unfollow` let ``time.monotonic``
-and ``time.perf_counter`` show the time of the running loop where that is virtual: other loops and
-threads, pytest's own durations among them, read the real ones.
+and ``time.perf_counter`` show the time of the running loop where that is virtual, and
+``time.sleep`` pass it: other loops and threads, pytest's own durations among them, have the real
+ones.
 """
 
 from __future__ import annotations
@@ -145,24 +146,29 @@ def _held_by(who: str) -> UsageError:
     )
 
 
-_loops: set[asyncio.AbstractEventLoop] = set()
-_real: dict[str, Callable[[], Any]] = {}
+_loops: dict[asyncio.AbstractEventLoop, Callable[[float], None]] = {}
+_real: dict[str, Callable[..., Any]] = {}
 _readings = count()
 
 
-def follow(loop: asyncio.AbstractEventLoop) -> None:
-    """Let ``time.monotonic`` and ``time.perf_counter`` show the time of `loop` where it runs."""
+def follow(loop: asyncio.AbstractEventLoop, sleep: Callable[[float], None]) -> None:
+    """Let ``time.monotonic`` and ``time.perf_counter`` show the time of `loop` where it runs.
+
+    `sleep` takes the place of ``time.sleep`` there.
+    """
     if not _loops:
+        _real["sleep"] = time.sleep
+        setattr(time, "sleep", _sleep)  # noqa: B010  (it is no method)
         _replace("monotonic", float)
         _replace("monotonic_ns", _in_nanoseconds)
         _replace("perf_counter", _advanced)
         _replace("perf_counter_ns", lambda seconds: _in_nanoseconds(_advanced(seconds)))
-    _loops.add(loop)
+    _loops[loop] = sleep
 
 
 def unfollow(loop: asyncio.AbstractEventLoop) -> None:
     """End what `follow` began."""
-    _loops.discard(loop)
+    _loops.pop(loop, None)
     if not _loops:
         for name, real in _real.items():
             setattr(time, name, real)
@@ -183,10 +189,21 @@ def _replace(name: str, of_seconds: Callable[[float], Any]) -> None:
 
     @functools.wraps(real)
     def read() -> Any:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return real()
-        return of_seconds(loop.time()) if loop in _loops else real()
+        loop = _running()
+        return of_seconds(loop.time()) if loop is not None and loop in _loops else real()
 
     setattr(time, name, read)
+
+
+@functools.wraps(time.sleep)
+def _sleep(seconds: float, /) -> None:
+    loop = _running()
+    pass_time = _real["sleep"] if loop is None else _loops.get(loop, _real["sleep"])
+    pass_time(seconds)
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
