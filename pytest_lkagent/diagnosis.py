@@ -98,6 +98,8 @@ def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str | None:
 
 def still_running(tasks: Sequence[Pending], answering: Sequence[str] = ()) -> list[str]:
     """Return a line for each task, as many as fit on a screen, and what models are still at."""
+    if answering:  # then a library that waits, where no code of the user's does, is LiveKit for it
+        tasks = [one for one in tasks if is_users(one.site.path)]
     lines = [f"    {one}" for one in tasks[:_TASKS_SHOWN]]
     if (rest := len(tasks) - _TASKS_SHOWN) > 0:
         lines.append(f"    and {rest} more")
@@ -105,13 +107,15 @@ def still_running(tasks: Sequence[Pending], answering: Sequence[str] = ()) -> li
     return ["  still running:", *lines] if lines else []
 
 
-def conversation(session: AgentSession[Any], events: Sequence[Event]) -> list[str]:
+def conversation(
+    session: AgentSession[Any], events: Sequence[Event], *, is_closing: bool = False
+) -> list[str]:
     """Return the conversation so far, its end where it is long, and what state it is in."""
     lines = [_cut(line) for line in render(events)]
     if (rest := len(lines) - _EVENTS_SHOWN) > 0:
         lines[:rest] = [f"      {rest} events before these"]
-    agent, user = session.agent_state, session.user_state
-    return [*lines, f"  {_agent_of(session)} is {agent}, the user is {user}"]
+    state = "closing" if is_closing else session.agent_state  # LiveKit goes back to the first one
+    return [*lines, f"  {_agent_of(session)} is {state}, the user is {session.user_state}"]
 
 
 def describe_leak(task: asyncio.Task[Any]) -> str:

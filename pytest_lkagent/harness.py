@@ -323,7 +323,7 @@ class Harness:
                 call = _livekit.to_event(context.function_call)
                 if isinstance(call, FunctionCall) and call.call_id not in known:
                     events.append(call)
-        return conversation(self._session, events)
+        return conversation(self._session, events, is_closing=self._is_closing)
 
     async def _until_change(self, work: Sequence[asyncio.Future[Any]]) -> None:
         """Wait until one of `work` is done or the session reports anything."""

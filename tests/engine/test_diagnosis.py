@@ -144,6 +144,11 @@ async def test_where_only_a_library_waits_its_deepest_task_is_shown() -> None:
         (one,) = pending(tasks)
     assert one.what == "the task wait_for()"
     assert Path(one.site.path).name == "tasks.py"
+    assert len(still_running([one])) == 2
+    assert still_running([one], ["the model is still at stall()"]) == [
+        "  still running:",
+        "    the model is still at stall()",
+    ]
 
 
 # --- what it is
