@@ -186,8 +186,8 @@ class Stage:
     def _blocked(self, seconds: float) -> None:
         told = (
             f"time.sleep({seconds:g}) blocks the event loop ({nearest_users_line()}): nobody in "
-            f"this worker hears or says anything meanwhile; write await asyncio.sleep({seconds:g}), "
-            "or run what blocks with asyncio.to_thread"
+            "this worker hears or says anything meanwhile; write await "
+            f"asyncio.sleep({seconds:g}), or run what blocks with asyncio.to_thread"
         )
         self.findings.add(BlockedLoop(told))
 

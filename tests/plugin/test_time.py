@@ -433,3 +433,40 @@ def test_a_wait_for_a_thread_that_nobody_sees_is_real_inside_of_real_time(when):
         """
     ).run()
     result.outcomes(passed=2)
+
+
+def test_a_conversation_is_the_same_every_time_to_the_byte_and_with_its_times(when):
+    made = when(
+        """
+        import random
+
+        class Desk(Agent):
+            def __init__(self):
+                super().__init__(instructions="You book visits.")
+
+            @function_tool
+            async def find(self, number: int) -> str:
+                "Find a slot."
+                await asyncio.sleep(number % 7 / 10)
+                return f"slot {number}"
+
+        @pytest.mark.lk(agent=Desk)
+        async def test_it(user_says, fake_llm, agent_session, transcript):
+            chance = random.Random(7)
+            for number in range(20):
+                fake_llm.script(
+                    reply("I look.", *(call("find", number=n) for n in chance.sample(range(50), 3))),
+                    say("Found.").timed(ttft=chance.random(), duration=1 + chance.random()),
+                )
+                turn = await user_says(f"turn {number}")
+                print(f"{turn.took!r} {turn.events!r}")
+            for item in agent_session.history.items:
+                print(f"{item.created_at!r} {item.type}")
+        """
+    )
+    told = [
+        [line for line in made.run("-s").lines if line[:1].isdigit() and " passed in " not in line]
+        for _ in range(3)
+    ]
+    assert told[0] == told[1] == told[2]
+    assert len(told[0]) > 100

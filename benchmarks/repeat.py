@@ -1,0 +1,118 @@
+"""Show that every run is the same run: ``python benchmarks/repeat.py [--runs N]``.
+
+The tests and scenarios of the examples, and a conversation of 200 turns, run again and again, each
+time in a process of its own, beside as many busy ones as the machine has processors. What was said,
+when in virtual time, and how long each turn took has to be the same, byte for byte. The exit status
+says whether it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parent / "examples"
+
+CONVERSATION = """
+import asyncio
+import random
+
+from livekit.agents import Agent, function_tool
+from pytest_lkagent import call, reply, say
+import pytest
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book visits.")
+
+    @function_tool
+    async def find(self, number: int) -> str:
+        "Find a slot."
+        await asyncio.sleep(number % 7 / 10)
+        return f"slot {number}"
+
+    @function_tool
+    async def book(self, number: int) -> str:
+        "Book a slot."
+        await asyncio.sleep(18)
+        return f"booked {number}"
+
+
+@pytest.mark.lk(agent=Desk)
+async def test_200_turns(user_says, fake_llm):
+    chance = random.Random(7)
+    for number in range(200):
+        fake_llm.script(
+            reply("I look.", *(call("find", number=one) for one in chance.sample(range(50), 3))),
+            call("book", number=number),
+            say("Booked.").timed(ttft=chance.random(), duration=1 + chance.random()),
+        )
+        await user_says(f"turn {number}")
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=50, metavar="N", help="default: %(default)s")
+    runs = parser.parse_args().runs
+    with tempfile.TemporaryDirectory(prefix="lkagent-repeat-") as name, _busy():
+        folder = Path(name)
+        (folder / "test_conversation.py").write_text(CONVERSATION)
+        (folder / "pytest.ini").write_text(
+            "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+        )
+        same = [
+            _is_the_same("the examples", EXAMPLES, runs, folder / "examples.txt"),
+            _is_the_same("200 turns", folder, runs, folder / "conversation.txt"),
+        ]
+    sys.exit(not all(same))
+
+
+def _is_the_same(what: str, tests: Path, runs: int, record: Path) -> bool:
+    seen: Counter[str] = Counter()
+    for _ in range(runs):
+        record.unlink(missing_ok=True)
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "transcripts", "-p", "no:cacheprovider",
+             str(tests)],
+            capture_output=True,
+            check=False,
+            cwd=tests,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": str(HERE), "LKAGENT_TRANSCRIPTS": str(record)},
+        )  # fmt: skip
+        if ran.returncode:
+            sys.exit(f"{what} failed:\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}")
+        seen[hashlib.sha256(record.read_bytes()).hexdigest()] += 1
+    lines = len(record.read_text(encoding="utf-8").splitlines())
+    verdict = "one and the same transcript" if len(seen) == 1 else f"{len(seen)} transcripts"
+    print(f"{what}, {runs} runs: {verdict} of {lines} lines ({', '.join(d[:8] for d in seen)})")
+    return len(seen) == 1
+
+
+@contextmanager
+def _busy() -> Iterator[None]:
+    burners = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(os.cpu_count() or 1)
+    ]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""A pytest plugin: what was said in every session of a run, and when, into one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _write_transcript(request: pytest.FixtureRequest) -> Iterator[None]:
+    if "_lk_main" not in request.fixturenames:
+        yield
+        return
+    transcript = request.getfixturevalue("transcript")
+    session = request.getfixturevalue("agent_session")
+    yield
+    lines = [request.node.nodeid]
+    for turn in (transcript.start, *transcript.turns):
+        lines += [f"{turn.user!r} took {turn.took!r}", *map(repr, turn.events)]
+    lines += [f"{item.created_at!r} {item.type}" for item in session.history.items]
+    with Path(os.environ["LKAGENT_TRANSCRIPTS"]).open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
