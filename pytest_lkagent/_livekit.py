@@ -51,6 +51,7 @@ __all__ = [
     "read_request",
     "release_run",
     "run_user_mock",
+    "running_tools",
     "speaking_agent",
     "to_event",
     "tools_of",
@@ -358,6 +359,13 @@ def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
     work += [executor._reply_task for executor in executors]
     work += [activity._on_enter_task, session._update_activity_atask, session._closing_task]
     return [task for task in work if task is not None and not task.done()]
+
+
+def running_tools(session: AgentSession[Any]) -> list[asyncio.Task[Any]]:
+    """Return the tools that run, none where one of them may be what closes the session."""
+    if session._closing_task is not None:
+        return []
+    return [running.exe_task for running in _RunningTasks.get(session, {}).values()]
 
 
 @contextmanager

@@ -186,7 +186,9 @@ class Harness:
         if self._session is None:
             return
         self._is_closing = self.tools.is_over = self.record.is_over = True
-        was_stuck = self.is_stuck
+        if was_stuck := self.is_stuck:
+            # closing would wait for what waits for ever
+            await self._stage.end_tasks(_livekit.running_tools(self.session))
         try:
             with self._bounded(CLOSE_SECONDS, "closing the session"):
                 await self.session.aclose()

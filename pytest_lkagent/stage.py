@@ -118,7 +118,7 @@ class Stage:
                 known = list(self.findings)
                 try:
                     await self._close_sessions()
-                    await self._end_tasks()
+                    await self.end_tasks(clock.begun)
                 finally:
                     clock.restore()
         for late in list(self.findings)[len(known) :]:
@@ -146,7 +146,7 @@ class Stage:
         for task, is_users in clock.begun.items():
             if is_users and not is_stuck and not task.done():
                 self.findings.add(LeakedTask(describe_leak(task)))
-        await self._end_tasks()
+        await self.end_tasks(clock.begun)
 
     async def _close_sessions(self) -> None:
         while self._open:
@@ -155,9 +155,10 @@ class Stage:
             except BehaviourError as failure:
                 self.findings.add(failure)
 
-    async def _end_tasks(self) -> None:
+    async def end_tasks(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel `tasks` and see to it that they end; one that had to be made to is a finding."""
         assert self.clock is not None, "the stage is on a loop"
-        for stubborn in await end(self.clock.begun, take_halt=self.clock.take_halt):
+        for stubborn in await end(tasks, take_halt=self.clock.take_halt):
             if stubborn.site is not None:
                 self.findings.add(BehaviourError(describe_stubborn(stubborn)))
 
