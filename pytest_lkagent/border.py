@@ -6,7 +6,6 @@ belongs to one test hangs on ``item.stash``.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -234,15 +233,22 @@ def has_stage(item: pytest.Item) -> bool:
 
 @contextmanager
 def lent_to(fixture: str, item: pytest.Item) -> Iterator[None]:
-    """Let what a fixture of the user's begins be its own affair, not the test's."""
+    """Let what a fixture of the user's begins be its own affair, and tell it where it hangs."""
     stage = item.stash.get(_STAGE, None)
     clock = stage.clock if stage is not None else None
-    if clock is None:
+    if stage is None or clock is None:
         yield
         return
-    before, clock.is_lent = clock.is_lent, not fixture.startswith("_lk_")
+    from .clock import Stopped
+
+    is_ours = fixture.startswith("_lk_")
+    before, clock.is_lent = clock.is_lent, not is_ours
     try:
         yield
+    except Stopped as stopped:
+        what = "the start of the session" if is_ours else f"the fixture {fixture!r}"
+        told = f"{what} cannot finish: {stopped}; {stage.where_it_waits}"
+        raise Stuck(told).with_traceback(stopped.__traceback__) from None
     finally:
         clock.is_lent = before
 
@@ -278,14 +284,15 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
 
 def _halted(item: pytest.Item, failure: BaseException | None, reason: str) -> BaseException:
     """Say why the clock cancelled the test, from the line on which it waits."""
+    from .clock import Stopped
     from .diagnosis import up_to_user_line
 
     stage, scenario = item.stash[_STAGE], scenario_of(item)
     what = "the test" if scenario is None else f"{scenario.site}: {scenario.label}: the scenario"
     test = next((one for one in stage.pending if one.is_test), None)
-    where = f"it waits at {test.site}" if test is not None else stage.stuck_on
+    where = stage.where_it_waits
     line = f"{what} cannot finish: {reason}; {where}"
-    if isinstance(failure, asyncio.CancelledError):
+    if isinstance(failure, Stopped):
         traceback = failure.__traceback__
     else:  # it went on as if nothing had been
         line = f"{what} was cancelled, since {reason}, and did not end by that; {where}"

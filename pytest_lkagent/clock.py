@@ -59,6 +59,7 @@ __all__ = [
     "Budget",
     "Halted",
     "RealClock",
+    "Stopped",
     "VirtualClock",
     "real_time",
     "virtual_now",
@@ -340,9 +341,11 @@ class VirtualClock:
         self._running.append(task)
         try:
             return type(loop).run_until_complete(loop, task)
-        except BaseException:
+        except BaseException as error:
             if is_coroutine and task.done() and not task.cancelled():
                 task.exception()  # it is known; asyncio need not say that nobody asked for it
+            if self.halted is not None and isinstance(error, asyncio.CancelledError):
+                raise Stopped(self.halted).with_traceback(error.__traceback__) from None
             raise
         finally:
             self._running.pop()
@@ -543,6 +546,10 @@ def virtual_now() -> datetime:
     if clock is None or clock.wall is None:
         return datetime.now(UTC)
     return clock.wall.start.astimezone(UTC) + timedelta(seconds=clock.now)
+
+
+class Stopped(Stuck):
+    """What the loop ran was cancelled by the clock; for pytest a CancelledError is no failure."""
 
 
 class Halted(Stuck):

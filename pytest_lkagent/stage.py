@@ -33,6 +33,7 @@ from .errors import (
     BehaviourError,
     BlockedLoop,
     LeakedTask,
+    Stuck,
     UnusedMock,
     UnusedStep,
     UsageError,
@@ -184,6 +185,12 @@ class Stage:
             iter(answering), "nothing of the test's own waits for anything that could come"
         )
 
+    @property
+    def where_it_waits(self) -> str:
+        """Where what the clock cancelled last was waiting, for a message."""
+        itself = next((one for one in self.pending if one.is_test), None)
+        return f"it waits at {itself.site}" if itself is not None else self.stuck_on
+
     def _blocked(self, seconds: float) -> None:
         told = (
             f"time.sleep({seconds:g}) blocks the event loop ({nearest_users_line()}): nobody in "
@@ -230,7 +237,7 @@ class Stage:
             self._models.append(model)
         self.check_time("start_session()")
         self.before_session()
-        made = await make_agent(agent, what=what)
+        made = await self._made(agent, what)
         if made in self._used:
             raise UsageError(
                 f"{what}: this {type(made).__name__} was used by a session before, and keeps what "
@@ -252,6 +259,22 @@ class Stage:
         finally:
             model.advice = usual
         return harness
+
+    async def _made(self, agent: Any, what: str) -> Agent:
+        clock, made, reasons = self.clock, [], []
+        assert clock is not None, "a session needs a loop"
+
+        async def make() -> None:
+            made.append(await make_agent(agent, what=what))
+
+        def take_halt() -> str | None:
+            reasons.append(clock.take_halt())
+            return reasons[-1]
+
+        with clock.budget(self.timeout):
+            if not await patiently(make(), take_halt):
+                raise Stuck(f"{what} cannot finish: {reasons[-1]}; {self.where_it_waits}")
+        return made[0]
 
     def agent_starting(self, agent: Agent, session: AgentSession[Any]) -> None:
         """Note which tools an agent offers, and check the mocks that wait for one."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from loops import elapsed, run, virtual
 
 from pytest_lkagent import clock as clock_module
-from pytest_lkagent.clock import Halted, VirtualClock
+from pytest_lkagent.clock import Halted, Stopped, VirtualClock
 from pytest_lkagent.errors import Stuck, UsageError
 
 # --- exact
@@ -216,7 +216,7 @@ def test_a_run_in_which_nothing_can_happen_any_more_is_cancelled_with_the_reason
         raise caught.value
 
     with virtual() as clock:
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(Stopped):
             run(clock, wait())
         assert clock.take_halt() == "nothing can happen any more"
         assert clock.take_halt() is None
@@ -242,7 +242,7 @@ def test_a_thread_that_does_nothing_for_the_loop_does_not_keep_it_waiting() -> N
     thread = threading.Thread(target=gate.wait)
     thread.start()
     try:
-        with virtual() as clock, pytest.raises(asyncio.CancelledError):
+        with virtual() as clock, pytest.raises(Stopped):
             run(clock, asyncio.Event().wait())
     finally:
         gate.set()
@@ -251,7 +251,7 @@ def test_a_thread_that_does_nothing_for_the_loop_does_not_keep_it_waiting() -> N
 
 def test_who_swallows_the_cancellation_is_stopped_with_the_loop() -> None:
     async def stubborn() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError, Stopped):
             await asyncio.Event().wait()
         await asyncio.Event().wait()
 
@@ -259,7 +259,7 @@ def test_who_swallows_the_cancellation_is_stopped_with_the_loop() -> None:
         with pytest.raises(Halted, match=r"did not end .*nothing can happen any more"):
             run(clock, stubborn())
         # the next thing that runs starts afresh: its own halt is a cancellation again
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(Stopped):
             run(clock, asyncio.Event().wait())
 
 
@@ -276,7 +276,7 @@ def test_a_budget_ends_what_outlasts_it() -> None:
                 await asyncio.sleep(7)
 
     with virtual() as clock:
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(Stopped):
             run(clock, tick_for_ever(clock))
         assert clock.now == 600
         assert clock.take_halt() == "it went on for more than 600 virtual seconds"
@@ -300,7 +300,7 @@ def test_the_shorter_of_two_budgets_ends_it() -> None:
             await asyncio.sleep(1_000)
 
     with virtual() as clock:
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(Stopped):
             run(clock, tick(clock))
         assert clock.take_halt() == "it went on for more than 10 virtual seconds"
 
@@ -320,7 +320,7 @@ def test_a_budget_ends_a_job_in_a_thread_too(timer: float | None) -> None:
             gate.set()
 
     with virtual() as clock:
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(Stopped):
             run(clock, block(clock))
         assert clock.take_halt() == "it went on for more than 0.05 virtual seconds"
 
@@ -333,7 +333,7 @@ def test_a_loop_that_runs_in_circles_is_ended(monkeypatch: pytest.MonkeyPatch) -
             await asyncio.sleep(0)
 
     with virtual() as clock:
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(Stopped):
             run(clock, circle())
         assert clock.take_halt() == "it runs in circles, without any time passing"
 

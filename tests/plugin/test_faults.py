@@ -175,3 +175,41 @@ def test_uvloop_is_refused_in_one_line_and_the_rest_runs_on(desk):
         "virtual time needs asyncio's own event loop, and this test runs on uvloop.Loop; leave the "
         "loop factory or policy away for tests that use pytest-lkagent"
     )
+
+
+HANGING = {
+    "a factory of the agent": (
+        "@pytest.fixture\ndef agent():\n    async def make():\n        await asyncio.Event().wait()\n"
+        "    return make\n\nasync def test_it(user_says):\n    pass\n",
+        "the agent under test cannot finish: nothing can happen any more; it waits at test_it.py:*",
+    ),
+    "a fixture of the user's": (
+        "@pytest_asyncio.fixture\nasync def slow(agent_session):\n    await asyncio.Event().wait()\n\n"
+        "async def test_it(slow):\n    pass\n",
+        "E *Stuck: the fixture 'slow' cannot finish: nothing can happen any more; it waits at *:12",
+    ),
+    "its teardown": (
+        "@pytest_asyncio.fixture\nasync def slow(agent_session):\n    yield\n"
+        "    await asyncio.Event().wait()\n\nasync def test_it(slow):\n    pass\n",
+        "E *Stopped: nothing can happen any more",
+    ),
+}
+
+
+@pytest.mark.parametrize("scope", ["function", "session"])
+@pytest.mark.parametrize("way", HANGING)
+def test_a_fixture_that_hangs_is_an_error_at_its_line_and_the_rest_runs_on(desk, way, scope):
+    test, line = HANGING[way]
+    if scope == "session":
+        test = test.replace("asyncio.fixture", "asyncio.fixture(loop_scope='session')")
+    result = desk(
+        {
+            "test_it.py": f"import pytest_asyncio\n{test}",
+            "test_zafter.py": AFTER,
+        },
+        ini=f"asyncio_default_test_loop_scope = {scope}\n",
+    ).run()
+    result.outcomes(errors=1, passed=2 if way == "its teardown" else 1)
+    if "agent" not in way:
+        result.shows("> * await asyncio.Event().wait()")
+    result.shows(line)
