@@ -179,18 +179,39 @@ def test_uvloop_is_refused_in_one_line_and_the_rest_runs_on(desk):
 
 HANGING = {
     "a factory of the agent": (
-        "@pytest.fixture\ndef agent():\n    async def make():\n        await asyncio.Event().wait()\n"
-        "    return make\n\nasync def test_it(user_says):\n    pass\n",
+        """
+@pytest.fixture
+def agent():
+    async def make():
+        await asyncio.Event().wait()
+    return make
+
+async def test_it(user_says):
+    pass
+""",
         "the agent under test cannot finish: nothing can happen any more; it waits at test_it.py:*",
     ),
     "a fixture of the user's": (
-        "@pytest_asyncio.fixture\nasync def slow(agent_session):\n    await asyncio.Event().wait()\n\n"
-        "async def test_it(slow):\n    pass\n",
-        "E *Stuck: the fixture 'slow' cannot finish: nothing can happen any more; it waits at *:12",
+        """
+@pytest_asyncio.fixture
+async def slow(agent_session):
+    await asyncio.Event().wait()
+
+async def test_it(slow):
+    pass
+""",
+        "E *Stuck: the fixture 'slow' cannot finish: nothing can happen any more; it waits at *:13",
     ),
     "its teardown": (
-        "@pytest_asyncio.fixture\nasync def slow(agent_session):\n    yield\n"
-        "    await asyncio.Event().wait()\n\nasync def test_it(slow):\n    pass\n",
+        """
+@pytest_asyncio.fixture
+async def slow(agent_session):
+    yield
+    await asyncio.Event().wait()
+
+async def test_it(slow):
+    pass
+""",
         "E *Stopped: nothing can happen any more",
     ),
 }

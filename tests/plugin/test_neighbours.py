@@ -41,7 +41,10 @@ SUITE = {
     "test_plain.py": """
     import os
     import sys
+    import time
+    import types
     import unittest
+    from datetime import datetime
     import pytest
 
     @pytest.mark.parametrize("number", [1, 2])
@@ -50,6 +53,14 @@ SUITE = {
 
     def test_environment():
         assert not [v for v in os.environ.values() if "pytest-lkagent" in v]
+
+    def test_clocks():
+        real = time.clock_gettime(time.CLOCK_REALTIME), time.clock_gettime(time.CLOCK_MONOTONIC)
+        shown = (time.time(), datetime.now().timestamp()), (time.monotonic(), time.perf_counter())
+        assert all(abs(one - real[n]) < 60 for n in (0, 1) for one in shown[n])
+        mine = (time.time, time.monotonic, time.perf_counter, time.sleep, time.time_ns)
+        assert all(isinstance(one, types.BuiltinFunctionType) for one in mine)
+        assert "TZ" not in os.environ
 
     def test_fails():
         assert 1 == 2
@@ -202,7 +213,7 @@ def test_tests_of_others_beside_ours_run_the_same(project):
     assert "ours/test_ours.py::test_ours PASSED" in str(beside)
     verdicts = re.compile(r"^(\S+::.*?) (PASSED|FAILED|SKIPPED|XFAIL|ERROR)", re.MULTILINE)
     assert verdicts.findall(beside.stdout)[1:] == verdicts.findall(alone.stdout)
-    assert len(verdicts.findall(alone.stdout)) == 18
+    assert len(verdicts.findall(alone.stdout)) == 19
 
 
 def test_the_environment_is_given_back_after_each_of_our_tests(desk, monkeypatch):
