@@ -8,6 +8,7 @@ for such a task for ever. So `end` asks a few times, and then makes it end.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -105,8 +106,6 @@ def ask(tasks: Iterable[Any], message: str | None = None) -> None:
 
 
 _makers: WeakKeyDictionary[asyncio.Task[Any], Site] = WeakKeyDictionary()
-_undead: list[Any] = []
-"""Coroutines that no exception ends; Python would try once more when it collects one."""
 
 
 def note_maker(task: asyncio.Task[Any]) -> None:
@@ -159,8 +158,17 @@ def _throw(
             return None
         except BaseException as error:  # noqa: BLE001  (what its clean-up raised is told)
             return error
-    _undead.append(coroutine)
+    _never_collect(coroutine)
     return None
+
+
+def _never_collect(coroutine: Any) -> None:
+    """Leave a coroutine that no exception ends as it is, to the end of the process and beyond.
+
+    Python would throw one more into it when it collects it. With no loop running any ``await``
+    fails at once, so that what goes on after everything would go on for ever, in the collector.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
 
 
 def _context_of(task: asyncio.Task[Any]) -> Context:

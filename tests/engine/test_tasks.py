@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -258,6 +260,31 @@ def test_a_task_that_swallows_cancellations_ends_all_the_same(
     assert found.reported == []
 
 
+def test_the_process_ends_although_a_coroutine_catches_whatever_is_thrown_into_it() -> None:
+    program = """
+import asyncio, contextlib, gc
+from pytest_lkagent.tasks import end
+
+async def deaf():
+    while True:
+        with contextlib.suppress(BaseException):
+            await asyncio.sleep(1)
+
+async def main():
+    task = asyncio.ensure_future(deaf())
+    await asyncio.sleep(0)
+    print(len(await end([task], within=0.01)))
+
+asyncio.run(main())
+gc.collect()
+kept = deaf, asyncio, contextlib
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert (ran.stdout, ran.stderr) == ("1\n", "")
+
+
 def test_what_its_clean_up_raises_is_told() -> None:
     async def breaks() -> None:
         while True:
@@ -325,8 +352,9 @@ def test_tasks_that_wait_for_each_other_in_a_circle_are_ended_and_asked_first() 
     async def waits_for(name: str, other: str) -> None:
         try:
             await asyncio.gather(tasks[other])
-        finally:
+        except asyncio.CancelledError:
             tidied.append(name)
+            raise
 
     async def begin() -> None:
         for name, other in (("a", "b"), ("b", "c"), ("c", "a"), ("outside", "a")):
