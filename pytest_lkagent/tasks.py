@@ -97,12 +97,12 @@ async def patiently(awaitable: Awaitable[Any], take_halt: Callable[[], str | Non
 
 
 def ask(tasks: Iterable[Any], message: str | None = None) -> None:
-    """Request each to end; where tasks wait in a circle, open it, at the user's own code first."""
+    """Request each to end; where tasks wait for each other in a circle, open it."""
     circle = [task for task in tasks if not _cancel(task, message)]
     while circle:
-        opened = min(circle, key=lambda task: _users_line(task) is None)
+        opened, *rest = circle
         _make_end(opened, asyncio.CancelledError())
-        circle = [task for task in circle if task is not opened and not _cancel(task)]
+        circle = [task for task in rest if not _cancel(task)]
 
 
 _makers: WeakKeyDictionary[asyncio.Task[Any], Site] = WeakKeyDictionary()

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,6 @@ import pytest
 from pytest_lkagent import clock as clock_module
 from pytest_lkagent.clock import VirtualClock
 from pytest_lkagent.tasks import Stubborn, TestOver, end
-
-Make = Callable[[], Iterable[Coroutine[Any, Any, Any]]]
 
 
 @dataclass
@@ -32,7 +30,13 @@ class Ended:
     seconds: float
 
 
-def ended(*made: Coroutine[Any, Any, Any], turns: int = 3) -> Ended:
+async def _next_test() -> None:
+    await asyncio.sleep(0.001)
+
+
+def ended(
+    *made: Coroutine[Any, Any, Any], then: Callable[[], Coroutine[Any, Any, None]] = _next_test
+) -> Ended:
     """Begin tasks in virtual time and end them; the loop then closes as pytest-asyncio closes it.
 
     It would wait for ever for a task that is left.
@@ -47,17 +51,20 @@ def ended(*made: Coroutine[Any, Any, Any], turns: int = 3) -> Ended:
         async def begin_and_end() -> Ended:
             for one in made:
                 loop.create_task(one)
-            for _ in range(turns):
+            for _ in range(3):
                 await asyncio.sleep(0)
             begun = [task for task in clock.begun if task is not asyncio.current_task()]
             began = clock.now
             stubborn = await end(clock.begun, take_halt=clock.take_halt)
+            current = asyncio.current_task()
+            assert current is not None
+            assert current.cancelling() == 0  # what the clock did is taken back
             return Ended(stubborn, begun, reported, clock.now - began)
 
         found = runner.run(begin_and_end())
         clock.restore()
         assert all(task.done() for task in asyncio.all_tasks(loop))
-        runner.run(asyncio.sleep(0.001))  # the next test on the same loop
+        runner.run(then())  # on the same loop
     gc.collect()
     return found
 
@@ -343,6 +350,26 @@ def test_who_waited_for_a_stubborn_task_goes_on() -> None:
         assert await waiter == "went on"
 
     asyncio.run(both())
+
+
+def test_a_task_that_was_made_to_end_is_not_woken_in_the_next_test() -> None:
+    bells: list[asyncio.Future[None]] = []
+
+    async def listens() -> None:
+        while True:
+            bells.append(asyncio.get_running_loop().create_future())
+            with contextlib.suppress(asyncio.CancelledError):
+                await bells[-1]
+
+    async def ring() -> None:
+        for bell in bells:
+            if not bell.done():
+                bell.set_result(None)
+        await asyncio.sleep(0)
+
+    found = ended(listens(), then=ring)
+    assert len(found.stubborn) == 1
+    assert found.reported == []
 
 
 def test_tasks_that_wait_for_each_other_in_a_circle_are_ended_and_asked_first() -> None:
