@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .clock import real_time, virtual_now, virtual_time
     from .errors import BehaviourError, UsageError
     from .fake import FakeLLM
     from .mocks import TaskMock, ToolMock
     from .protocols import MockTask, MockTool, StartSession, UserSays
+    from .public_time import real_time, virtual_now, virtual_time
     from .record import Turn
     from .script import Request, Step, call, fail, raw_call, reply, say, silence, stall
     from .transcript import (
@@ -61,11 +61,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "clock": ("real_time", "virtual_now", "virtual_time"),
     "errors": ("BehaviourError", "UsageError"),
     "fake": ("FakeLLM",),
     "mocks": ("TaskMock", "ToolMock"),
     "protocols": ("MockTask", "MockTool", "StartSession", "UserSays"),
+    "public_time": ("real_time", "virtual_now", "virtual_time"),
     "record": ("Turn",),
     "script": (
         "Request",

@@ -242,7 +242,7 @@ def lent_to(fixture: str, item: pytest.Item) -> Iterator[None]:
     from .clock import Stopped
 
     is_ours = fixture.startswith("_lk_")
-    before, clock.is_lent = clock.is_lent, not is_ours
+    before, clock.tasks.is_lent = clock.tasks.is_lent, not is_ours
     try:
         yield
     except Stopped as stopped:
@@ -250,7 +250,7 @@ def lent_to(fixture: str, item: pytest.Item) -> Iterator[None]:
         told = f"{what} cannot finish: {stopped}; {stage.where_it_waits}"
         raise Stuck(told).with_traceback(stopped.__traceback__) from None
     finally:
-        clock.is_lent = before
+        clock.tasks.is_lent = before
 
 
 def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseException | None:

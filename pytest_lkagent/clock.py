@@ -29,28 +29,22 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
     contextmanager,
     suppress,
 )
-from contextvars import Context, ContextVar
-from datetime import UTC, datetime, timedelta
+from contextvars import Context
 from itertools import count
 from time import monotonic  # the real one: the name in `time` follows us
-from types import TracebackType
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 from .errors import Stuck, UsageError
-from .frames import is_debugged, is_users
-from .options import DEFAULT_NOW, read_moment
+from .frames import is_debugged
 from .real_work import RealWork
-from .tasks import ask, note_maker
+from .task_watch import TaskWatch
+from .tasks import ask
 from .wall_clock import WallClock, follow, unfollow
 
 __all__ = [
@@ -61,9 +55,7 @@ __all__ = [
     "RealClock",
     "Stopped",
     "VirtualClock",
-    "real_time",
-    "virtual_now",
-    "virtual_time",
+    "clock_of",
 ]
 
 GRACE = 0.2
@@ -125,7 +117,7 @@ class _Selector:
         if not ready:
             wait = self._clock._spin if timeout == 0 else self._clock._wait
             ready = wait(self._real, timeout)
-        self._clock._work.answered(ready)
+        self._clock.work.answered(ready)
         return ready
 
     def __getattr__(self, name: str) -> Any:
@@ -163,19 +155,15 @@ class VirtualClock:
                 f"{replaced[0]}: one virtual clock at a time"
             )
         self._loop: Any = loop
-        self._work = RealWork(loop)
+        self.work = RealWork(loop)
+        """What is under way outside of the loop."""
         self._now = 0.0
         self._origin = 0.0
         self._order = count()
         self._turns = 0
         self._running: list[asyncio.Future[Any]] = []
-        self.begun: WeakKeyDictionary[asyncio.Task[Any], bool] = WeakKeyDictionary()
-        """The tasks made while the clock was installed, and whether by the user's own code.
-
-        Not those of others on the same loop: of a fixture of the user's, and what comes of them.
-        """
-        self.is_lent = False
-        """Whether the loop runs for a fixture of the user's just now."""
+        self.tasks = TaskWatch(loop)
+        """The tasks that were made while the clock was installed."""
         self._budgets: list[Budget] = []
         self._quiet: list[asyncio.Future[None]] = []
         self._replaced: dict[str, Any] = {}
@@ -209,13 +197,12 @@ class VirtualClock:
         _clocks[loop] = self
         loop._selector = _Selector(self._selector, self)
         self._replace("call_at", self._call_at)
-        self._replace("create_task", self._create_task)
+        self._replace("create_task", self.tasks.create_task)
         self._replace("run_until_complete", self._run_until_complete)
         if (running := asyncio.current_task(loop)) is not None:
             self._running.append(running)
-            self.begun[running] = False
-        _inside.set(self)
-        for name, stand_in in self._work.stand_ins.items():
+        self.tasks.begin(running)
+        for name, stand_in in self.work.stand_ins.items():
             self._replace(name, stand_in)
 
     def restore(self) -> None:
@@ -312,22 +299,6 @@ class VirtualClock:
         timer._scheduled = True
         return timer
 
-    def _create_task(self, *args: Any, **how: Any) -> asyncio.Task[Any]:
-        loop = self._loop
-        task: asyncio.Task[Any] = type(loop).create_task(loop, *args, **how)
-        parent = asyncio.current_task(loop)
-        if parent is not None:
-            is_ours = parent in self.begun
-        elif loop.is_running():  # in a callback
-            is_ours = _inside.get() is self
-        else:
-            is_ours = not self.is_lent
-        if is_ours:
-            self.begun[task] = is_users_own = _is_made_by_user()
-            if is_users_own:
-                note_maker(task)
-        return task
-
     def _run_until_complete(self, future: Any) -> Any:
         __tracebackhide__ = True
         loop = self._loop
@@ -356,7 +327,7 @@ class VirtualClock:
         if self._turns > SPINS:
             self._turns = 0
             self._halt("it runs in circles, without any time passing")
-        elif self._turns % 1_000 == 0 and self._work.lasts(selector.get_map().keys()):
+        elif self._turns % 1_000 == 0 and self.work.lasts(selector.get_map().keys()):
             # it asks again and again for what takes real time
             return self._wait_really(selector, 0 if self._loop._scheduled else None, 0.001)
         return []
@@ -370,7 +341,7 @@ class VirtualClock:
                 if not waiter.done():
                     waiter.set_result(None)
             return []
-        patience = self._work.lasts(selector.get_map().keys())
+        patience = self.work.lasts(selector.get_map().keys())
         if patience is not None:
             return self._wait_really(selector, timeout, patience)
         if timeout is None:
@@ -454,98 +425,12 @@ class RealClock(VirtualClock):
         return self._wait_really(selector, timeout, math.inf)
 
 
-def _is_made_by_user() -> bool:
-    """Whether it is the user's own code that makes a task, by asyncio or directly."""
-    frame: Any = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("asyncio."):
-        frame = frame.f_back
-    return is_users(frame.f_code.co_filename)
-
-
-_inside: ContextVar[VirtualClock | None] = ContextVar("pytest_lkagent_clock", default=None)
 _clocks: dict[asyncio.AbstractEventLoop, VirtualClock] = {}
 
 
-def virtual_time(now: datetime | str | None = None) -> AbstractAsyncContextManager[VirtualClock]:
-    """Make the running loop virtual inside, for an async test of your own.
-
-    Sleeps and time-outs inside of ``async with virtual_time("2026-06-12T09:00:00Z") as clock:``
-    cost no wall time. Wall clocks begin at `now`, 2026-06-01T09:00:00Z where none is given;
-    ``clock.now`` are the seconds since. Not in a test that uses the fixtures: its time is virtual
-    already.
-
-    Raises:
-        UsageError: The loop is not asyncio's own, its time is virtual already, or something else
-            holds the clock.
-        Stuck: Nothing can happen any more inside.
-    """
-    moment = DEFAULT_NOW if now is None else read_moment(now, where="virtual_time()")
-    return _VirtualTime(WallClock(moment))
-
-
-class _VirtualTime(AbstractAsyncContextManager[VirtualClock]):
-    def __init__(self, wall: WallClock) -> None:
-        self._wall = wall
-
-    async def __aenter__(self) -> VirtualClock:
-        __tracebackhide__ = True
-        loop = asyncio.get_running_loop()
-        if loop in _clocks:
-            raise UsageError(
-                "time is virtual here already, as in every test that uses the fixtures of "
-                "pytest-lkagent; take virtual_time() away"
-            )
-        clock = self._clock = VirtualClock(loop)
-        self._wall.travel()
-        clock.wall = self._wall
-        clock.install()
-        return clock
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        __tracebackhide__ = True
-        self._clock.restore()
-        self._wall.end()
-        reason = self._clock.take_halt()
-        if reason is None:
-            return
-        if isinstance(error, asyncio.CancelledError) and traceback is not None:
-            if (task := asyncio.current_task()) is not None:
-                task.uncancel()
-            traceback.tb_next = None  # from here on it is asyncio's line that waits
-        stuck = Stuck(f"the test cannot finish: {reason}")
-        raise stuck.with_traceback(traceback) from None
-
-
-@asynccontextmanager
-async def real_time() -> AsyncIterator[None]:
-    """Let time be real inside, for a wait that virtual time cannot see.
-
-    ``async with real_time(): await reply_of_another_thread`` holds the clock while a thread of a
-    library's own or a device works. Executor jobs, asyncio's subprocesses and connections are seen
-    without. Changes nothing where time is real already.
-    """
-    clock = _clocks.get(asyncio.get_running_loop())
-    if clock is None:
-        yield
-        return
-    with clock._work.under_way():
-        yield
-
-
-def virtual_now() -> datetime:
-    """Return the current virtual instant, in UTC; the real one where time is real."""
-    try:
-        clock = _clocks.get(asyncio.get_running_loop())
-    except RuntimeError:
-        clock = None
-    if clock is None or clock.wall is None:
-        return datetime.now(UTC)
-    return clock.wall.start.astimezone(UTC) + timedelta(seconds=clock.now)
+def clock_of(loop: asyncio.AbstractEventLoop) -> VirtualClock | None:
+    """Return the clock that is installed on `loop`, None where its time is its own."""
+    return _clocks.get(loop)
 
 
 class Stopped(Stuck):

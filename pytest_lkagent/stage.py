@@ -119,7 +119,7 @@ class Stage:
                 known = list(self.findings)
                 try:
                     await self._close_sessions()
-                    await self.end_tasks(clock.begun)
+                    await self.end_tasks(clock.tasks.begun)
                 finally:
                     clock.restore()
         for late in list(self.findings)[len(known) :]:
@@ -144,10 +144,10 @@ class Stage:
         clock = self.clock
         assert clock is not None, "the stage is on a loop"
         await patiently(clock.quiet(), clock.take_halt)  # a task that spins ends below
-        for task, is_users in clock.begun.items():
+        for task, is_users in clock.tasks.begun.items():
             if is_users and not is_stuck and not task.done():
                 self.findings.add(LeakedTask(describe_leak(task)))
-        await self.end_tasks(clock.begun)
+        await self.end_tasks(clock.tasks.begun)
 
     async def _close_sessions(self) -> None:
         while self._open:

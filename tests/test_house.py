@@ -46,6 +46,8 @@ FLOORS = MappingProxyType(
         "real_work": 2,
         "tools": 2,
         "clock": 2,
+        "public_time": 2,
+        "task_watch": 2,
         "wall_clock": 2,
         "environment": 2,
         "tasks": 2,

@@ -128,13 +128,13 @@ def test_an_open_connection_that_was_answered_does_not_make_time_real_again() ->
         server = await asyncio.start_server(_greet, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         open_files = range(1_000)
-        assert clock._work.lasts(open_files) is None
+        assert clock.work.lasts(open_files) is None
         writer.write(b"how are you?\n")
-        assert clock._work.lasts(open_files) is not None
-        assert clock._work.lasts([]) is None  # it was closed meanwhile
+        assert clock.work.lasts(open_files) is not None
+        assert clock.work.lasts([]) is None  # it was closed meanwhile
         writer.write(b"and they?\n")
         assert await reader.readline() == b"fine\n"
-        assert clock._work.lasts(open_files) is None
+        assert clock.work.lasts(open_files) is None
         before = clock.now
         await asyncio.sleep(3_600)
         assert clock.now - before == 3_600
@@ -316,7 +316,7 @@ def test_a_future_of_code_without_a_thread_costs_no_real_time() -> None:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         loop.call_later(3_600, future.set_result, None)
-        assert clock._work.lasts([]) is None
+        assert clock.work.lasts([]) is None
         await future
 
     idle = threading.Event()
@@ -340,7 +340,7 @@ def test_a_future_that_a_thread_owes_is_not_waited_for_for_ever(
 
     async def work(clock: VirtualClock) -> None:
         future = asyncio.get_running_loop().create_future()
-        assert clock._work.lasts([]) is not None
+        assert clock.work.lasts([]) is not None
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(future, 3_600)
 

@@ -53,9 +53,9 @@ def ended(
                 loop.create_task(one)
             for _ in range(3):
                 await asyncio.sleep(0)
-            begun = [task for task in clock.begun if task is not asyncio.current_task()]
+            begun = [task for task in clock.tasks.begun if task is not asyncio.current_task()]
             began = clock.now
-            stubborn = await end(clock.begun, take_halt=clock.take_halt)
+            stubborn = await end(clock.tasks.begun, take_halt=clock.take_halt)
             current = asyncio.current_task()
             assert current is not None
             assert current.cancelling() == 0  # what the clock did is taken back

@@ -42,9 +42,9 @@ def test_a_task_that_outlives_the_session_fails_the_test_and_ends(leaking):
     result = leaking(REMINDER).run()
     result.outcomes(failed=1, passed=1)
     result.shows(
-        "the task Reminder.remind() (made at test_it.py:12) is still running at the end of the test; "
-        "it waits at test_it.py:16: await asyncio.sleep(30); keep a reference to it and cancel it in "
-        "on_exit, or let it pass: @pytest.mark.lk(allow=['leaked_task'])",
+        "the task Reminder.remind() (made at test_it.py:12) is still running at the end of the "
+        "test; it waits at test_it.py:16: await asyncio.sleep(30); keep a reference to it and "
+        "cancel it in on_exit, or let it pass: @pytest.mark.lk(allow=['leaked_task'])",
         "FAILED test_it.py::test_it - *",
     )
 
