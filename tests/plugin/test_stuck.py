@@ -180,7 +180,7 @@ HANGS = {
         "call('hand_over'), say('Hello.')",
         (
             f"E *Stuck: {SAYS}{NOTHING}; on_exit of NeverLeaves waits at {place('# on_exit')}",
-            "E *[2] function_call          hand_over()",
+            "E *[2] function_call * hand_over()",
             f"E *on_exit of NeverLeaves at {at('# on_exit')}",
         ),
     ),
@@ -189,7 +189,7 @@ HANGS = {
         "call('leave'), say('Bye.')",
         (
             f"E *Stuck: {SAYS}{NOTHING}; the tool leave waits at {place('aclose()')}",
-            "E *[2] function_call          leave()",
+            "E *[2] function_call * leave()",
             f"E *the tool leave at {at('aclose()')}",
         ),
     ),
@@ -425,6 +425,21 @@ def test_a_scenario_that_cannot_finish_is_told_at_its_line(desk):
         "[2] assistant       Hello.",
         "the test itself at checks.py:4: await asyncio.Event().wait()",
     )
+
+
+def test_after_a_turn_that_was_given_up_the_conversation_can_go_on(desk):
+    test = """
+from pytest_lkagent import stall
+
+async def test_it(agent_session, user_says, fake_llm):
+    fake_llm.script(stall(), say("Here I am."))
+    with pytest.raises(AssertionError, match="the model is still at stall()"):
+        await user_says("book it")
+    await agent_session.interrupt(force=True)
+    turn = await user_says("are you there?")
+    assert turn.events[-1].text == "Here I am."
+"""
+    desk({"test_stuck.py": test}).run().outcomes(passed=1)
 
 
 def test_a_bound_of_ones_own_ends_a_ticker_sooner(desk):
