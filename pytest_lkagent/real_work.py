@@ -40,6 +40,7 @@ class RealWork:
         self._promised = WeakKeyDictionary()
         self._processes: list[asyncio.SubprocessTransport] = []
         self._owed: dict[int, float] = {}
+        self._secured: set[int] = set()
 
     @property
     def stand_ins(self) -> Mapping[str, Callable[..., Any]]:
@@ -94,7 +95,7 @@ class RealWork:
         """Take note of the connections on which something came in."""
         if self._owed:
             for key, mask in ready:
-                if mask & selectors.EVENT_READ:
+                if mask & selectors.EVENT_READ and key.fd not in self._secured:
                     self._owed.pop(key.fd, None)
 
     def _create_future(self) -> asyncio.Future[Any]:
@@ -130,8 +131,10 @@ class RealWork:
     def _make_socket_transport(self, sock: Any, *args: Any, **kwargs: Any) -> Any:
         make = getattr(type(self._loop), "_make_socket_transport")  # noqa: B009  a private name
         transport = make(self._loop, sock, *args, **kwargs)
+        file = sock.fileno()
+        self._secured.discard(file)
         if kwargs.get("server") is None:  # the server's side owes the answer
-            self._owe_after_writing(transport, sock.fileno())
+            self._owe_after_writing(transport, file)
         return transport
 
     def _make_ssl_transport(self, rawsock: Any, *args: Any, **kwargs: Any) -> Any:
@@ -143,15 +146,29 @@ class RealWork:
         return transport
 
     def _owe_after_writing(self, transport: Any, file: int) -> None:
-        for name in ("write", "writelines"):
-            setattr(transport, name, self._owing(file, getattr(transport, name)))
+        def owing(write: Callable[..., None]) -> Callable[..., None]:
+            def write_and_wait(data: Any) -> None:
+                self._look_for_data(transport.get_extra_info("ssl_object"), file)
+                self._owe(file)
+                write(data)
 
-    def _owing(self, file: int, write: Callable[..., None]) -> Callable[..., None]:
-        def write_and_wait(data: Any) -> None:
-            self._owe(file)
-            write(data)
+            return write_and_wait
 
-        return write_and_wait
+        transport.write = owing(transport.write)
+        transport.writelines = owing(transport.writelines)
+
+    def _look_for_data(self, secured: Any, file: int) -> None:
+        """Take a TLS connection for answered by data alone: a session ticket is no answer."""
+        if secured is None or "read" in vars(secured):
+            return
+        self._secured.add(file)
+
+        def read(*args: Any) -> Any:
+            if got := type(secured).read(secured, *args):
+                self._owed.pop(file, None)
+            return got
+
+        secured.read = read
 
     def _owe(self, file: int) -> None:
         self._owed[file] = monotonic() + PATIENCE
