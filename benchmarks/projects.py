@@ -133,3 +133,32 @@ FEATURE = Project(
     },
     *("-p", "no:lkagent"),
 )
+
+
+_HANGS = """\
+import asyncio
+
+import pytest
+from by_hand import FrontDesk
+from pytest_lkagent import call, say
+
+
+@pytest.fixture
+def agent():
+    return FrontDesk
+
+
+@pytest.mark.parametrize("number", range({count}))
+async def test_books(user_says, fake_llm, mock_tool, number):
+    @mock_tool(FrontDesk, "book", optional=True)
+    async def book():
+        await asyncio.Event().wait()
+
+    fake_llm.script(call("book", slot="2pm") if number % 10 == {hangs} else say("Hello."))
+    await user_says("2 pm please")
+"""
+
+SOUND = Project("none hangs", lambda count: {"test_desk.py": _HANGS.format(count=count, hangs=10)})
+HANGING = Project(
+    "every tenth hangs", lambda count: {"test_desk.py": _HANGS.format(count=count, hangs=5)}
+)

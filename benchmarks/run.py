@@ -75,6 +75,37 @@ def report(title: str, contenders: Sequence[Contender], goal: str, *, is_met: bo
 # --- the rows
 
 
+def hang_row(rounds: int, count: int = 300) -> None:
+    """Compare a suite in which every tenth test hangs with the same suite in which none does."""
+    hanging = count // 10
+    with _folder() as parent:
+        contenders = [
+            Contender(project.name, _suite(project, parent, count, says))
+            for project, says in (
+                (projects.SOUND, f"{count} passed"),
+                (projects.HANGING, f"{hanging} failed, {count - hanging} passed"),
+            )
+        ]
+        take_turns(contenders, rounds)
+    floor, ours = contenders
+    each = (ours.median - floor.median) / hanging
+    report(
+        f"{count} tests, whole",
+        contenders,
+        f"+ 300 ms for each test that hangs ({_shown(each)})",
+        is_met=each < 0.3,
+    )
+
+
+def _suite(project: projects.Project, parent: Path, count: int, says: str) -> Timed:
+    folder = project.write(parent, count)
+
+    def once() -> float:
+        return _pytest(folder, *project.arguments, says=says, status="failed" in says).seconds
+
+    return once
+
+
 def session_row(rounds: int) -> None:
     """Compare one session in this process, without pytest, with the loop written by hand."""
     from by_hand import FrontDesk, one_tool_turn
@@ -259,11 +290,11 @@ class Ran:
     output: str
 
 
-def _pytest(folder: Path, *arguments: str, says: str) -> Ran:
-    return _python(folder, "-m", "pytest", "-q", *arguments, says=says)
+def _pytest(folder: Path, *arguments: str, says: str, status: int = 0) -> Ran:
+    return _python(folder, "-m", "pytest", "-q", *arguments, says=says, status=status)
 
 
-def _python(folder: Path, *arguments: str, says: str) -> Ran:
+def _python(folder: Path, *arguments: str, says: str, status: int = 0) -> Ran:
     """Run Python in `folder`; what it is to say is in its last lines."""
     began = _children()
     ran = subprocess.run(
@@ -275,7 +306,7 @@ def _python(folder: Path, *arguments: str, says: str) -> Ran:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
     )
     seconds = _children() - began
-    if ran.returncode or says not in ran.stdout[-200:]:
+    if ran.returncode != status or says not in ran.stdout[-200:]:
         sys.exit(f"{' '.join(arguments)} in {folder}:\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}")
     return Ran(seconds, ran.stdout)
 
@@ -294,6 +325,7 @@ ROWS: dict[str, Callable[[int], None]] = {
     "hour": virtual.hour_row,
     "retry": virtual.retry_row,
     "deadlock": virtual.deadlock_row,
+    "hang": hang_row,
 }
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "OPTIONS",
     "PLAY",
     "bounds_of",
+    "fixture_failure",
     "from_the_users_line",
     "has_stage",
     "is_coroutine",
@@ -47,7 +48,6 @@ __all__ = [
     "refuse_without_loop",
     "scenario_of",
     "settle_verdict",
-    "setup_failure",
     "shown",
     "stage_of",
     "stop",
@@ -86,8 +86,13 @@ def from_the_users_line(error: BaseException) -> BaseException:
     return error
 
 
-def setup_failure(error: BaseException) -> BaseException:
+def fixture_failure(error: BaseException, what: str) -> BaseException:
     """Show one of our own errors from the user's line, or alone where none of the user's ran."""
+    from .clock import Stopped
+
+    if isinstance(error, Stopped):
+        told = f"{what} cannot finish: {error}, and it waits here"
+        error = Stuck(told).with_traceback(error.__traceback__)
     error = from_the_users_line(error)
     if error.__traceback__ is None:
         return pytest.fail.Exception(str(error), pytrace=False)

@@ -167,7 +167,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
         with phases.setup(item, now, real_time=real_time):
             return (yield)
     except (UsageError, BehaviourError) as error:
-        raise border.setup_failure(error) from None
+        raise border.fixture_failure(error, "a fixture's set-up") from None
     except pytest.FixtureLookupError as error:
         if (told := border.missing_fixture(item, error)) is None:
             raise
@@ -196,8 +196,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
-    with phases.teardown(item):
-        return (yield)
+    """Show what a fixture of the user's does wrong at its end as at its beginning."""
+    __tracebackhide__ = True
+    try:
+        with phases.teardown(item):
+            return (yield)
+    except BehaviourError as error:
+        raise border.fixture_failure(error, "a fixture's teardown") from None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -212,7 +212,7 @@ async def slow(agent_session):
 async def test_it(slow):
     pass
 """,
-        "E *Stopped: nothing can happen any more",
+        "E *Stuck: a fixture's teardown cannot finish: nothing can happen any more, and it waits *",
     ),
 }
 
@@ -233,4 +233,5 @@ def test_a_fixture_that_hangs_is_an_error_at_its_line_and_the_rest_runs_on(desk,
     result.outcomes(errors=1, passed=2 if way == "its teardown" else 1)
     if "agent" not in way:
         result.shows("> * await asyncio.Event().wait()")
+        result.shows_no("*asyncio/locks.py*")
     result.shows(line)
