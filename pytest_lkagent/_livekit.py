@@ -31,6 +31,7 @@ from livekit.agents.voice.agent_activity import (
 )
 from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
+from livekit.rtc.log import logger as rtc_logger
 
 from .transcript import AgentHandoff, Event, FunctionCall, FunctionCallOutput, Message
 
@@ -377,11 +378,13 @@ def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[N
         # a cancelled tool is one that we, or the user's interruption, cancelled
         return not (isinstance(error, asyncio.CancelledError) or (error and is_reported(error)))
 
-    logger.addFilter(unless_reported)
+    for log in (logger, rtc_logger):
+        log.addFilter(unless_reported)
     try:
         yield
     finally:
-        logger.removeFilter(unless_reported)
+        for log in (logger, rtc_logger):
+            log.removeFilter(unless_reported)
 
 
 @contextmanager

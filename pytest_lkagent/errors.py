@@ -20,6 +20,7 @@ __all__ = [
     "ExpectationError",
     "LeakedTask",
     "LoadError",
+    "NeverAwaited",
     "RefusedConnection",
     "ScriptError",
     "SessionClosedError",
@@ -83,6 +84,12 @@ class LeakedTask(BehaviourError):
     """A task of the user's own outlives its test."""
 
     kind = "leaked_task"
+
+
+class NeverAwaited(BehaviourError):
+    """A coroutine was made and dropped: what it should do was never done."""
+
+    kind = "never_awaited"
 
 
 class UnscriptedRequest(BehaviourError):

@@ -51,7 +51,7 @@ class Harness:
         self._clock = stage.clock
         self.model = model
         self.record = Record()
-        self.tools = ToolWatch(stage.mocks, stage.findings, stage.take_expected)
+        self.tools = ToolWatch(stage.mocks, stage.swallowed)
         self.start_result: RunResult[Any] | None = None
         self._session: AgentSession[Any] | None = None
         self._is_closing = False
@@ -113,7 +113,7 @@ class Harness:
             return
         if turn.error is not None and not self._stage.take_expected(turn.error):
             self._stage.findings.add(_as_finding(turn.error, "the start of the session"))
-        self.tools.report()
+        self._stage.swallowed.report()
 
     async def user_says(
         self, text: str, *, interrupt: float | None = None, settle: bool = True, **options: Any
@@ -220,7 +220,9 @@ class Harness:
 
     def _raise_for(self, turn: Turn) -> None:
         __tracebackhide__ = True
-        for failure in self.tools.report():
+        if turn.error is not None:
+            self._stage.findings.known.append(turn.error)
+        for failure in self._stage.swallowed.report():
             raise failure
         unscripted = self.model.unraised()
         error = turn.error or unscripted or self._misfit(turn)
@@ -256,13 +258,14 @@ class Harness:
         """Show the errors that only the session reported to an `expect_error` that is open."""
         take = self._stage.take_expected
         self.record.errors = [error for error in self.record.errors if not take(error)]
+        self._stage.take_expected_tasks()
         if self.record.close_error is not None:
             take(self.record.close_error)
 
     def settle_account(self) -> None:
         """Turn what is still unexplained at the end of the test into findings."""
         self.told(self.transcript.start.error)
-        self.tools.report()
+        self._stage.swallowed.report()
         findings = self._stage.findings
         for error in self.record.errors:
             if not isinstance(error, BehaviourError):

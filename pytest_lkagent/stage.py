@@ -11,7 +11,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from contextvars import Context, copy_context
 from typing import Any
 from weakref import WeakSet
@@ -49,7 +49,9 @@ from .mocks import Mocks, ToolMock
 from .options import Host
 from .script import Step, StepSource
 from .strict import Findings
+from .swallowed import HandlerWatch, Swallowed
 from .tasks import end, patiently
+from .unheard import Unheard
 from .wall_clock import WallClock
 
 __all__ = ["Stage"]
@@ -75,6 +77,11 @@ class Stage:
         self.model = FakeLLM()
         self.model.allow_unscripted = "unscripted_request" in self.findings.allow
         self.mocks = Mocks()
+        self.swallowed = Swallowed(
+            self.findings,
+            is_expected=lambda error: self.mocks.raised(error) or self.take_expected(error),
+            is_shown=self._is_shown,
+        )
         self.sessions: list[Harness] = []
         self.clock: VirtualClock | None = None
         self.stuck_on = ""
@@ -87,6 +94,9 @@ class Stage:
         self._entered: dict[type[Agent], set[str]] = {}
         self._expected: list[ExpectedError] = []
         self._open: list[Harness] = []
+        self._unheard: Unheard | None = None
+        self._watches = ExitStack()
+        self._is_settled = False
         self._job: JobContext | None = None
         self._context: Context | None = None
 
@@ -110,18 +120,34 @@ class Stage:
         self.clock = clock
         loop = asyncio.get_running_loop()
         guard = Guard(loop, self._hosts, found=self.findings.add, waiting=waiting)
-        with guard, _livekit.quiet_log(self._is_reported), _livekit.fake_job() as job:
+        unheard = self._unheard = Unheard(
+            loop,
+            clock.tasks,
+            raised=self.swallowed.keep_background,
+            never_awaited=self.swallowed.keep_dropped,
+        )
+        with (
+            guard,
+            self._watches,
+            _livekit.quiet_log(self._is_reported),
+            _livekit.fake_job() as job,
+        ):
             self._job = job
+            self._watches.enter_context(unheard)
+            self._watches.enter_context(HandlerWatch(self.swallowed, unheard.is_ours))
             self._context = copy_context()
             try:
                 yield job
             finally:
+                if not self._is_settled:  # it was skipped, or left by an exit
+                    self.swallowed.report()
                 known = list(self.findings)
                 try:
                     await self._close_sessions()
                     await self.end_tasks(clock.tasks.begun)
                 finally:
                     clock.restore()
+        self.swallowed.report()
         for late in list(self.findings)[len(known) :]:
             raise late
 
@@ -135,6 +161,7 @@ class Stage:
 
     def give_back(self) -> None:
         """Give the loop back where nobody else could: it stopped for good."""
+        self._watches.close()
         if self.clock is not None and self.clock.is_installed:
             self.clock.restore()
 
@@ -155,6 +182,9 @@ class Stage:
                 await self._open.pop().close()
             except BehaviourError as failure:
                 self.findings.add(failure)
+            except Exception as error:  # noqa: BLE001  (a handler of `close` goes through LiveKit)
+                if not self._is_shown(error):
+                    self.findings.add(error)
 
     async def end_tasks(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel `tasks` and see to it that they end; one that had to be made to is a finding."""
@@ -168,8 +198,23 @@ class Stage:
         return (
             self.findings.is_reported(error)
             or (error is not None and self.mocks.raised(error))
-            or any(model.script_of(error) is not None for model in self._models)
+            or self._is_scripted(error)
         )
+
+    def _is_shown(self, error: BaseException) -> bool:
+        """Whether the test shows `error`, or what caused it, as something else."""
+        reported = [*self.findings, *self.findings.known]
+        for harness in self.sessions:
+            reported += [*harness.record.errors, harness.record.close_error]
+        cause: BaseException | None = error
+        while cause is not None:
+            if any(cause is one for one in reported) or self._is_scripted(cause):
+                return True
+            cause = cause.__cause__
+        return False
+
+    def _is_scripted(self, error: BaseException | None) -> bool:
+        return any(model.script_of(error) is not None for model in self._models)
 
     def _halting(self, tasks: set[asyncio.Task[Any]]) -> None:
         answering = [
@@ -297,6 +342,11 @@ class Stage:
         """Whether an `expect_error` that is open expects `error`."""
         return any(expected.takes(error) for expected in self._expected)
 
+    def take_expected_tasks(self) -> None:
+        """Show what ended tasks, and nobody asked for so far, to an `expect_error` that is open."""
+        if self._unheard is not None:
+            self._unheard.take_failed_tasks(lambda error, _: self.take_expected(error))
+
     def expect_close(self, reason: str | None = None) -> ExpectedClose:
         """Want a session to close by itself in a with block, for `reason` if one is given."""
         return ExpectedClose(reason, self.sessions)
@@ -309,8 +359,12 @@ class Stage:
         Where the conversation did not go through to its end, steps and mocks that were not used
         are only a consequence of that.
         """
+        self._is_settled = True
+        if self._unheard is not None:
+            self._unheard.take_failed_tasks(self.swallowed.keep_background)
         for harness in self.sessions:
             harness.settle_account()
+        self.swallowed.report()
         for model in self._models:
             for error in model.refused:
                 self.findings.add(error)

@@ -12,6 +12,7 @@ from .errors import (
     BehaviourError,
     BlockedLoop,
     LeakedTask,
+    NeverAwaited,
     RefusedConnection,
     SessionClosedError,
     SessionError,
@@ -23,7 +24,22 @@ from .errors import (
     one_of,
 )
 
-__all__ = ["HOOK_ERROR", "KINDS", "TOOL_ERROR", "Findings", "check_allowed", "describe"]
+__all__ = [
+    "BACKGROUND_ERROR",
+    "HANDLER_ERROR",
+    "HOOK_ERROR",
+    "KINDS",
+    "TOOL_ERROR",
+    "Findings",
+    "check_allowed",
+    "describe",
+]
+
+BACKGROUND_ERROR = "background_error"
+"""An exception raised in a task that nobody awaited, or in a callback of the event loop."""
+
+HANDLER_ERROR = "handler_error"
+"""An exception raised in a handler of an event (``session.on``)."""
 
 HOOK_ERROR = "hook_error"
 """An exception raised in ``on_enter`` or ``on_exit``; it too keeps its type and traceback."""
@@ -33,6 +49,8 @@ TOOL_ERROR = "tool_error"
 
 KINDS = frozenset(
     {
+        BACKGROUND_ERROR,
+        HANDLER_ERROR,
         HOOK_ERROR,
         TOOL_ERROR,
         *(
@@ -40,6 +58,7 @@ KINDS = frozenset(
             for kind in (
                 BlockedLoop,
                 LeakedTask,
+                NeverAwaited,
                 RefusedConnection,
                 SessionClosedError,
                 SessionError,
@@ -117,4 +136,6 @@ class Findings:
 
 def describe(error: BaseException) -> str:
     """Name an error for a note; our own carry their whole message."""
-    return str(error) if isinstance(error, (BehaviourError, UsageError)) else repr(error)
+    if isinstance(error, (BehaviourError, UsageError)):
+        return str(error)
+    return ", ".join([repr(error), *getattr(error, "__notes__", ())])

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection
-from types import TracebackType
 from typing import Any
 
 from livekit.agents import Agent, RunContext, StopResponse, llm
 
 from . import _livekit
 from .mocks import Mocks
-from .strict import HOOK_ERROR, TOOL_ERROR, Findings
+from .strict import HOOK_ERROR, TOOL_ERROR
+from .swallowed import Swallowed
 
 __all__ = ["ToolWatch"]
 
@@ -27,13 +27,9 @@ _CONTROL_FLOW = (asyncio.CancelledError, llm.ToolError, StopResponse)
 class ToolWatch:
     """The watch around the tools of one session."""
 
-    def __init__(
-        self, mocks: Mocks, findings: Findings, is_expected: Callable[[BaseException], bool]
-    ) -> None:
+    def __init__(self, mocks: Mocks, swallowed: Swallowed) -> None:
         self._mocks = mocks
-        self._findings = findings
-        self._is_expected = is_expected
-        self._failures: list[tuple[str, BaseException, TracebackType | None]] = []
+        self._swallowed = swallowed
         self.failing: Collection[str] = ()
         """Tools whose exceptions, assertions aside, are what the test expects."""
         self.is_over = False
@@ -65,8 +61,9 @@ class ToolWatch:
             except _CONTROL_FLOW:
                 raise
             except BaseException as error:
-                if tool.id not in self.failing or isinstance(error, AssertionError):
-                    self._failed(TOOL_ERROR, error)
+                is_meant = tool.id in self.failing and not isinstance(error, AssertionError)
+                if not (is_meant or self.is_over):
+                    self._swallowed.keep(TOOL_ERROR, error)
                 raise
 
         return watched
@@ -85,28 +82,12 @@ class ToolWatch:
                 await hook()
             except BaseException as error:
                 if not isinstance(error, _CONTROL_FLOW):
-                    self._failed(HOOK_ERROR, error)
+                    self._swallowed.keep(HOOK_ERROR, error)
                 if (task := asyncio.current_task()) is not None:
                     task.add_done_callback(_retrieve)  # asyncio need not report it once more
                 raise
 
         return watched
-
-    def report(self) -> list[BaseException]:
-        """Make what was raised findings, and return those that are not allowed."""
-        failures, self._failures = self._failures, []
-        return [
-            error.with_traceback(traceback)
-            for kind, error, traceback in failures
-            if self._findings.add(error, kind=kind)
-        ]
-
-    def _failed(self, kind: str, error: BaseException) -> None:
-        is_late = self.is_over and kind == TOOL_ERROR
-        if not (is_late or self._mocks.raised(error) or self._is_expected(error)):
-            # LiveKit raises it on through its own frames: keep the way it came to us
-            self._failures.append((kind, error, error.__traceback__))
-            self._findings.known.append(error)
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

@@ -48,6 +48,7 @@ FLOORS = MappingProxyType(
         "clock": 2,
         "public_time": 2,
         "task_watch": 2,
+        "unheard": 2,
         "wall_clock": 2,
         "environment": 2,
         "tasks": 2,
@@ -60,6 +61,7 @@ FLOORS = MappingProxyType(
         "record": 3,
         "references": 3,
         "stage": 3,
+        "swallowed": 3,
         "tool_watch": 3,
         "scenario_run": 3,
         "simulation": 3,
@@ -80,7 +82,9 @@ FLOORS = MappingProxyType(
 PYTEST = frozenset({"pytest", "_pytest", "pluggy", "pytest_asyncio", "syrupy"})
 # Whose private names a module may touch, when it is not its own. Items of one kind are made alike
 # in collect, which takes pytest's _fixtureinfo as pytest-asyncio does.
-QUARANTINES = MappingProxyType({"_livekit": "livekit", "clock": "asyncio", "collect": "pytest"})
+QUARANTINES = MappingProxyType(
+    {"_livekit": "livekit", "clock": "asyncio", "unheard": "asyncio", "collect": "pytest"}
+)
 # Documented, although they begin with an underscore.
 PUBLIC_ALL_THE_SAME = frozenset(
     {"_asdict", "_current_frames", "_fields", "_field_defaults", "_getframe", "_replace"}

@@ -1,0 +1,159 @@
+"""What goes wrong and nobody hears of: tasks and callbacks that raise, coroutines never awaited.
+
+asyncio hands what a callback raised, and what ended a task that nobody can await any more, to the
+loop's exception handler, which logs it; of a coroutine that was dropped Python warns. `Unheard`
+stands in front of both for what a test of ours began. All of it is told when the object goes, by
+reference count: nothing here collects garbage. For tasks that are still referred to at the end
+there is `take_failed_tasks`.
+
+This is the quarantine for ``Task._log_traceback``, by which asyncio notes that nobody asked for an
+exception, and for ``warnings._warn_unawaited_coroutine``, which CPython calls before any filter.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import gc
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context, ContextVar
+from typing import Any, Self
+
+from .errors import NeverAwaited
+from .frames import is_users, source
+from .sites import Site
+from .task_watch import TaskWatch
+
+__all__ = ["Unheard"]
+
+_ORIGIN_DEPTH = 4
+"""How many calls up the user's own line is looked for: an AsyncMock's is the third."""
+
+
+class Unheard:
+    """The watch over what one test begins on `loop`, on duty inside of a ``with``.
+
+    `raised` takes an exception and what raised it, `never_awaited` a coroutine that was dropped;
+    what they do not want (they return False) is told as if nobody had asked.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: TaskWatch,
+        *,
+        raised: Callable[[BaseException, str], bool],
+        never_awaited: Callable[[NeverAwaited], bool],
+    ) -> None:
+        self._loop: Any = loop
+        self._tasks = tasks
+        self._raised = raised
+        self._never_awaited = never_awaited
+        self._depth = 0
+        self._warn: Callable[[Any], None] = lambda _: None
+
+    def __enter__(self) -> Self:
+        _on_duty.set(self)
+        self._loop.call_exception_handler = self._call_exception_handler
+        module: Any = warnings
+        self._warn = module._warn_unawaited_coroutine
+        module._warn_unawaited_coroutine = self._warn_unawaited_coroutine
+        self._depth = sys.get_coroutine_origin_tracking_depth()
+        sys.set_coroutine_origin_tracking_depth(max(self._depth, _ORIGIN_DEPTH))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.set_coroutine_origin_tracking_depth(self._depth)
+        module: Any = warnings
+        module._warn_unawaited_coroutine = self._warn
+        del self._loop.call_exception_handler
+
+    def is_ours(self) -> bool:
+        """Whether the code that runs just now is the test's, on its loop or anywhere else."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # between two runs of the loop, or in a thread
+            return _on_duty.get() is self and not self._tasks.is_lent
+        if (task := asyncio.current_task(loop)) is not None:
+            return task in self._tasks.begun
+        return _on_duty.get() is self
+
+    def take_failed_tasks(self, take: Callable[[BaseException, str], bool]) -> None:
+        """Offer what ended a task and nobody asked for so far; asyncio forgets what is taken."""
+        for task in list(self._tasks.begun):
+            seen: Any = task
+            if task.done() and seen._log_traceback and take(seen._exception, _name(task)):
+                seen._log_traceback = False
+
+    def _call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Stand in for the loop's own method."""
+        if not self._takes(context):
+            type(self._loop).call_exception_handler(self._loop, context)
+
+    def _takes(self, context: Mapping[str, Any]) -> bool:
+        error, task = context.get("exception"), context.get("future")
+        if error is None or _is_afterlife(error):
+            return False
+        if isinstance(task, asyncio.Task):
+            return self._owns(task) and self._raised(error, _name(task))
+        handle = context.get("handle")
+        if handle is None:  # a future is nobody's, a transport's troubles are the network's
+            return False
+        return self._owns(handle) and self._raised(error, "a callback of the event loop")
+
+    def _owns(self, maker: asyncio.Task[Any] | asyncio.Handle) -> bool:
+        # of what the garbage collector takes there is no weak reference any more
+        return maker in self._tasks.begun or _context_of(maker).get(_on_duty) is self
+
+    def _warn_unawaited_coroutine(self, coroutine: Any) -> None:
+        """Stand in for what CPython calls when a coroutine goes that never began."""
+        site = _users_line(coroutine.cr_origin or ())
+        if (
+            site is None
+            or not self.is_ours()
+            or not self._never_awaited(NeverAwaited(_describe(coroutine, site)))
+        ):
+            self._warn(coroutine)
+
+
+_on_duty: ContextVar[Unheard | None] = ContextVar("pytest_lkagent_unheard", default=None)
+
+
+def _context_of(maker: Any) -> Context:
+    """Return the context of a task or a handle, which has no name before Python 3.12."""
+    return next(one for one in gc.get_referents(maker) if isinstance(one, Context))
+
+
+def _is_afterlife(error: BaseException) -> bool:
+    """Whether the loop woke a task that had been made to end."""
+    return isinstance(error, asyncio.InvalidStateError) and "step(): already done" in str(error)
+
+
+def _name(task: asyncio.Task[Any]) -> str:
+    coroutine: Any = task.get_coro()
+    return f"the task {getattr(coroutine, '__qualname__', task.get_name())}"
+
+
+def _users_line(origin: Iterable[tuple[str, int, str]]) -> Site | None:
+    """Return the line of the user's own that made a coroutine, None for a library's affair."""
+    return next((Site(path, line) for path, line, _ in origin if is_users(path)), None)
+
+
+def _describe(coroutine: Any, site: Site) -> str:
+    call = _call_in(source(site), coroutine.__name__)
+    if call is None:
+        return f"{coroutine.__name__}(…) was never awaited ({site}): write await in front of it"
+    return f"{call} was never awaited ({site}): write await {call}"
+
+
+def _call_in(line: str, name: str) -> str | None:
+    """Return the call that made a coroutine as it is written, None where one line does not say."""
+    try:
+        calls = [node for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Call)]
+    except SyntaxError:
+        return None
+    named = [call for call in calls if ast.unparse(call.func).rpartition(".")[2] == name]
+    found = named or calls
+    return ast.unparse(found[0]) if len(found) == 1 else None
