@@ -32,6 +32,8 @@ class ToolWatch:
         self._swallowed = swallowed
         self.failing: Collection[str] = ()
         """Tools whose exceptions, assertions aside, are what the test expects."""
+        self.meant_to_fail: set[str] = set()
+        """The calls in which a mock raised what it was told to."""
         self.is_over = False
         """Whether the session closes: what its tools raise then is no finding."""
 
@@ -58,9 +60,11 @@ class ToolWatch:
                 if made is not None:
                     return await made.play(tool, context, real, args, kwargs)
                 return await real()
-            except _CONTROL_FLOW:
-                raise
             except BaseException as error:
+                if self._mocks.raised(error):
+                    self.meant_to_fail.add(context.function_call.call_id)
+                if isinstance(error, _CONTROL_FLOW):
+                    raise
                 is_meant = tool.id in self.failing and not isinstance(error, AssertionError)
                 if not (is_meant or self.is_over):
                     self._swallowed.keep(TOOL_ERROR, error)

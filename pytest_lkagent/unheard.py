@@ -17,19 +17,17 @@ import asyncio
 import gc
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import Context, ContextVar
+from types import FrameType
 from typing import Any, Self
 
 from .errors import NeverAwaited
-from .frames import is_users, source
+from .frames import is_users, site_of, source
 from .sites import Site
 from .task_watch import TaskWatch
 
 __all__ = ["Unheard"]
-
-_ORIGIN_DEPTH = 4
-"""How many calls up the user's own line is looked for: an AsyncMock's is the third."""
 
 
 class Unheard:
@@ -61,7 +59,7 @@ class Unheard:
         self._warn = module._warn_unawaited_coroutine
         module._warn_unawaited_coroutine = self._warn_unawaited_coroutine
         self._depth = sys.get_coroutine_origin_tracking_depth()
-        sys.set_coroutine_origin_tracking_depth(max(self._depth, _ORIGIN_DEPTH))
+        sys.set_coroutine_origin_tracking_depth(max(self._depth, 1))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,7 +107,7 @@ class Unheard:
 
     def _warn_unawaited_coroutine(self, coroutine: Any) -> None:
         """Stand in for what CPython calls when a coroutine goes that never began."""
-        site = _users_line(coroutine.cr_origin or ())
+        site = _users_line(coroutine, sys._getframe(1))
         if (
             site is None
             or not self.is_ours()
@@ -136,9 +134,16 @@ def _name(task: asyncio.Task[Any]) -> str:
     return f"the task {getattr(coroutine, '__qualname__', task.get_name())}"
 
 
-def _users_line(origin: Iterable[tuple[str, int, str]]) -> Site | None:
-    """Return the line of the user's own that made a coroutine, None for a library's affair."""
-    return next((Site(path, line) for path, line, _ in origin if is_users(path)), None)
+def _users_line(coroutine: Any, dropping: FrameType) -> Site | None:
+    """Return the line of the user's own that made a coroutine, or drops one that an AsyncMock made.
+
+    None where that is a library's affair.
+    """
+    if not coroutine.cr_origin:  # it was made before, or in another thread
+        return None
+    path, line, _ = coroutine.cr_origin[0]
+    made, dropped = Site(path, line), site_of(dropping)
+    return next((site for site in (made, dropped) if is_users(site.path)), None)
 
 
 def _describe(coroutine: Any, site: Site) -> str:

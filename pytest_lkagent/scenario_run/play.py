@@ -13,13 +13,20 @@ from livekit.agents import Agent
 
 from ..errors import BehaviourError, ScriptError, UnusedStep, UsageError
 from ..references import References, fixture_names
-from ..scenarios.expect import Mismatch, match_absent, match_after, match_error, match_turn
+from ..scenarios.expect import (
+    Mismatch,
+    match_absent,
+    match_after,
+    match_error,
+    match_failures,
+    match_turn,
+)
 from ..scenarios.expectations import OutputExpectation
 from ..scenarios.model import Ref, Scenario, ScenarioResult, ScenarioTurn
 from ..script import Step
 from ..sites import Site
 from ..strict import TOOL_ERROR
-from ..transcript import FunctionCallOutput, Turn, render
+from ..transcript import Turn, render
 from .captures import Captures
 from .mocks import put_mocks
 from .names import Names, resolve_classes
@@ -142,13 +149,7 @@ class Play:
         if turn.expect_error is not None:
             expected = self._captures.fill(turn.expect_error)
             self._refuse(match_error(expected, played.error), turn.site, where)
-        if turn.expect is not None:
-            expectations = [e if e is ... else self._captures.fill(e) for e in turn.expect]
-            entries = [self._captures.fill(entry) for entry in turn.llm]
-            missed = match_turn(expectations, played.events, scripted=entries)
-            self._refuse(missed, turn.site, where)
-        else:
-            self._refuse_tool_errors(turn, played, harness, where)
+        self._compare(moment, harness)
         if turn.settle:
             self._refuse_leftovers(turn, harness, where)
         if turn.within is not None and played.took > turn.within:
@@ -162,6 +163,21 @@ class Play:
             self._refuse(missed, turn.after.site, where)
         if turn.check is not None:
             await self._check(turn.check, fixtures, where)
+
+    def _compare(self, moment: _Moment, harness: Harness) -> None:
+        """Compare the events of a turn with its `expect`, and its failed tools even without one."""
+        __tracebackhide__ = True
+        turn, events = moment.turn, moment.played.events
+        entries = [self._captures.fill(entry) for entry in turn.llm]
+        expectations = None
+        if turn.expect is not None:
+            expectations = [e if e is ... else self._captures.fill(e) for e in turn.expect]
+            missed = match_turn(expectations, events, scripted=entries)
+            self._refuse(missed, turn.site, moment.where)
+        if TOOL_ERROR not in harness.allow:
+            meant = harness.tools.meant_to_fail
+            missed = match_failures(expectations, events, scripted=entries, meant=meant)
+            self._refuse(missed, turn.site, moment.where)
 
     def _refuse(self, missed: Mismatch | None, site: Site, where: str = "") -> None:
         __tracebackhide__ = True
@@ -180,23 +196,6 @@ class Play:
             told = f"scripted, and never asked for: {first.describe()}"
             site = first.written_at
             self._refuse(Mismatch(told, tuple(lines), site), site, where)
-
-    def _refuse_tool_errors(
-        self, turn: ScenarioTurn, played: Turn, harness: Harness, where: str
-    ) -> None:
-        """Without `expect`, an output that is an error is one that nobody expected."""
-        __tracebackhide__ = True
-        if TOOL_ERROR in harness.allow:
-            return
-        for index, event in enumerate(played.events):
-            if isinstance(event, FunctionCallOutput) and event.is_error:
-                lines = render(played.events, mark=index)
-                hint = (
-                    "      if that is right, list it under expect: "
-                    f"- function_call_output: {{name: {event.name}, is_error: true}}"
-                )
-                missed = Mismatch(f"the tool {event.name} failed", (*lines, hint))
-                self._refuse(missed, turn.site, where)
 
     async def _check(self, ref: Ref, fixtures: Mapping[str, Any], where: str) -> None:
         __tracebackhide__ = True

@@ -17,7 +17,7 @@ from typing import Any
 from unittest.mock import ANY
 
 from ..transcript import AgentHandoff, Event, FunctionCall, FunctionCallOutput, Message
-from .expectations import Expectation
+from .expectations import Expectation, OutputExpectation
 from .model import LlmEntry
 
 __all__ = ["Alignment", "State", "fits"]
@@ -27,6 +27,10 @@ def fits(expectation: Expectation, event: Event) -> bool:
     """Whether the event is what is expected."""
     differences = expectation.differences(event)
     return differences is not None and next(differences, None) is None
+
+
+def _tells_failure(expectation: Expectation) -> bool:
+    return isinstance(expectation, OutputExpectation) and expectation.tells_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class State:
 class Alignment:
     """The search through the events of one turn.
 
+    Those in `failures` are outputs that only an expectation which tells a failure covers.
     `reached` says, for each expectation that came to be the next, the first and the last event
     at which it was, and the state at the first.
     """
@@ -53,6 +58,7 @@ class Alignment:
     expectations: Sequence[Expectation | EllipsisType]
     events: Sequence[Event]
     scripted: Sequence[LlmEntry] = ()
+    failures: frozenset[int] = frozenset()
     reached: dict[int, tuple[int, int, State]] = field(default_factory=dict)
 
     def succeeds(self) -> bool:
@@ -91,16 +97,19 @@ class Alignment:
         """Yield the states after an event was matched or left out."""
         group = self._parallel.get(index, ())
         done = frozenset(group) if group and index == group[-1] else frozenset()
+        owed = self.failures & done
         current = state.expectation
-        if self._is_dots(current) or self._is_free(index):
-            yield replace(state, matched=state.matched - done)
+        if self._is_skipped(state, index) or self._is_free(index):
+            if owed <= state.matched:
+                yield replace(state, matched=state.matched - done)
         else:
             yield from self._leave_to_script(state, index)
         if current < len(self.expectations) and not self._is_dots(current):
             for candidate in self._distinct(group, state) if group else (index,):
                 if self._fits(current, candidate):
                     used = (state.matched | {candidate}) if group else state.matched
-                    yield replace(state, expectation=current + 1, matched=used - done)
+                    if owed <= used:
+                        yield replace(state, expectation=current + 1, matched=used - done)
 
     def _leave_to_script(self, state: State, index: int) -> Iterator[State]:
         key = self._script_key(index)
@@ -115,6 +124,11 @@ class Alignment:
 
     def _is_dots(self, expectation: int) -> bool:
         return expectation < len(self.expectations) and self.expectations[expectation] is ...
+
+    def _is_skipped(self, state: State, index: int) -> bool:
+        """Whether ``...`` is next, and may stand for the event; one of a group is not yet known."""
+        may_be = index in self._parallel or index not in self.failures
+        return self._is_dots(state.expectation) and may_be
 
     def _is_free(self, index: int) -> bool:
         """Whether it is something the user said, or the hand-over from nobody."""
@@ -146,7 +160,8 @@ class Alignment:
         seen = set()
         for index in group:
             if index not in state.matched:
-                signature = tuple(self._fits(i, index) for i in range(len(self.expectations)))
+                fitting = (self._fits(i, index) for i in range(len(self.expectations)))
+                signature = (index in self.failures, *fitting)
                 if signature not in seen:
                     seen.add(signature)
                     yield index
@@ -159,8 +174,9 @@ class Alignment:
         known = self._known_fits
         if (expectation, index) not in known:
             expected = self.expectations[expectation]
-            known[expectation, index] = isinstance(expected, EllipsisType) or fits(
-                expected, self.events[index]
+            known[expectation, index] = isinstance(expected, EllipsisType) or (
+                fits(expected, self.events[index])
+                and (index not in self.failures or _tells_failure(expected))
             )
         return known[expectation, index]
 

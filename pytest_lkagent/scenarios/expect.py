@@ -12,19 +12,26 @@ which the player puts behind the place and the name of the scenario.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from types import EllipsisType
 from typing import Any
 
 from ..sites import Site
-from ..transcript import Event, render
+from ..transcript import Event, FunctionCallOutput, render
 from .align import Alignment, fits
 from .expectations import ErrorExpectation, Expectation, at, differences
 from .model import After, LlmEntry
 
-__all__ = ["Mismatch", "match_absent", "match_after", "match_error", "match_turn"]
+__all__ = [
+    "Mismatch",
+    "match_absent",
+    "match_after",
+    "match_error",
+    "match_failures",
+    "match_turn",
+]
 
 _INDENT = " " * 6
 
@@ -57,6 +64,39 @@ def match_turn(
     """
     alignment = Alignment(expectations, events, scripted)
     return None if alignment.succeeds() else _explain(alignment)
+
+
+def match_failures(
+    expectations: Sequence[Expectation | EllipsisType] | None,
+    events: Sequence[Event],
+    *,
+    scripted: Sequence[LlmEntry] = (),
+    meant: Collection[str] = (),
+) -> Mismatch | None:
+    """Find a tool that failed although no entry of `expect` tells so.
+
+    ``...`` does not, and neither does no `expect` at all; `meant` are calls that are to fail.
+    """
+    listed = (...,) if expectations is None else expectations
+    failures = [
+        index
+        for index, event in enumerate(events)
+        if isinstance(event, FunctionCallOutput)
+        and event.is_error
+        and event.call_id.removesuffix("_final") not in meant
+    ]
+
+    def are_told(some: Iterable[int]) -> bool:
+        return Alignment(listed, events, scripted, frozenset(some)).succeeds()
+
+    if are_told(failures):
+        return None
+    first = next((index for index in failures if not are_told([index])), failures[-1])
+    event = events[first]
+    assert isinstance(event, FunctionCallOutput)
+    entry = f"- function_call_output: {{name: {event.name}, is_error: true}}"
+    advice = (f"if that is right, list it under expect: {entry}", "or write allow: [tool_error]")
+    return Mismatch(f"the tool {event.name} failed", _shown(events, first, *advice))
 
 
 def match_absent(absent: Sequence[Expectation], events: Sequence[Event]) -> Mismatch | None:

@@ -132,6 +132,11 @@ class OutputExpectation:
     is_error: bool | None = None
     site: Site
 
+    @property
+    def tells_failure(self) -> bool:
+        """Whether it says that the tool fails, or in which words: a mere name may be success."""
+        return self.is_error is True or self.output != TextMatch()
+
     def differences(self, event: Event) -> Iterator[str] | None:
         return self._differences(event) if isinstance(event, FunctionCallOutput) else None
 
