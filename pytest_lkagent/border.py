@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "OPTIONS",
     "PLAY",
+    "USERDATA_IS_SEEN",
     "bounds_of",
     "fixture_failure",
     "from_the_users_line",
@@ -58,6 +59,8 @@ OPTIONS = pytest.StashKey[Options]()
 _USED_AGENTS = pytest.StashKey["WeakSet[Any]"]()
 _STAGE = pytest.StashKey["Stage"]()
 PLAY = pytest.StashKey["Play"]()
+USERDATA_IS_SEEN = pytest.StashKey[bool]()
+"""Whether a fixture took what a scenario says of its userdata."""
 
 _STAGE_FIXTURE = "_lk_bare_stage"
 

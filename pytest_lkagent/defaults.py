@@ -89,6 +89,14 @@ def of_scenario(
     play = border.play_of(request.node)
     assert play is not None
     scenario = play.scenario
+    if scenario.userdata and not (
+        border.USERDATA_IS_SEEN in request.node.stash or "scenario" in request.fixturenames
+    ):
+        raise UsageError(
+            f"{scenario.site}: {scenario.label}: the scenario says what its userdata is, and your "
+            "fixture `userdata` does not look: let it take `scenario` and make it of "
+            "scenario.userdata, as in return Guest(**scenario.userdata)"
+        )
     site = scenario.agent.site if scenario.agent is not None else scenario.site
     if scenario.agent is not None:
         agent = play.names.agent

@@ -46,6 +46,7 @@ def userdata(request: pytest.FixtureRequest) -> Any:
     scenario = border.scenario_of(request.node)
     if scenario is None or scenario.userdata is None:
         return ...
+    request.node.stash[border.USERDATA_IS_SEEN] = True
     return copy.deepcopy(scenario.userdata)
 
 

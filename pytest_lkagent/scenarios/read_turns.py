@@ -140,7 +140,9 @@ def _calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
         return []
     node = fields["call"]
     if isinstance(node, ScalarNode) and not is_null(node):
-        reading.problem(node, f"call cannot be {node.value!r}; write call: {{{node.value}: {{}}}}")
+        tool = node.value.partition("(")[0].strip()
+        form = "{argument: value}" if "(" in node.value else "{}"
+        reading.problem(node, f"call cannot be {node.value!r}; write call: {{{tool}: {form}}}")
         return []
     calls = []
     for key, value in reading.entries(node, "call", "a mapping of a tool to its arguments"):

@@ -93,7 +93,6 @@ def test_scenarios_take_the_overrides_of_the_conftests_above_their_file(desk):
     file = """
     scenarios:
       - label: Greets
-        userdata: {file: said this}
         turns: [{user: hi, llm: [Hello.]}]
         check: %s:is_ours
     """

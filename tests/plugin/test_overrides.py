@@ -183,3 +183,43 @@ def test_a_fixture_called_agent_of_another_meaning_is_left_alone(desk):
     ).run("--setup-show")
     result.outcomes(passed=2)
     result.shows_no("*_lk_*")
+
+
+GUEST = """
+name: Hotel
+agent: agent.py:FrontDesk
+scenarios:
+  - label: Maya calls
+    userdata: {name: Maya}
+    turns: [{user: hi, llm: [Hello.], after: {userdata: {name: Maya}}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("fixture", "passes"),
+    [
+        ("def userdata(scenario):\n    return Guest(**scenario.userdata)", True),
+        ("def userdata(userdata):\n    return Guest(**userdata)", True),
+        ("def userdata():\n    return Guest()", False),
+    ],
+)
+def test_the_userdata_of_a_scenario_is_never_passed_over_in_silence(desk, fixture, passes):
+    conftest = f"""
+import pytest
+from dataclasses import dataclass
+
+@dataclass
+class Guest:
+    name: str = ""
+
+@pytest.fixture
+{fixture}
+"""
+    result = desk({"conftest.py": conftest, "s.yaml": GUEST}).run("--lk-scenarios=s.yaml")
+    result.outcomes(passed=int(passes), errors=int(not passes))
+    if not passes:
+        result.shows(
+            "s.yaml:4: Maya calls: the scenario says what its userdata is, and your fixture "
+            "`userdata` does not look: let it take `scenario` and make it of scenario.userdata, as "
+            "in return Guest(**scenario.userdata)"
+        )
