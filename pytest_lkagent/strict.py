@@ -127,9 +127,11 @@ class Findings:
             if not rest:
                 return None
             failure, *rest = rest
+        itself = describe(failure)  # such as a handler that fails the same way each time
         for error in rest:
-            note = f"also: {describe(error)}"
-            if note not in getattr(failure, "__notes__", ()):
+            described = describe(error)
+            note = f"also: {described}"
+            if described != itself and note not in getattr(failure, "__notes__", ()):
                 failure.add_note(note)
         return failure
 

@@ -8,20 +8,26 @@ the test once it is over; the verdict has all.
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
 from livekit import rtc
+from livekit.agents import StopResponse, llm
 
 from .errors import BehaviourError, NeverAwaited
 from .frames import is_users, site_of
 from .sites import OUR_FOLDER
 from .strict import BACKGROUND_ERROR, HANDLER_ERROR, Findings
 
-__all__ = ["HandlerWatch", "Swallowed"]
+__all__ = ["CONTROL_FLOW", "HandlerWatch", "Swallowed"]
+
+CONTROL_FLOW = (asyncio.CancelledError, llm.ToolError, StopResponse)
+"""What LiveKit means to be raised."""
 
 
 class Swallowed:
@@ -41,62 +47,83 @@ class Swallowed:
         self._findings = findings
         self._is_expected = is_expected
         self._is_shown = is_shown
-        self._kept: list[tuple[str, BaseException, TracebackType | None]] = []
+        self._kept: list[_Kept] = []
 
-    def keep(self, kind: str, error: BaseException) -> bool:
-        """Keep what somebody raised, unless it is expected; return whether it is kept."""
+    def keep(self, kind: str, error: BaseException, *, where: str = "") -> bool:
+        """Keep what somebody raised, once, unless it is expected; return whether it is kept."""
+        if any(error is one.error for one in self._kept):
+            return True
         if self._is_expected(error):
             return False
         # LiveKit raises it on through its own frames: keep the way it came to us
-        self._kept.append((kind, error, error.__traceback__))
-        self._findings.known.append(error)
+        self._kept.append(_Kept(kind, error, error.__traceback__, where))
         return True
 
-    def keep_handler(self, event: object, error: BaseException) -> None:
-        """Keep what a handler of `event` raised."""
-        if not isinstance(error, asyncio.CancelledError) and self.keep(HANDLER_ERROR, error):
-            _explain(error, f"raised in a handler of {event!r}", HANDLER_ERROR)
+    def keep_raised(self, kind: str, error: BaseException, *, where: str = "") -> None:
+        """Keep what a tool, a hook or a handler raised; to whom LiveKit tells it is no matter."""
+        if self.keep(kind, error, where=where):
+            self._findings.known.append(error)
 
     def keep_background(self, error: BaseException, what: str) -> bool:
         """Keep what ended a task that nobody awaits; return whether asyncio need not log it."""
-        if isinstance(error, BehaviourError) and error.kind in self._findings.allow:
-            return False
-        if self._is_shown(error):
+        own_kind = error.kind if isinstance(error, BehaviourError) else None
+        # an AgentTask that the end of the session cancels raises ToolError in LiveKit's own tasks
+        if isinstance(error, CONTROL_FLOW) or self._is_shown(error):
             return True
-        if BACKGROUND_ERROR in self._findings.allow:
+        if {BACKGROUND_ERROR, own_kind} & self._findings.allow:
             return False
-        if not self._is_expected(error):
-            self._kept.append((BACKGROUND_ERROR, error, error.__traceback__))
-            _explain(error, f"raised in {what}", BACKGROUND_ERROR)
+        self.keep(BACKGROUND_ERROR, error, where=what)
         return True
 
     def keep_dropped(self, error: NeverAwaited) -> bool:
         """Keep that a coroutine was never awaited; return whether Python need not warn."""
         if NeverAwaited.kind in self._findings.allow:
             return False
-        self._kept.append((NeverAwaited.kind, error, None))
-        return True
+        return self.keep(NeverAwaited.kind, error)
 
     def report(self) -> list[BaseException]:
         """Make what was raised findings, and return those that are not allowed."""
         kept, self._kept = self._kept, []
         return [
-            error.with_traceback(traceback)
-            for kind, error, traceback in kept
-            if not (kind == BACKGROUND_ERROR and self._is_shown(error))
-            and self._findings.add(error, kind=kind)
+            one.explained()
+            for one in kept
+            if not (one.kind == BACKGROUND_ERROR and self._was_heard(one))
+            and self._findings.add(one.error, kind=one.kind)
         ]
 
+    def _was_heard(self, one: _Kept) -> bool:
+        """Whether the test shows it by now, or it came to code of the user's."""
+        reached = one.error.__traceback__
+        came_to = reached.tb_frame.f_code.co_filename if reached is not None else ""
+        has_gone_on = reached is not one.traceback
+        return (has_gone_on and is_users(came_to)) or self._is_shown(one.error)
 
-def _explain(error: BaseException, where: str, kind: str) -> None:
-    traceback, site = error.__traceback__, ""
-    while traceback is not None:
-        if is_users(traceback.tb_frame.f_code.co_filename):
-            site = f" ({site_of(traceback.tb_frame)})"
-        traceback = traceback.tb_next
-    note = f"{where}{site}, where nobody hears of it; allow {kind!r} if that is right"
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What was raised, with the traceback that it had there."""
+
+    kind: str
+    error: BaseException
+    traceback: TracebackType | None
+    where: str
+
+    def explained(self) -> BaseException:
+        """Return the error as it was, with a note that says where nobody heard of it."""
+        if self.where:
+            self.error.add_note(
+                f"raised in {self.where}{self._site()}, where nobody hears of it; allow "
+                f"{self.kind!r} if that is right"
+            )
+        return self.error.with_traceback(self.traceback)
+
+    def _site(self) -> str:
+        traceback, site = self.traceback, ""
+        while traceback is not None:
+            if is_users(traceback.tb_frame.f_code.co_filename):
+                site = f" ({site_of(traceback.tb_frame)})"
+            traceback = traceback.tb_next
+        return site
 
 
 class HandlerWatch:
@@ -117,7 +144,7 @@ class HandlerWatch:
         def on_watched(emitter: Any, event: Any, callback: Any = None) -> Any:
             if not self._watches(callback):
                 return on(emitter, event, callback)
-            on(emitter, event, _Handler(callback, event, self._swallowed.keep_handler))
+            on(emitter, event, _Handler(callback, functools.partial(self._raised, event)))
             return callback
 
         emitters: Any = rtc.EventEmitter
@@ -127,6 +154,11 @@ class HandlerWatch:
     def __exit__(self, *_: object) -> None:
         emitters: Any = rtc.EventEmitter
         emitters.on = self._on
+
+    def _raised(self, event: object, error: BaseException) -> None:
+        if not isinstance(error, asyncio.CancelledError):
+            where = f"a handler of {event!r}"
+            self._swallowed.keep_raised(HANDLER_ERROR, error, where=where)
 
     def _watches(self, callback: Any) -> bool:
         """Whether it is a handler that the test registers, and none of this package's own."""
@@ -139,11 +171,8 @@ class HandlerWatch:
 class _Handler:
     """A handler that tells what it raises."""
 
-    def __init__(
-        self, handler: Any, event: object, tell: Callable[[object, BaseException], None]
-    ) -> None:
+    def __init__(self, handler: Any, tell: Callable[[BaseException], None]) -> None:
         self._handler = handler
-        self._event = event
         self._tell = tell
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -151,17 +180,20 @@ class _Handler:
         try:
             return self._handler(*args, **kwargs)
         except BaseException as error:
-            self._tell(self._event, error)
+            self._tell(error)
             raise
 
     @cached_property
     def __signature__(self) -> inspect.Signature:
-        # LiveKit asks whenever it emits, and where there is none only logs that
+        # LiveKit asks whenever it emits
         try:
             return inspect.signature(self._handler)
         except ValueError as error:
-            self._tell(self._event, error)
-            raise
+            told = BehaviourError(
+                f"LiveKit never calls {self._handler!r}: {error}; register a function instead"
+            )
+            self._tell(told)
+            raise told from None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._handler, name)

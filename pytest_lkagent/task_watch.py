@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -26,6 +27,8 @@ class TaskWatch:
         self.begun: WeakKeyDictionary[asyncio.Task[Any], bool] = WeakKeyDictionary()
         """Those that are not collected yet, and whether the user's own code made each."""
         self.is_lent = False
+        self.ended: Callable[[asyncio.Task[Any]], object] | None = None
+        """Called with each of those that code other than the user's made, when it ends."""
 
     def begin(self, running: asyncio.Task[Any] | None) -> None:
         """Begin with the running task."""
@@ -48,6 +51,8 @@ class TaskWatch:
             self.begun[task] = is_users_own = _is_made_by_user()
             if is_users_own:
                 note_maker(task)
+            elif self.ended is not None:
+                task.add_done_callback(self.ended)
         return task
 
 

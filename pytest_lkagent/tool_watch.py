@@ -12,16 +12,15 @@ import functools
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-from livekit.agents import Agent, RunContext, StopResponse, llm
+from livekit.agents import Agent, RunContext
 
 from . import _livekit
 from .mocks import Mocks
 from .strict import HOOK_ERROR, TOOL_ERROR
-from .swallowed import Swallowed
+from .swallowed import CONTROL_FLOW, Swallowed
 
 __all__ = ["ToolWatch"]
 
-_CONTROL_FLOW = (asyncio.CancelledError, llm.ToolError, StopResponse)
 
 
 class ToolWatch:
@@ -63,11 +62,11 @@ class ToolWatch:
             except BaseException as error:
                 if self._mocks.raised(error):
                     self.meant_to_fail.add(context.function_call.call_id)
-                if isinstance(error, _CONTROL_FLOW):
+                if isinstance(error, CONTROL_FLOW):
                     raise
                 is_meant = tool.id in self.failing and not isinstance(error, AssertionError)
                 if not (is_meant or self.is_over):
-                    self._swallowed.keep(TOOL_ERROR, error)
+                    self._swallowed.keep_raised(TOOL_ERROR, error)
                 raise
 
         return watched
@@ -85,8 +84,8 @@ class ToolWatch:
             try:
                 await hook()
             except BaseException as error:
-                if not isinstance(error, _CONTROL_FLOW):
-                    self._swallowed.keep(HOOK_ERROR, error)
+                if not isinstance(error, CONTROL_FLOW):
+                    self._swallowed.keep_raised(HOOK_ERROR, error)
                 if (task := asyncio.current_task()) is not None:
                     task.add_done_callback(_retrieve)  # asyncio need not report it once more
                 raise

@@ -19,7 +19,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextvars import Context, ContextVar
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 from .errors import NeverAwaited
@@ -28,6 +28,8 @@ from .sites import Site
 from .task_watch import TaskWatch
 
 __all__ = ["Unheard"]
+
+_SESSION = "livekit.agents.voice."
 
 
 class Unheard:
@@ -54,6 +56,7 @@ class Unheard:
 
     def __enter__(self) -> Self:
         _on_duty.set(self)
+        self._tasks.ended = self._session_task_ended
         self._loop.call_exception_handler = self._call_exception_handler
         module: Any = warnings
         self._warn = module._warn_unawaited_coroutine
@@ -67,6 +70,7 @@ class Unheard:
         module: Any = warnings
         module._warn_unawaited_coroutine = self._warn
         del self._loop.call_exception_handler
+        self._tasks.ended = None
 
     def is_ours(self) -> bool:
         """Whether the code that runs just now is the test's, on its loop or anywhere else."""
@@ -84,6 +88,12 @@ class Unheard:
             seen: Any = task
             if task.done() and seen._log_traceback and take(seen._exception, _name(task)):
                 seen._log_traceback = False
+
+    def _session_task_ended(self, task: Any) -> None:
+        """Look at how a task ended that LiveKit made, and whose outcome it may only have logged."""
+        error = None if task.cancelled() else task._exception
+        if error is not None and _session_called_user(error.__traceback__):
+            self._raised(error, _name(task))
 
     def _call_exception_handler(self, context: dict[str, Any]) -> None:
         """Stand in for the loop's own method."""
@@ -107,13 +117,19 @@ class Unheard:
 
     def _warn_unawaited_coroutine(self, coroutine: Any) -> None:
         """Stand in for what CPython calls when a coroutine goes that never began."""
+        __tracebackhide__ = True
         site = _users_line(coroutine, sys._getframe(1))
         if (
-            site is None
-            or not self.is_ours()
-            or not self._never_awaited(NeverAwaited(_describe(coroutine, site)))
+            site is not None
+            and self.is_ours()
+            and self._never_awaited(NeverAwaited(_describe(coroutine, site)))
         ):
+            return
+        if self._depth:
             self._warn(coroutine)
+        else:  # as it does where nobody tracks origins, at the line that drops it
+            told = f"coroutine '{coroutine.__qualname__}' was never awaited"
+            warnings.warn(told, RuntimeWarning, stacklevel=2, source=coroutine)
 
 
 _on_duty: ContextVar[Unheard | None] = ContextVar("pytest_lkagent_unheard", default=None)
@@ -127,6 +143,18 @@ def _context_of(maker: Any) -> Context:
 def _is_afterlife(error: BaseException) -> bool:
     """Whether the loop woke a task that had been made to end."""
     return isinstance(error, asyncio.InvalidStateError) and "step(): already done" in str(error)
+
+
+def _session_called_user(traceback: TracebackType | None) -> bool:
+    """Whether it was the user's own code that raised, called by LiveKit's session."""
+    by_session = False
+    while traceback is not None:
+        frame = traceback.tb_frame
+        by_session = by_session or frame.f_globals.get("__name__", "").startswith(_SESSION)
+        if by_session and is_users(frame.f_code.co_filename):
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _name(task: asyncio.Task[Any]) -> str:

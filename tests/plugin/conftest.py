@@ -71,7 +71,7 @@ class Desk:
 
 
 def shows_nothing_of_ours(result: Result) -> Result:
-    result.shows_no("*INTERNALERROR*", "*pytest_lkagent/*", "*never awaited*")
+    result.shows_no("*INTERNALERROR*", "*pytest_lkagent/*", "*coroutine * was never awaited*")
     assert "INTERNALERROR" not in result.stderr
     assert "pytest_lkagent/" not in result.stderr
     return result

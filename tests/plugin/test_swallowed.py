@@ -1,0 +1,686 @@
+"""What LiveKit and asyncio swallow fails the test: its lines, and each way to let it pass.
+
+In the order of the reference's sections "run() and errors" and "Tool behaviour"; what is raised in
+a tool is in test_tool_errors.py, errors of the model are in test_expected.py, tools that fail in a
+scenario in test_failed_tools.py.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_lkagent.strict import KINDS
+
+FIXTURES_PAGE = Path(__file__).parents[2] / "docs" / "fixtures.md"
+
+# --- handlers of events
+
+HANDLERS = {
+    "in the test": """
+async def test_it(agent_session, user_says, fake_llm):
+    @agent_session.on("conversation_item_added")
+    def count(event):
+        raise LookupError("no counter")
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+""",
+    "in on_enter": """
+class Counts(FrontDesk):
+    async def on_enter(self):
+        self.session.on("conversation_item_added", self.count)
+
+    def count(self, event):
+        raise LookupError("no counter")
+
+@pytest.mark.lk(agent=Counts)
+async def test_it(user_says, fake_llm):
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+""",
+    "once": """
+async def test_it(agent_session, user_says, fake_llm):
+    @agent_session.once("conversation_item_added")
+    def count(event):
+        raise LookupError("no counter")
+    fake_llm.script(say("Hello."), say("Still here."))
+    try:
+        await user_says("hi")
+    except LookupError:
+        await user_says("hi")  # it is called no more
+""",
+    "of an emitter of the user's own": """
+from livekit import rtc
+
+class Calendar(rtc.EventEmitter):
+    pass
+
+async def test_it(user_says, fake_llm):
+    def count():
+        raise LookupError("no counter")
+    calendar = Calendar()
+    calendar.on("conversation_item_added", count)
+    calendar.emit("conversation_item_added", "an argument that it does not take")
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+""",
+    "of the room": """
+from livekit import rtc
+
+async def test_it(job_context, user_says, fake_llm):
+    room = rtc.Room()
+    room.on("conversation_item_added", lambda event: count())
+    def count():
+        raise LookupError("no counter")
+    room.emit("conversation_item_added", 1)
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+""",
+}
+
+
+@pytest.mark.parametrize("where", HANDLERS)
+def test_an_exception_in_a_handler_fails_the_test_with_its_own_traceback(desk, where):
+    result = desk({"test_it.py": HANDLERS[where]}).run()
+    result.outcomes(failed=1)
+    result.shows(
+        '> * raise LookupError("no counter")',
+        "E *LookupError: no counter",
+        "E *raised in a handler of 'conversation_item_added' (*test_it.py:*), where nobody hears "
+        "of it; allow 'handler_error' if that is right",
+        "FAILED test_it.py::test_it - LookupError: no counter",
+    )
+    result.shows_no("*failed to emit*")
+
+
+def test_a_type_error_in_a_handler_is_told_before_what_came_of_it(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(agent_session, user_says, fake_llm):
+                @agent_session.on("conversation_item_added")
+                def count(event):
+                    event + 1  # LiveKit lets a TypeError through, and the reply dies of it
+                fake_llm.script(call("book", slot="2pm"), say("Booked."))
+                await user_says("2 pm please")
+
+            async def test_at_the_end(agent_session):
+                agent_session.on("close", lambda event: event + 1)
+            """
+        }
+    ).run()
+    result.outcomes(failed=2)
+    result.shows(
+        "> * event + 1 *",
+        "E *TypeError: unsupported operand*",
+        "E *raised in a handler of 'conversation_item_added' (*test_it.py:12), where nobody *",
+        "E *also: scripted, and never asked for: *",
+        "E *raised in a handler of 'close' (*test_it.py:17), where nobody hears of it; *",
+    )
+
+
+def test_a_handler_whose_signature_nobody_can_read_is_told(desk):
+    """LiveKit never calls it, and only logs that."""
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(agent_session, user_says, fake_llm):
+                agent_session.on("conversation_item_added", {}.update)
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        '> * await user_says("hi")',
+        "E *LiveKit never calls <built-in method update of dict object at *>: no signature found *;"
+        " register a function instead",
+        "E *raised in a handler of 'conversation_item_added', where nobody hears of it; *",
+    )
+
+
+def test_registering_works_as_it_does_without_us(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(agent_session, user_says, fake_llm):
+                came = []
+                def once(event): came.append("once")
+                def twice(event): came.append("twice")
+                def never(event): came.append("never")
+                class Method:
+                    def takes_nothing(self): came.append("method")
+                method = Method()
+
+                assert agent_session.on("conversation_item_added", twice) is twice
+                agent_session.on("conversation_item_added", twice)
+                agent_session.once("conversation_item_added", once)
+                agent_session.on("conversation_item_added", never)
+                agent_session.off("conversation_item_added", never)
+                agent_session.on("conversation_item_added", method.takes_nothing)
+                with pytest.raises(ValueError, match="async callback"):
+                    @agent_session.on("close")
+                    async def asynchronous(event): ...
+
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+                agent_session.off("conversation_item_added", method.takes_nothing)
+                fake_llm.script(say("Hello again."))
+                await user_says("hi again")
+                assert sorted(came) == sorted(["once", *["twice"] * 4, *["method"] * 2])
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+# --- background tasks, and callbacks of the loop
+
+BACKGROUND = {
+    "a task that nobody refers to": "asyncio.create_task(self.save())",
+    "a task that somebody keeps": "self.saving = asyncio.create_task(self.save())",
+    "a task that refers to itself": "self.save_later(asyncio.create_task)",
+    "a callback": "asyncio.get_running_loop().call_soon(self.save_now)",
+    "a timer": "asyncio.get_running_loop().call_later(0.5, self.save_now)",
+}
+AGENT = """
+from livekit.agents import function_tool
+
+class Saves(FrontDesk):
+    async def save(self):
+        self.save_now()
+
+    def save_now(self):
+        raise LookupError("no calendar")
+
+    def save_later(self, create):
+        async def save():
+            this = asyncio.current_task()
+            self.save_now()
+        create(save())
+
+    {method}
+        {line}
+
+    {decorator}
+    async def note(self) -> str:
+        '''Note it.'''
+        {tool_line}
+        await asyncio.sleep(1)
+        return "noted"
+
+pytestmark = pytest.mark.lk(agent=Saves)
+
+async def note(user_says, fake_llm):
+    fake_llm.script(call("note"), say("Noted."))
+    await user_says("note it")
+"""
+
+
+def in_a_tool(line: str) -> str:
+    return AGENT.format(
+        method="def unused(self):", line="...", decorator="@function_tool", tool_line=line
+    )
+
+
+def in_on_enter(line: str) -> str:
+    return AGENT.format(
+        method="async def on_enter(self):", line=line, decorator="@function_tool", tool_line="..."
+    )
+
+
+RUNS = "\nasync def test_it(user_says, fake_llm):\n    await note(user_says, fake_llm)\n"
+
+
+@pytest.mark.parametrize("made", [in_a_tool, in_on_enter])
+@pytest.mark.parametrize("what", BACKGROUND)
+def test_what_nobody_awaits_fails_the_test_when_it_raises(desk, what, made):
+    result = desk({"test_it.py": made(BACKGROUND[what]) + RUNS}).run()
+    result.outcomes(failed=1)
+    name = "a callback of the event loop" if what in ("a callback", "a timer") else "the task *save"
+    result.shows(
+        '> * raise LookupError("no calendar")',
+        "E *LookupError: no calendar",
+        f"E *raised in {name} (*test_it.py:16), where nobody hears of it; allow "
+        "'background_error' if that is right",
+        "FAILED test_it.py::test_it - LookupError: no calendar",
+    )
+    result.shows_no("*exception was never retrieved*", "*Exception in callback*")
+
+
+def test_a_test_that_fails_in_a_background_task_says_so(desk):
+    line = "asyncio.create_task(self.fails())"
+    more = "\n    async def fails(self):\n        pytest.fail('never')\n"
+    agent = in_a_tool(line).replace("\npytestmark", f"{more}\npytestmark")
+    result = desk({"test_it.py": agent + RUNS}).run()
+    result.outcomes(failed=1)
+    result.shows("E *Failed: never", "E *raised in the task Saves.fails (*test_it.py:*")
+
+
+def test_a_task_that_somebody_asks_in_time_is_no_finding(desk):
+    body = """
+async def test_later(agent_session, user_says, fake_llm):
+    agent = agent_session.current_agent
+    mine = asyncio.create_task(agent.save())
+    await note(user_says, fake_llm)
+    with pytest.raises(LookupError):
+        await mine
+    with pytest.raises(LookupError):
+        await agent.saving
+    answers = await asyncio.gather(agent.save(), return_exceptions=True)
+    assert isinstance(answers[0], LookupError)
+
+async def test_cancelled(agent_session):
+    async def sleeps():
+        await asyncio.sleep(60)
+    task = asyncio.create_task(sleeps())
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.sleep(1)
+"""
+    line = BACKGROUND["a task that somebody keeps"]
+    desk({"test_it.py": in_a_tool(line) + body}).run().outcomes(passed=2)
+
+
+def test_a_task_of_a_broader_fixture_on_the_same_loop_is_its_own_affair(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import pytest_asyncio
+            from livekit import rtc
+
+            calendar = rtc.EventEmitter()
+
+            @pytest_asyncio.fixture(scope="module", loop_scope="module")
+            async def server():
+                async def serve():
+                    def breaks(*args):
+                        raise LookupError("not yours")
+                    async def fails():
+                        breaks()
+                    while True:
+                        await asyncio.sleep(0.1)
+                        calendar.on("tick", breaks)
+                        calendar.emit("tick")
+                        asyncio.create_task(fails())
+                        asyncio.get_running_loop().call_soon(breaks)
+                        fails()
+                task = asyncio.create_task(serve())
+                yield
+                task.cancel()
+
+            @pytest.mark.asyncio(loop_scope="module")
+            @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+            async def test_it(server, user_says, fake_llm):
+                fake_llm.script(say("Hello.").timed(duration=1))
+                await user_says("hi")
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+# --- what LiveKit calls in tasks of its own
+
+NODES = """
+class Node(FrontDesk):
+    async def llm_node(self, chat_ctx, tools, settings):
+        raise LookupError("no prompt")
+        yield
+
+async def speak(agent_session, settle):
+    agent_session.generate_reply()
+    await settle()
+"""
+
+
+def test_a_node_that_raises_fails_the_test(desk):
+    result = desk(
+        {
+            "test_it.py": NODES
+            + """
+@pytest.mark.lk(agent=Node)
+async def test_no_run(agent_session, settle):
+    await speak(agent_session, settle)
+
+class Transcribes(FrontDesk):
+    async def transcription_node(self, text, settings):
+        async for piece in text:
+            raise LookupError("no transcript")
+            yield piece
+
+@pytest.mark.lk(agent=Transcribes)
+async def test_in_a_run(user_says, fake_llm):
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+"""
+        }
+    ).run()
+    result.outcomes(failed=2)
+    result.shows(
+        '> * raise LookupError("no prompt")',
+        "E *raised in the task _llm_inference_task (*test_it.py:11), where nobody hears of it; *",
+        '> * raise LookupError("no transcript")',
+        "E *raised in the task _text_forwarding_task (*test_it.py:*), where nobody hears of it; *",
+    )
+
+
+def test_a_node_that_raises_to_the_test_is_not_told_twice(desk):
+    result = desk(
+        {
+            "test_it.py": NODES
+            + """
+pytestmark = pytest.mark.lk(agent=Node)
+
+async def test_user_says(user_says):
+    with pytest.raises(LookupError):
+        await user_says("hi")
+
+async def test_run(agent_session):
+    with pytest.raises(LookupError):
+        await agent_session.run(user_input="hi")
+
+async def test_shown(user_says):
+    await user_says("hi")
+"""
+        }
+    ).run()
+    result.outcomes(passed=2, failed=1)
+    result.shows("E *LookupError: no prompt")
+    result.shows_no("*where nobody hears of it*", "*also: *")
+
+
+def test_an_error_of_a_reply_that_was_not_the_last_fails_the_test(desk):
+    """``run()`` raises that of the last reply only."""
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import function_tool
+
+            class Twice(FrontDesk):
+                @function_tool
+                async def twice(self):
+                    "Reply twice."
+                    self.session.generate_reply(instructions="one")
+                    self.session.generate_reply(instructions="two")
+
+            @pytest.mark.lk(agent=Twice)
+            async def test_it(user_says, fake_llm):
+                down = fail(APIConnectionError("down", retryable=False))
+                fake_llm.script(call("twice"), down, say("Two."))
+                await user_says("twice please")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("the session failed: APIConnectionError: down; *expect_error(APIConnectionError)")
+
+
+# --- coroutines that were never awaited
+
+DROPPED = {
+    "the turn itself": (
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(say("Hello."))
+    user_says("hi")
+""",
+        "user_says('hi') was never awaited (*test_it.py:11): write await user_says('hi')",
+    ),
+    "in a tool": (
+        in_a_tool("asyncio.sleep(0.5)") + RUNS,
+        "asyncio.sleep(0.5) was never awaited (*test_it.py:30): write await asyncio.sleep(0.5)",
+    ),
+    "of an AsyncMock": (
+        in_a_tool("mail.send('noted')")
+        + "\nfrom unittest.mock import AsyncMock\nmail = AsyncMock()\n"
+        + RUNS,
+        "mail.send('noted') was never awaited (*test_it.py:30): write await mail.send('noted')",
+    ),
+    "kept for a while": (
+        in_a_tool("later = [self.save(), 1]") + RUNS,
+        "self.save() was never awaited (*test_it.py:30): write await self.save()",
+    ),
+    "over several lines": (
+        in_a_tool("self.save(\n        )") + RUNS,
+        "save(…) was never awaited (*test_it.py:30): write await in front of it",
+    ),
+}
+
+
+@pytest.mark.parametrize("filters", ["default", "ignore", "error"])
+@pytest.mark.parametrize("where", DROPPED)
+def test_a_coroutine_that_was_never_awaited_is_told_first(desk, where, filters):
+    code, line = DROPPED[where]
+    result = desk({"test_it.py": code}, ini=f"filterwarnings = {filters}\n").run()
+    result.outcomes(failed=1)
+    result.shows(f"*{line}")
+    result.shows_no("*RuntimeWarning*")
+
+
+def test_what_comes_of_it_is_told_after_it(desk):
+    code, line = DROPPED["the turn itself"]
+    result = desk({"test_it.py": code}).run()
+    result.shows(line, "also: scripted, and never asked for: say('Hello.') (*test_it.py:10)")
+
+
+def test_a_coroutine_that_a_library_drops_is_its_own_affair(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import functools
+            import warnings
+
+            async def nap(): ...
+
+            async def test_it(user_says, fake_llm):
+                fake_llm.script(say("Hello."))
+                with pytest.warns(RuntimeWarning) as told:
+                    functools.reduce(lambda *_: None, map(exec, ["nap()"], [globals()]), 0)
+                assert str(told[0].message) == "coroutine 'nap' was never awaited"
+                await user_says("hi")
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+# --- the ways out
+
+SWALLOWED = {
+    "handler_error": HANDLERS["in the test"],
+    "background_error": in_a_tool(BACKGROUND["a task that nobody refers to"]) + RUNS,
+    "never_awaited": DROPPED["in a tool"][0],
+    "hook_error": """
+class Falls(FrontDesk):
+    async def on_exit(self):
+        raise LookupError("no calendar")
+
+class Enters(FrontDesk):
+    async def on_enter(self):
+        raise LookupError("no calendar")
+
+@pytest.mark.lk(agent=Falls)
+async def test_it(user_says, fake_llm):
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+
+@pytest.mark.lk(agent=Enters)
+async def test_too(user_says, fake_llm):
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+""",
+}
+
+WITHOUT_US = {
+    "handler_error": (),
+    "background_error": ("ERROR *Task exception was never retrieved",),
+    "never_awaited": ("*test_it.py:30: RuntimeWarning: coroutine 'sleep' was never awaited",),
+    "hook_error": (),
+}
+
+
+@pytest.mark.parametrize("kind", SWALLOWED)
+def test_allow_lets_it_pass_and_then_it_is_told_as_it_is_without_us(desk, kind):
+    def letting_pass(name: str) -> str:
+        code = SWALLOWED[kind].replace("mark.lk(", f"mark.lk(allow=[{name!r}], ")
+        marked = f"pytestmark = pytest.mark.lk(allow=[{name!r}])\n"
+        return code if code != SWALLOWED[kind] else marked + code
+
+    result = desk(
+        {"test_it.py": letting_pass(kind), "other/test_other.py": letting_pass("unused_mock")},
+        ini="filterwarnings = default\n",
+    )._made.run("-rA")
+    count = SWALLOWED[kind].count("async def test_")
+    warned = {"warnings": 1} if kind == "never_awaited" else {}
+    result.outcomes(passed=count, failed=count, **warned)
+    result.shows(*WITHOUT_US[kind])
+    result.shows("PASSED test_it.py::test_it", "FAILED other/test_other.py::test_it - *")
+
+
+@pytest.mark.parametrize(
+    "what", ["a task that nobody refers to", "a task that somebody keeps", "a timer"]
+)
+def test_an_error_in_the_background_may_be_expected(desk, what):
+    result = desk(
+        {
+            "test_it.py": in_a_tool(BACKGROUND[what])
+            + """
+async def test_expected(user_says, fake_llm, expect_error):
+    with expect_error(LookupError, match="calendar"):
+        await note(user_says, fake_llm)
+
+async def test_another_one(user_says, fake_llm, expect_error):
+    with expect_error(LookupError, match="telephone"):
+        await note(user_says, fake_llm)
+"""
+        }
+    ).run()
+    result.outcomes(passed=1, failed=1)
+    result.shows("FAILED test_it.py::test_another_one - *")
+
+
+def test_an_error_in_a_handler_or_a_node_may_be_expected(desk):
+    result = desk(
+        {
+            "test_it.py": NODES
+            + """
+async def test_handler(agent_session, user_says, fake_llm, expect_error):
+    @agent_session.on("conversation_item_added")
+    def count(event):
+        raise LookupError("no counter")
+    fake_llm.script(say("Hello."))
+    with expect_error(LookupError, match="counter"):
+        await user_says("hi")
+
+@pytest.mark.lk(agent=Node)
+async def test_node(agent_session, settle, expect_error):
+    with expect_error(LookupError, match="prompt"):
+        await speak(agent_session, settle)
+"""
+        }
+    ).run()
+    result.outcomes(passed=2)
+
+
+def test_a_scripted_failure_in_the_background_is_told_once(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            class Asks(FrontDesk):
+                async def on_enter(self):
+                    self.asking = asyncio.create_task(self.ask())
+
+                async def ask(self):
+                    await asyncio.sleep(1)
+                    stream = self.session.llm.chat(chat_ctx=self.chat_ctx)
+                    await stream.collect()
+
+            pytestmark = pytest.mark.lk(agent=Asks)
+            DOWN = fail(APIConnectionError("down", retryable=False))
+
+            async def test_it(fake_llm, agent_session):
+                fake_llm.script(DOWN)
+                await asyncio.sleep(2)
+
+            async def test_expected(fake_llm, agent_session, expect_error):
+                fake_llm.script(DOWN)
+                with expect_error(APIConnectionError):
+                    await asyncio.sleep(2)
+            """
+        }
+    ).run()
+    result.outcomes(passed=1, failed=1)
+    result.shows("the session failed: APIConnectionError: down; *", "FAILED test_it.py::test_it *")
+    result.shows_no("*also: *")
+
+
+# --- scenario files, other processes, other tests
+
+SCENARIO = """\
+agent: desk.py:Saves
+{defaults}scenarios:
+  - label: Notes it
+    turns:
+      - user: hello
+        llm: [Hello.]
+      - user: note it
+        llm: [{{call: {{note: }}}}, Noted.]
+        expect: [...]
+"""
+
+
+def test_a_scenario_names_the_turn_in_which_it_was(desk):
+    agent = in_a_tool(BACKGROUND["a task that nobody refers to"]).replace(
+        "class", "import asyncio\nimport pytest\nfrom agent import FrontDesk\n\nclass", 1
+    )
+    result = desk(
+        {
+            "desk.py": agent,
+            "red.yaml": SCENARIO.format(defaults=""),
+            "green.yaml": SCENARIO.format(defaults="defaults: {allow: [background_error]}\n"),
+        }
+    ).run("--lk-scenarios=red.yaml", "--lk-scenarios=green.yaml")
+    result.outcomes(failed=1, passed=1)
+    result.shows("E *LookupError: no calendar", "E *in red.yaml:7: Notes it, turn 2")
+
+
+ALL = (
+    in_a_tool("asyncio.create_task(self.save())\n        asyncio.sleep(0.5)")
+    + HANDLERS["in the test"]
+    + RUNS.replace("test_it", "test_too")
+    + """
+def test_after():
+    import sys, warnings
+    from livekit import rtc
+    assert rtc.EventEmitter.on.__module__ == "livekit.rtc.event_emitter"
+    assert warnings._warn_unawaited_coroutine.__module__ == "warnings"
+    assert sys.get_coroutine_origin_tracking_depth() == 0
+"""
+)
+
+
+@pytest.mark.parametrize("scope", ["function", "module", "session"])
+def test_it_is_heard_at_every_loop_scope_and_nothing_stays_behind(desk, scope):
+    ini = f"asyncio_default_test_loop_scope = {scope}\n"
+    result = desk({"test_it.py": ALL}, ini=ini).run("-p", "no:randomly")
+    result.outcomes(failed=2, passed=1)
+    result.shows("E *LookupError: no counter", "E *raised in a handler of *")
+    result.shows("E *asyncio.sleep(0.5) was never awaited *")
+    result.shows(
+        "*also: LookupError('no calendar'), raised in the task Saves.save (*test_it.py:16)*"
+    )
+
+
+def test_it_is_heard_in_the_processes_of_xdist(desk):
+    result = desk({"test_it.py": ALL}).run("-n2", subprocess=True)
+    result.outcomes(failed=2, passed=1)
+    result.shows("E *asyncio.sleep(0.5) was never awaited *")
+
+
+def test_every_kind_of_finding_is_on_the_page_of_fixtures():
+    page = FIXTURES_PAGE.read_text(encoding="utf-8").partition("## What fails a test by itself")[2]
+    assert set(re.findall(r"^\| `(\w+)` \|", page.partition("\n## ")[0], re.MULTILINE)) == KINDS
