@@ -22,7 +22,6 @@ from .swallowed import CONTROL_FLOW, Swallowed
 __all__ = ["ToolWatch"]
 
 
-
 class ToolWatch:
     """The watch around the tools of one session."""
 
