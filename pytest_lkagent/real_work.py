@@ -26,6 +26,7 @@ __all__ = ["PATIENCE", "RealWork"]
 PATIENCE = 5.0
 """Real seconds for which a connection is owed an answer to what it wrote, a future its end."""
 
+_STARTING = "<a thread that starts>"
 _WITHOUT_THREADS = ("livekit", "pytest_lkagent")
 
 
@@ -80,7 +81,8 @@ class RealWork:
         if not promised:
             return []
         at_work = _packages_at_work()
-        return [until for package, until in promised if package in at_work]
+        is_starting = _STARTING in at_work  # a thread that is in no package yet
+        return [until for package, until in promised if is_starting or package in at_work]
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -183,8 +185,11 @@ def _packages_at_work() -> set[str]:
     here = threading.get_ident()
     packages = set()
     for thread, frame in sys._current_frames().items():  # noqa: SLF001  (documented)
-        caller: FrameType | None = frame
-        while caller is not None and thread != here:
-            packages.add(_package(caller))
+        its, caller = set(), frame if thread != here else None
+        while caller is not None:
+            its.add(_package(caller))
             caller = caller.f_back
+        if its == {"threading"} and frame.f_code.co_name != "wait":
+            its = {_STARTING}
+        packages |= its
     return packages

@@ -322,6 +322,8 @@ def test_a_future_of_code_without_a_thread_costs_no_real_time() -> None:
     idle = threading.Event()
     thread = threading.Thread(target=idle.wait)
     thread.start()
+    while sys._current_frames()[thread.ident].f_code.co_name != "wait":  # it is only starting
+        time.sleep(0.001)
     with virtual() as clock:
         run(clock, work(clock))
         assert clock.now == 3_600
