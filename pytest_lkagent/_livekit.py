@@ -90,7 +90,7 @@ class Seam(Protocol):
 
 
 _seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
-_originals: dict[str, Any] = {}
+_originals: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 def attach(session: AgentSession[Any], seam: Seam) -> None:
@@ -112,56 +112,58 @@ def _seam_of(session: Any) -> Seam | None:
     return found[1] if found is not None else None
 
 
+@functools.wraps(AgentSession.run)
+def _run(self: Any, **options: Any) -> Any:
+    if (seam := _seam_of(self)) is not None:
+        seam.run_starting()
+    return _originals[_run](self, **options)
+
+
+@functools.wraps(_ToolExecutor.execute)
+async def _execute(self: Any, **call: Any) -> Any:
+    context = call["run_ctx"]
+    if (seam := _seam_of(context.session)) is not None:
+        owner = self._owning_activity
+        agent = owner.agent if owner is not None else context.session.current_agent
+        tool = call["tool"]
+        body = seam.tool_body(agent, tool, context, call.get("mock"))
+        body.__signature__ = inspect.signature(tool)  # type: ignore[attr-defined]
+        call["mock"] = body
+    return await _originals[_execute](self, **call)
+
+
+@functools.wraps(AgentSession._update_activity)
+async def _update_activity(self: Any, agent: Agent, **how: Any) -> None:
+    if (seam := _seam_of(self)) is not None:
+        _take_models(agent, seam.model)
+        seam.agent_starting(agent)
+    await _originals[_update_activity](self, agent, **how)
+
+
+@functools.wraps(AgentActivity._update_models)
+def _update_models(self: Any, **models: Any) -> Any:
+    if (seam := _seam_of(self.session)) is not None:
+        models = {**dict.fromkeys(models, NOT_GIVEN), "new_llm": seam.model}
+    return _originals[_update_models](self, **models)
+
+
+_AT_THE_SEAM: Sequence[tuple[type, Callable[..., Any]]] = (
+    (AgentSession, _run),
+    (AgentSession, _update_activity),
+    (AgentActivity, _update_models),
+    (_ToolExecutor, _execute),
+)
+
+
 def _patch() -> None:
-    execute = _originals["execute"] = _ToolExecutor.execute
-    update_activity = _originals["update_activity"] = AgentSession._update_activity
-    update_models = _originals["update_models"] = AgentActivity._update_models
-
-    run = _originals["run"] = AgentSession.run
-
-    @functools.wraps(run)
-    def run_at_the_seam(self: Any, **options: Any) -> Any:
-        if (seam := _seam_of(self)) is not None:
-            seam.run_starting()
-        return run(self, **options)
-
-    @functools.wraps(execute)
-    async def execute_at_the_seam(self: Any, **call: Any) -> Any:
-        context = call["run_ctx"]
-        if (seam := _seam_of(context.session)) is not None:
-            owner = self._owning_activity
-            agent = owner.agent if owner is not None else context.session.current_agent
-            tool = call["tool"]
-            body = seam.tool_body(agent, tool, context, call.get("mock"))
-            body.__signature__ = inspect.signature(tool)  # type: ignore[attr-defined]
-            call["mock"] = body
-        return await execute(self, **call)
-
-    @functools.wraps(update_activity)
-    async def update_activity_at_the_seam(self: Any, agent: Agent, **how: Any) -> None:
-        if (seam := _seam_of(self)) is not None:
-            _take_models(agent, seam.model)
-            seam.agent_starting(agent)
-        await update_activity(self, agent, **how)
-
-    @functools.wraps(update_models)
-    def update_models_at_the_seam(self: Any, **models: Any) -> Any:
-        if (seam := _seam_of(self.session)) is not None:
-            models = {**dict.fromkeys(models, NOT_GIVEN), "new_llm": seam.model}
-        return update_models(self, **models)
-
-    AgentSession.run = run_at_the_seam  # type: ignore[method-assign]
-    _ToolExecutor.execute = execute_at_the_seam  # type: ignore[method-assign]
-    AgentSession._update_activity = update_activity_at_the_seam  # type: ignore[method-assign]
-    AgentActivity._update_models = update_models_at_the_seam  # type: ignore[method-assign]
+    for owner, stand_in in _AT_THE_SEAM:
+        _originals[stand_in] = getattr(owner, stand_in.__name__)
+        setattr(owner, stand_in.__name__, stand_in)
 
 
 def _unpatch() -> None:
-    AgentSession.run = _originals["run"]  # type: ignore[method-assign]
-    _ToolExecutor.execute = _originals["execute"]  # type: ignore[method-assign]
-    AgentSession._update_activity = _originals["update_activity"]  # type: ignore[method-assign]
-    AgentActivity._update_models = _originals["update_models"]  # type: ignore[method-assign]
-    _originals.clear()
+    for owner, stand_in in _AT_THE_SEAM:
+        setattr(owner, stand_in.__name__, _originals[stand_in])
 
 
 def _take_models(agent: Agent, model: llm.LLM[Any]) -> None:

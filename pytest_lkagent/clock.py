@@ -110,14 +110,15 @@ class _Selector:
 
     def __init__(self, real: Any, clock: VirtualClock) -> None:
         self._real = real
+        self._select = real.select
         self._clock = clock
 
     def select(self, timeout: float | None = None) -> Any:
-        ready = self._real.select(0)
-        if not ready:
-            wait = self._clock._spin if timeout == 0 else self._clock._wait
-            ready = wait(self._real, timeout)
-        self._clock.work.answered(ready)
+        clock = self._clock
+        if not (ready := self._select(0)):
+            ready = (clock._spin if timeout == 0 else clock._wait)(self._real, timeout)
+        if ready:
+            clock.work.answered(ready)
         return ready
 
     def __getattr__(self, name: str) -> Any:

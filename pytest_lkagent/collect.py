@@ -208,7 +208,7 @@ def _function(play: Play) -> Any:
 
     async def scenario(**fixtures: Any) -> None:
         __tracebackhide__ = True
-        stage = fixtures.pop("_lk_stage")
+        stage = fixtures.pop("_lk_bare_stage")
         harness = fixtures.pop("_lk_main")
         await play.run(stage, harness, fixtures)
 
@@ -218,7 +218,7 @@ def _function(play: Play) -> Any:
 
 @lru_cache
 def _signature(fixtures: frozenset[str]) -> inspect.Signature:
-    names = sorted(fixtures | {"_lk_stage", "_lk_main"})
+    names = sorted(fixtures | {"_lk_bare_stage", "_lk_main"})
     return inspect.Signature([inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in names])
 
 

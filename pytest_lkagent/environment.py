@@ -58,16 +58,16 @@ class Dummies:
     """
 
     def __init__(self, further: Iterable[str] = ()) -> None:
-        self._names = (*KEY_VARIABLES, *further)
+        self._dummies = dict.fromkeys((*KEY_VARIABLES, *further), _DUMMY) | _SHAPES
         self._before: dict[str, str | None] | None = None
 
     def set(self) -> None:
         """Put the dummies in, remembering once what was there."""
+        there = {name: os.environ.get(name) for name in self._dummies}
         if self._before is None:
-            self._before = {name: os.environ.get(name) for name in self._names}
-        for name in self._names:
-            dummy = _SHAPES.get(name, _DUMMY)
-            if os.environ.get(name) != dummy:
+            self._before = there
+        for name, dummy in self._dummies.items():
+            if there[name] != dummy:
                 os.environ[name] = dummy
 
     def restore(self) -> None:

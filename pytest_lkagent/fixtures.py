@@ -142,7 +142,7 @@ def _lk_defaults(
 
 
 @pytest.fixture
-def _lk_main(request: pytest.FixtureRequest, _lk_stage: Stage, _lk_defaults: Defaults) -> Harness:
+def _lk_main(request: pytest.FixtureRequest, _lk_defaults: Defaults) -> Harness:
     """The session under test."""
     border.refuse_without_loop(request.node)
     harness: Harness = _of_its_loop("session_on", request)

@@ -9,16 +9,26 @@ import sys
 import sysconfig
 from collections.abc import Awaitable, Iterator
 from functools import cache
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from .sites import OUR_FOLDER, Site
 
-__all__ = ["frames", "is_debugged", "is_users", "nearest_users_line", "site_of", "source"]
+__all__ = [
+    "frames",
+    "is_asyncios",
+    "is_debugged",
+    "is_users",
+    "nearest_users_line",
+    "site_of",
+    "source",
+]
 
 _LIBRARIES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {OUR_FOLDER, "<"}
 )
+_ASYNCIO = str(Path(asyncio.__file__).parent)
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd", "debugpy")
 _DEPTH = 12
 """How many frames up it is worth looking for the user's own."""
@@ -28,6 +38,12 @@ _DEPTH = 12
 def is_users(filename: str) -> bool:
     """Whether code of this file is the user's own: neither ours nor a library's."""
     return not filename.startswith(_LIBRARIES)
+
+
+@cache
+def is_asyncios(filename: str) -> bool:
+    """Whether code of this file is asyncio's own."""
+    return filename.startswith(_ASYNCIO)
 
 
 def site_of(frame: FrameType) -> Site:

@@ -26,6 +26,7 @@ from .record import Record, Turn
 from .script import Step
 from .tool_watch import ToolWatch
 from .transcript import FunctionCall, Transcript
+from .unheard import origins_noted
 
 if TYPE_CHECKING:
     from livekit.agents.voice.run_result import RunResult
@@ -292,7 +293,7 @@ class Harness:
         clock = self._clock
         turn = self.record.current
         began = clock.now
-        with clock.budget(seconds):
+        with clock.budget(seconds), origins_noted(noted=False):
             try:
                 yield turn
             except asyncio.CancelledError:

@@ -101,9 +101,10 @@ class RealWork:
                     self._owed.pop(key.fd, None)
 
     def _create_future(self) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = type(self._loop).create_future(self._loop)
+        future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)  # as asyncio does
         caller = sys._getframe(1)
-        package = _package(caller)
+        file = caller.f_code.co_filename
+        package = _packages.get(file) or _packages.setdefault(file, _package(caller))
         if package == "asyncio":
             if caller.f_code.co_name == "wrap_future":  # of what a thread computes
                 self._jobs.add(future)
@@ -174,6 +175,10 @@ class RealWork:
 
     def _owe(self, file: int) -> None:
         self._owed[file] = monotonic() + PATIENCE
+
+
+_packages: dict[str, str] = {}
+"""The package of each file that makes futures: looked up for every future that there is."""
 
 
 def _package(frame: FrameType) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,7 @@ class Site:
     line: int
 
     def __str__(self) -> str:
-        try:
-            shown = Path(self.path).relative_to(Path.cwd())
-        except ValueError:
-            shown = Path(self.path)
-        return f"{shown}:{self.line}"
+        return f"{self.path.removeprefix(f'{Path.cwd()}{os.sep}')}:{self.line}"
 
 
 def call_site() -> Site:

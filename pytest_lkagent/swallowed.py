@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from types import TracebackType
+from types import MethodType, TracebackType
 from typing import Any, Self
 
 from livekit import rtc
@@ -162,10 +162,12 @@ class HandlerWatch:
 
     def _watches(self, callback: Any) -> bool:
         """Whether it is a handler that the test registers, and none of this package's own."""
-        if callback is None or inspect.iscoroutinefunction(callback):  # which LiveKit refuses
-            return False
         code = getattr(callback, "__code__", None)
-        return not (code and code.co_filename.startswith(OUR_FOLDER)) and self._is_ours()
+        if callback is None or (code and code.co_filename.startswith(OUR_FOLDER)):
+            return False
+        if isinstance(callback, MethodType) and callback.__module__.startswith("livekit."):
+            return False  # what the session's own parts tell each other
+        return self._is_ours() and not inspect.iscoroutinefunction(callback)  # LiveKit refuses it
 
 
 class _Handler:

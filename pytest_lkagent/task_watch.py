@@ -6,10 +6,10 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import MethodType
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from .frames import is_users
+from .frames import is_asyncios, is_users
 from .tasks import note_maker
 
 __all__ = ["TaskWatch"]
@@ -24,11 +24,12 @@ class TaskWatch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.begun: WeakKeyDictionary[asyncio.Task[Any], bool] = WeakKeyDictionary()
-        """Those that are not collected yet, and whether the user's own code made each."""
+        self._create = MethodType(type(loop).create_task, loop)
+        self.begun: dict[asyncio.Task[Any], bool] = {}
+        """Those that have not ended yet, and whether the user's own code made each."""
         self.is_lent = False
-        self.ended: Callable[[asyncio.Task[Any]], object] | None = None
-        """Called with each of those that code other than the user's made, when it ends."""
+        self.ended: Callable[[asyncio.Task[Any], bool], object] = lambda *_: None
+        """Called with each that ends, and whether the user's own code made it."""
 
     def begin(self, running: asyncio.Task[Any] | None) -> None:
         """Begin with the running task."""
@@ -38,22 +39,23 @@ class TaskWatch:
 
     def create_task(self, *args: Any, **how: Any) -> asyncio.Task[Any]:
         """Stand in for the loop's own method."""
-        loop: Any = self._loop
-        task: asyncio.Task[Any] = type(loop).create_task(loop, *args, **how)
-        parent = asyncio.current_task(loop)
+        task: asyncio.Task[Any] = self._create(*args, **how)
+        parent = asyncio.current_task(self._loop)
         if parent is not None:
             is_ours = parent in self.begun
-        elif loop.is_running():  # in a callback
+        elif self._loop.is_running():  # in a callback
             is_ours = _inside.get() is self
         else:
             is_ours = not self.is_lent
         if is_ours:
             self.begun[task] = is_users_own = _is_made_by_user()
+            task.add_done_callback(self._end)
             if is_users_own:
                 note_maker(task)
-            elif self.ended is not None:
-                task.add_done_callback(self.ended)
         return task
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self.ended(task, self.begun.pop(task))
 
 
 _inside: ContextVar[TaskWatch | None] = ContextVar("pytest_lkagent_tasks", default=None)
@@ -62,6 +64,6 @@ _inside: ContextVar[TaskWatch | None] = ContextVar("pytest_lkagent_tasks", defau
 def _is_made_by_user() -> bool:
     """Whether it is the user's own code that makes a task, by asyncio or directly."""
     frame: Any = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("asyncio."):
+    while is_asyncios(file := frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
-    return is_users(frame.f_code.co_filename)
+    return is_users(file)

@@ -18,6 +18,7 @@ from . import _livekit
 from .mocks import Mocks
 from .strict import HOOK_ERROR, TOOL_ERROR
 from .swallowed import CONTROL_FLOW, Swallowed
+from .unheard import origins_noted
 
 __all__ = ["ToolWatch"]
 
@@ -55,9 +56,10 @@ class ToolWatch:
                 return await tool(*args, **kwargs)
 
             try:
-                if made is not None:
-                    return await made.play(tool, context, real, args, kwargs)
-                return await real()
+                with origins_noted(noted=True):
+                    if made is not None:
+                        return await made.play(tool, context, real, args, kwargs)
+                    return await real()
             except BaseException as error:
                 if self._mocks.raised(error):
                     self.meant_to_fail.add(context.function_call.call_id)
@@ -81,7 +83,8 @@ class ToolWatch:
         async def watched() -> None:
             __tracebackhide__ = True
             try:
-                await hook()
+                with origins_noted(noted=True):
+                    await hook()
             except BaseException as error:
                 if not isinstance(error, CONTROL_FLOW):
                     self._swallowed.keep_raised(HOOK_ERROR, error)

@@ -17,17 +17,19 @@ import asyncio
 import gc
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from types import FrameType, TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 from .errors import NeverAwaited
 from .frames import is_users, site_of, source
 from .sites import Site
 from .task_watch import TaskWatch
 
-__all__ = ["Unheard"]
+__all__ = ["Unheard", "origins_noted"]
 
 _SESSION = "livekit.agents.voice."
 
@@ -51,12 +53,13 @@ class Unheard:
         self._tasks = tasks
         self._raised = raised
         self._never_awaited = never_awaited
+        self._failed: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._depth = 0
         self._warn: Callable[[Any], None] = lambda _: None
 
     def __enter__(self) -> Self:
         _on_duty.set(self)
-        self._tasks.ended = self._session_task_ended
+        self._tasks.ended = self._ended
         self._loop.call_exception_handler = self._call_exception_handler
         module: Any = warnings
         self._warn = module._warn_unawaited_coroutine
@@ -70,7 +73,7 @@ class Unheard:
         module: Any = warnings
         module._warn_unawaited_coroutine = self._warn
         del self._loop.call_exception_handler
-        self._tasks.ended = None
+        self._tasks.ended = lambda *_: None
 
     def is_ours(self) -> bool:
         """Whether the code that runs just now is the test's, on its loop or anywhere else."""
@@ -84,15 +87,18 @@ class Unheard:
 
     def take_failed_tasks(self, take: Callable[[BaseException, str], bool]) -> None:
         """Offer what ended a task and nobody asked for so far; asyncio forgets what is taken."""
-        for task in list(self._tasks.begun):
+        for task in list(self._failed):
             seen: Any = task
-            if task.done() and seen._log_traceback and take(seen._exception, _name(task)):
+            if seen._log_traceback and take(seen._exception, _name(task)):
                 seen._log_traceback = False
 
-    def _session_task_ended(self, task: Any) -> None:
-        """Look at how a task ended that LiveKit made, and whose outcome it may only have logged."""
+    def _ended(self, task: Any, made_by_user: object) -> None:
+        """Look at how a task ended; of one that LiveKit made it may only have logged that."""
         error = None if task.cancelled() else task._exception
-        if error is not None and _session_called_user(error.__traceback__):
+        if error is None:
+            return
+        self._failed.add(task)
+        if not made_by_user and _session_called_user(error.__traceback__):
             self._raised(error, _name(task))
 
     def _call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -113,7 +119,7 @@ class Unheard:
 
     def _owns(self, maker: asyncio.Task[Any] | asyncio.Handle) -> bool:
         # of what the garbage collector takes there is no weak reference any more
-        return maker in self._tasks.begun or _context_of(maker).get(_on_duty) is self
+        return maker in self._failed or _context_of(maker).get(_on_duty) is self
 
     def _warn_unawaited_coroutine(self, coroutine: Any) -> None:
         """Stand in for what CPython calls when a coroutine goes that never began."""
@@ -130,6 +136,23 @@ class Unheard:
         else:  # as it does where nobody tracks origins, at the line that drops it
             told = f"coroutine '{coroutine.__qualname__}' was never awaited"
             warnings.warn(told, RuntimeWarning, stacklevel=2, source=coroutine)
+
+
+@contextmanager
+def origins_noted(*, noted: bool) -> Iterator[None]:
+    """Let Python note where each coroutine is made inside, or not.
+
+    It does in the code of the user's test, tools and hooks. LiveKit makes hundreds in a turn, and
+    noting where costs a thirtieth of it. Of the user's other code, a `llm_node` for one, the line
+    is known that drops a coroutine.
+    """
+    before = sys.get_coroutine_origin_tracking_depth()
+    if before <= 1:  # deeper is a debugging user's
+        sys.set_coroutine_origin_tracking_depth(int(noted))
+    try:
+        yield
+    finally:
+        sys.set_coroutine_origin_tracking_depth(before)
 
 
 _on_duty: ContextVar[Unheard | None] = ContextVar("pytest_lkagent_unheard", default=None)
@@ -165,17 +188,23 @@ def _name(task: asyncio.Task[Any]) -> str:
 def _users_line(coroutine: Any, dropping: FrameType) -> Site | None:
     """Return the line of the user's own that made a coroutine, or drops one that an AsyncMock made.
 
-    None where that is a library's affair.
+    Where nobody noted who made it, the line that drops it, or where it is defined. None where it is
+    a library's affair.
     """
-    if not coroutine.cr_origin:  # it was made before, or in another thread
-        return None
-    path, line, _ = coroutine.cr_origin[0]
-    made, dropped = Site(path, line), site_of(dropping)
-    return next((site for site in (made, dropped) if is_users(site.path)), None)
+    code, dropped = coroutine.cr_code, site_of(dropping)
+    if coroutine.cr_origin:
+        path, line, _ = coroutine.cr_origin[0]
+        known = Site(path, line), dropped
+    else:
+        known = dropped, Site(code.co_filename, code.co_firstlineno)
+    return next((site for site in known if is_users(site.path)), None)
 
 
 def _describe(coroutine: Any, site: Site) -> str:
-    call = _call_in(source(site), coroutine.__name__)
+    line = source(site)
+    if line.startswith(("async def ", "@")):
+        return f"{coroutine.__name__}(…) was never awaited (it is defined at {site})"
+    call = _call_in(line, coroutine.__name__)
     if call is None:
         return f"{coroutine.__name__}(…) was never awaited ({site}): write await in front of it"
     return f"{call} was never awaited ({site}): write await {call}"

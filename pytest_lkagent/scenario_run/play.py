@@ -125,7 +125,7 @@ class Play:
                 self._captures.fill(turn.user.text),
                 interrupt=turn.interrupt,
                 settle=turn.settle,
-                input_modality=turn.user.modality,
+                **({"input_modality": "audio"} if turn.user.modality == "audio" else {}),
             )
         except Exception as error:
             played = harness.record.current

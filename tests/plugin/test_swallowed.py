@@ -444,6 +444,20 @@ async def test_it(user_says, fake_llm):
         in_a_tool("later = [self.save(), 1]") + RUNS,
         "self.save() was never awaited (*test_it.py:30): write await self.save()",
     ),
+    "kept in the second half of a tool": (
+        in_a_tool("await asyncio.sleep(1)\n        later = asyncio.sleep(0.5)") + RUNS,
+        "asyncio.sleep(0.5) was never awaited (*test_it.py:31): write await asyncio.sleep(0.5)",
+    ),
+    "kept in a node of the agent": (
+        AGENT.format(
+            method="def llm_node(self, *args):",
+            line="later = self.save()\n        return Agent.default.llm_node(self, *args)",
+            decorator="@function_tool",
+            tool_line="...",
+        )
+        + RUNS,
+        "save(…) was never awaited (it is defined at *test_it.py:12)",
+    ),
     "over several lines": (
         in_a_tool("self.save(\n        )") + RUNS,
         "save(…) was never awaited (*test_it.py:30): write await in front of it",
