@@ -49,6 +49,7 @@ from .wall_clock import WallClock, follow, unfollow
 
 __all__ = [
     "GRACE",
+    "LOOKS",
     "SPINS",
     "Budget",
     "Halted",
@@ -64,6 +65,12 @@ SPINS = 20_000
 """Turns of the loop without any time passing after which it is taken to turn for ever.
 
 Two hundred times what a conversation needs, in less than a tenth of a second.
+"""
+
+LOOKS = 200_000
+"""Looks at the time, with the loop standing still, after which each look passes a millisecond.
+
+Code that waits in a circle until the time has come would wait for ever where no time passes.
 """
 
 _AS_ASYNCIO_WROTE_THEM = (
@@ -115,6 +122,7 @@ class _Selector:
 
     def select(self, timeout: float | None = None) -> Any:
         clock = self._clock
+        clock._looks = 0
         if not (ready := self._select(0)):
             ready = (clock._spin if timeout == 0 else clock._wait)(self._real, timeout)
         if ready:
@@ -162,6 +170,7 @@ class VirtualClock:
         self._origin = 0.0
         self._order = count()
         self._turns = 0
+        self._looks = 0
         self._running: list[asyncio.Future[Any]] = []
         self.tasks = TaskWatch(loop)
         """The tasks that were made while the clock was installed."""
@@ -171,8 +180,11 @@ class VirtualClock:
         self.halted: str | None = None
         self.wall: WallClock | None = None
         """The wall clock that follows this one."""
-        self.blocked: Callable[[float], object] = lambda _: None
-        """Called with the seconds of each ``time.sleep`` that blocks the loop."""
+        self.blocked: Callable[[float | None], object] = lambda _: None
+        """Called with the seconds of each ``time.sleep`` that blocks the loop.
+
+        None where it is blocked by code that looks at the time again and again.
+        """
         self.halting: Callable[[set[Any]], object] = lambda _: None
         """Called with the other tasks of the loop, just before the running one is cancelled."""
 
@@ -225,8 +237,10 @@ class VirtualClock:
         self._origin = float(math.ceil(real))
         self._move(self._origin)
         self._rebase(self._origin - real)
-        self._replace("time", lambda: self._now)
+        self._replace("time", self._time)
         follow(loop, self._sleep)
+        if self.wall is not None:
+            self.wall.looked_at = self._look_at_wall
 
     def _give_time_back(self) -> None:
         loop = self._loop
@@ -363,6 +377,25 @@ class VirtualClock:
         """Let the time pass until the next timer, with nothing else under way."""
         self._jump(self._loop._scheduled[0]._when)
         return []
+
+    def _time(self) -> float:
+        """Stand in for the loop's own method."""
+        self._looks += 1
+        if self._looks > LOOKS:
+            self._pass_by_looking()
+        return self._now
+
+    def _look_at_wall(self) -> None:
+        if threading.get_ident() == self._loop._thread_id:
+            self._time()
+
+    def _pass_by_looking(self) -> None:
+        """Let time pass for code that waits for it without giving the loop a turn."""
+        if self.halted is not None:
+            raise asyncio.CancelledError(self.halted)
+        if self._looks == LOOKS + 1:
+            self.blocked(None)
+        self._jump(self._now + 0.001)
 
     def _sleep(self, seconds: float) -> None:
         """Pass time as ``time.sleep`` does, with the loop standing still."""

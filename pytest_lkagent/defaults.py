@@ -31,6 +31,7 @@ class Defaults:
     options: Any
     start: Any
     history: Any = None
+    owes_start: bool = True
     without_agent: str = (
         "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, "
         "its class or a factory; or mark the test @pytest.mark.lk(agent=FrontDesk)"
@@ -59,6 +60,7 @@ class Defaults:
             "model": given.pop("llm", None),
             "options": {**self.options, **given},
             "advice": self.advice,
+            "owes_start": self.owes_start,
         }
 
 
@@ -111,6 +113,7 @@ def of_scenario(
         if scenario.start is None
         else play.start_steps(),
         history=scenario.history or None,
+        owes_start=scenario.start is None,  # what its file says, the player judges
         without_agent=f"{scenario.site}: {scenario.label}: which agent is under test? write agent: "
         "agent.py:FrontDesk at the top of the file, or define a fixture `agent` in conftest.py",
         advice=f"it was asked while the session started: add it to start: {{llm: […]}} "

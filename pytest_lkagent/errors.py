@@ -21,6 +21,7 @@ __all__ = [
     "LeakedTask",
     "LoadError",
     "NeverAwaited",
+    "NotAwaitable",
     "RefusedConnection",
     "ScriptError",
     "SessionClosedError",
@@ -90,6 +91,13 @@ class NeverAwaited(BehaviourError):
     """A coroutine was made and dropped: what it should do was never done."""
 
     kind = "never_awaited"
+
+
+class NotAwaitable(TypeError, BehaviourError):
+    """A tool or a hook is no coroutine function, and LiveKit awaits it.
+
+    A `TypeError`, since that is what it is where nobody tests it.
+    """
 
 
 class UnscriptedRequest(BehaviourError):

@@ -47,7 +47,7 @@ from .guard import Guard
 from .harness import Harness
 from .mocks import Mocks, ToolMock
 from .options import Host
-from .script import Step, StepSource
+from .script import Step, StepSource, as_step
 from .strict import Findings
 from .swallowed import HandlerWatch, Swallowed
 from .tasks import end, patiently
@@ -226,6 +226,9 @@ class Stage:
         test = next(iter(everything - tasks), None)
         self.pending = pending(everything, test=test)
         self.still_running = still_running(self.pending, answering)
+        if asyncio.current_task() is not None:  # it blocks the loop
+            self.stuck_on = f"the event loop is blocked at {nearest_users_line()}"
+            return
         self.stuck_on = waiting(tasks) or next(
             iter(answering), "nothing of the test's own waits for anything that could come"
         )
@@ -236,11 +239,15 @@ class Stage:
         itself = next((one for one in self.pending if one.is_test), None)
         return f"it waits at {itself.site}" if itself is not None else self.stuck_on
 
-    def _blocked(self, seconds: float) -> None:
+    def _blocked(self, seconds: float | None) -> None:
+        if seconds is None:
+            what, instead = "a wait that looks at the clock again and again", "asyncio.sleep(…)"
+        else:
+            what, instead = f"time.sleep({seconds:g})", f"asyncio.sleep({seconds:g})"
         told = (
-            f"time.sleep({seconds:g}) blocks the event loop ({nearest_users_line()}): nobody in "
-            "this worker hears or says anything meanwhile; write await "
-            f"asyncio.sleep({seconds:g}), or run what blocks with asyncio.to_thread"
+            f"{what} blocks the event loop ({nearest_users_line()}): nobody in this worker hears "
+            f"or says anything meanwhile; write await {instead}, or run what blocks with "
+            "asyncio.to_thread"
         )
         self.findings.add(BlockedLoop(told))
 
@@ -270,10 +277,12 @@ class Stage:
         model: FakeLLM | None = None,
         options: Mapping[str, Any] | None = None,
         advice: str | None = None,
+        owes_start: bool = True,
     ) -> Harness:
         """Build and start a session; see the `start_session` fixture.
 
         `what` names the agent in messages, `advice` says how to script what the start asks for.
+        Where the start `owes` its steps, one that is left over is a finding, and answers nothing.
         """
         if self.clock is None:
             raise UsageError(f"{what}: a session needs a running loop; write the test as async def")
@@ -297,12 +306,17 @@ class Stage:
         harness = Harness(self, model)
         self.sessions.append(harness)
         self._open.append(harness)
-        model.script(*start)
+        steps = [as_step(one) for one in start]
+        model.script(*steps)
         usual, model.advice = model.advice, advice or model.advice
+        known = len(list(self.findings))
         try:
             await harness.start(made, history=as_chat_context(history), **arguments)
         finally:
             model.advice = usual
+        went_well = len(list(self.findings)) == known
+        if owes_start and went_well and (left := model.discard(steps)):
+            self.findings.add(UnusedStep(_never_asked_for(left, "while the session started")))
         return harness
 
     async def _made(self, agent: Any, what: str) -> Agent:
@@ -404,10 +418,11 @@ class Stage:
         )
 
 
-def _never_asked_for(left: Sequence[Step]) -> str:
+def _never_asked_for(left: Sequence[Step], when: str = "") -> str:
     first, *rest = [
         f"{step.rule and f'{step.rule} … '}{step.describe()} ({step.written_at})" for step in left
     ]
-    lines = [f"scripted, and never asked for: {first}", *(f"  and {one}" for one in rest)]
+    told = f"scripted, and never asked for{when and f' {when}'}: {first}"
+    lines = [told, *(f"  and {one}" for one in rest)]
     kind = UnusedStep.kind
     return "\n".join([*lines, f"  take it out, or let it pass: @pytest.mark.lk(allow=[{kind!r}])"])

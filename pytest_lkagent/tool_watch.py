@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from livekit.agents import Agent, RunContext
 
 from . import _livekit
+from .errors import NotAwaitable
 from .mocks import Mocks
+from .sites import Site
 from .strict import HOOK_ERROR, TOOL_ERROR
 from .swallowed import CONTROL_FLOW, Swallowed
+from .tools import function_of
 from .unheard import origins_noted
 
 __all__ = ["ToolWatch"]
@@ -53,7 +57,7 @@ class ToolWatch:
                 __tracebackhide__ = True
                 if user_mock is not None:
                     return await _livekit.run_user_mock(user_mock, args, kwargs)
-                return await tool(*args, **kwargs)
+                return await _awaitable(tool(*args, **kwargs), f"the tool {tool.id}", tool)
 
             try:
                 with origins_noted(noted=True):
@@ -76,15 +80,17 @@ class ToolWatch:
         """Stand around ``on_enter`` and ``on_exit``, whose exceptions LiveKit only logs."""
         for name in ("on_enter", "on_exit"):
             if name not in vars(agent):
-                setattr(agent, name, self._hook(name, getattr(agent, name)))
+                setattr(agent, name, self._hook(agent, name))
 
-    def _hook(self, name: str, hook: Callable[[], Awaitable[None]]) -> Callable[[], Any]:
+    def _hook(self, agent: Agent, name: str) -> Callable[[], Any]:
+        hook: Callable[[], Awaitable[None]] = getattr(agent, name)
+
         @functools.wraps(hook)
         async def watched() -> None:
             __tracebackhide__ = True
             try:
                 with origins_noted(noted=True):
-                    await hook()
+                    await _awaitable(hook(), f"{name} of {type(agent).__name__}", hook)
             except BaseException as error:
                 if not isinstance(error, CONTROL_FLOW):
                     self._swallowed.keep_raised(HOOK_ERROR, error)
@@ -93,6 +99,23 @@ class ToolWatch:
                 raise
 
         return watched
+
+
+def _awaitable(made: Any, what: str, function: Any) -> Awaitable[Any]:
+    """Return what a tool or a hook made.
+
+    Raises:
+        NotAwaitable: It is not a coroutine function, and LiveKit awaits whatever it returns.
+    """
+    if inspect.isawaitable(made):
+        return made
+    function = function_of(function)
+    code = getattr(function, "__code__", None)
+    site = f" ({Site(code.co_filename, code.co_firstlineno)})" if code is not None else ""
+    name = getattr(function, "__name__", "it")
+    raise NotAwaitable(
+        f"{what}{site} returned {made!r}, and LiveKit awaits it: write async def {name}"
+    )
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

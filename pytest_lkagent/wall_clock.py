@@ -45,6 +45,8 @@ class WallClock:
         self._travel: time_machine.travel | None = None
         self._traveller: Any = None
         self._runs = False
+        self.looked_at: Callable[[], object] = lambda: None
+        """Called at each look at the clock that virtual time stands behind."""
 
     @property
     def instant(self) -> datetime:
@@ -64,7 +66,15 @@ class WallClock:
             raise _held_by(holder)
         self._travel = time_machine.travel(self.instant, tick=self._ticks)
         self._traveller = self._travel.start()
+        if not self._ticks:
+            self._traveller.time_ns = self._time_ns
         time.time()  # it ticks from the first reading on
+
+    def _time_ns(self) -> int:
+        """Stand in for time-machine's own method."""
+        self.looked_at()
+        traveller = self._traveller
+        return int(type(traveller).time_ns(traveller))
 
     def suspend(self) -> None:
         """Give the process its real time back, unless something else holds the clock by now."""

@@ -107,9 +107,9 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
             self.called[call_id] = step
         return call_id
 
-    def discard(self) -> tuple[Step, ...]:
-        """Take away the steps that answered nothing yet, and return them."""
-        return self._script.discard()
+    def discard(self, steps: Sequence[Step] | None = None) -> tuple[Step, ...]:
+        """Take away the steps, of these alone, that answered nothing yet, and return them."""
+        return self._script.discard(steps)
 
     def chat(
         self,

@@ -153,10 +153,12 @@ class Script:
         """The steps that answered nothing yet; rules with ``times=None`` owe nothing."""
         return (*self.queue, *(step for rule in self.rules for step in rule.left))
 
-    def discard(self) -> tuple[Step, ...]:
-        """Take away what is left of the queue, and return it; rules stay."""
-        left = tuple(self.queue)
-        self.queue.clear()
+    def discard(self, steps: Sequence[Step] | None = None) -> tuple[Step, ...]:
+        """Take away what is left of the queue, of `steps` alone, and return it; rules stay."""
+        left = tuple(
+            step for step in self.queue if steps is None or any(step is one for one in steps)
+        )
+        self.queue = deque(step for step in self.queue if not any(step is one for one in left))
         return left
 
     def _next(self, request: Request) -> Step | None:

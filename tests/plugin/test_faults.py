@@ -62,6 +62,41 @@ def test_it_may_be_allowed_and_takes_its_virtual_time(faulty):
     result.outcomes(passed=2)
 
 
+@pytest.mark.parametrize(
+    "look", ["time.time", "time.monotonic", "time.perf_counter", "asyncio.get_running_loop().time"]
+)
+def test_a_wait_that_looks_at_the_clock_again_and_again_ends(faulty, look):
+    result = faulty(f"end = {look}() + 2\nwhile {look}() < end: pass").run()
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "a wait that looks at the clock again and again blocks the event loop (test_it.py:18): "
+        "nobody in this worker hears or says anything meanwhile; write await asyncio.sleep(…), or "
+        "run what blocks with asyncio.to_thread"
+    )
+
+
+def test_such_a_wait_takes_the_same_virtual_time_each_time(faulty):
+    result = faulty(
+        "end = datetime.datetime.now() + datetime.timedelta(seconds=2)\n"
+        "while datetime.datetime.now() < end: pass",
+        "turn = await user_says('2 pm')\n    assert turn.took == 2\n\n"
+        "import datetime\n"
+        "test_it.pytestmark.append(pytest.mark.lk(allow='blocked_loop').mark)",
+    ).run()
+    result.outcomes(passed=2)
+
+
+def test_one_that_never_ends_is_made_to(faulty):
+    result = faulty("while True: time.time()").run()
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "E *Stuck: user_says('2 pm') cannot finish: it went on for more than 600 virtual seconds "
+        "(set another bound with --lk-timeout or lk(timeout=…)); the event loop is blocked at "
+        "test_it.py:17",
+    )
+    result.shows_no("*CancelledError*")
+
+
 def test_other_threads_sleep_as_ever(faulty):
     result = faulty("await asyncio.to_thread(time.sleep, 0.01)").run()
     result.outcomes(passed=2)

@@ -100,3 +100,97 @@ def test_a_start_that_nobody_scripted_is_told_without_what_livekit_made_of_it(de
         "it was asked while the session started: add it to start: {llm: […]} (desk.yaml:3)",
     )
     result.shows_no("During handling*")
+
+
+def test_a_tool_that_is_no_coroutine_function_is_named(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import function_tool
+
+            class Hasty(FrontDesk):
+                @function_tool
+                def book(self, slot: str) -> str:
+                    "Book a slot."
+                    return f"booked {slot}"
+
+            @pytest.mark.lk(agent=Hasty)
+            async def test_it(user_says, fake_llm):
+                fake_llm.script(call("book", slot="2pm"), say("Done."))
+                await user_says("at two")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        '> * await user_says("at two")',
+        "E *NotAwaitable: the tool book (test_it.py:12) returned 'booked 2pm', and LiveKit awaits "
+        "it: write async def book",
+    )
+
+
+def test_a_hook_that_is_no_coroutine_function_is_named(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            class Entering(FrontDesk):
+                def on_enter(self): ...
+
+            class Leaving(FrontDesk):
+                def on_exit(self): ...
+
+            @pytest.mark.parametrize("agent", [Entering, Leaving])
+            async def test_it(agent_session): ...
+            """
+        }
+    ).run()
+    result.outcomes(failed=2)
+    result.shows(
+        "on_enter of Entering (test_it.py:10) returned None, and LiveKit awaits it: write async "
+        "def on_enter",
+        "on_exit of Leaving (test_it.py:13) returned None, and LiveKit awaits it: write async "
+        "def on_exit",
+    )
+
+
+def test_a_step_that_the_start_does_not_ask_for_answers_no_turn(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from pytest_lkagent import silence
+
+            @pytest.mark.lk(start=[say("Welcome."), silence()])
+            async def test_by_marker(user_says, fake_llm):
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+
+            async def test_by_the_factory(start_session, fake_llm):
+                session = await start_session(start=[say("Welcome.")])
+                fake_llm.script(say("Hello."))
+                result = await session.run(user_input="hi")
+                assert fake_llm.remaining == ()
+
+            @pytest.mark.lk(agent=Greeter, start=[say("Welcome."), say("Again.")])
+            async def test_one_of_two(user_says): ...
+
+            @pytest.mark.lk(start=[say("Welcome.")], allow=["unused_step"])
+            async def test_allowed(user_says, fake_llm):
+                fake_llm.script(say("Hello."))
+                turn = await user_says("hi")
+                turn.expect.contains_message(role="assistant")
+                assert turn.events[-1].text == "Hello."
+            """
+        }
+    ).run()
+    result.outcomes(failed=3, passed=1)
+    result.shows(
+        "scripted, and never asked for while the session started: say('Welcome.') (test_it.py:11)",
+        "  and silence() (test_it.py:11)",
+        "  take it out, or let it pass: @pytest.mark.lk(allow=['unused_step'])",
+    )
+    result.shows(
+        "scripted, and never asked for while the session started: say('Welcome.') (test_it.py:17)",
+    )
+    result.shows(
+        "scripted, and never asked for while the session started: say('Again.') (test_it.py:22)",
+    )
