@@ -141,14 +141,14 @@ class Stage:
             finally:
                 if not self._is_settled:  # it was skipped, or left by an exit
                     self.swallowed.report()
-                known = list(self.findings)
+                told = [] if self._is_settled else list(self.findings)
                 try:
                     await self._close_sessions()
                     await self.end_tasks(clock.tasks.begun)
                 finally:
                     clock.restore()
         self.swallowed.report()
-        for late in list(self.findings)[len(known) :]:
+        for late in list(self.findings)[len(told) :]:
             raise late
 
     def close(self) -> None:

@@ -467,3 +467,25 @@ def test_a_loop_that_several_tests_share_is_guarded_for_ours_alone(desk):
     """
     result = desk({"test_it.py": "import socket\nimport sys\n" + dedent(test)}).run()
     result.outcomes(passed=3)
+
+
+def test_what_a_fixture_swallows_after_the_verdict_is_told(desk):
+    test = """
+    import contextlib
+    import pytest_asyncio
+
+    @pytest_asyncio.fixture
+    async def told(agent_session):
+        yield
+        with contextlib.suppress(OSError):
+            await asyncio.open_connection("192.0.2.1", 443)
+
+    async def test_it(told): ...
+    async def test_next(agent_session): ...
+    """
+    result = desk({"test_it.py": dedent(test)}).run()
+    result.outcomes(passed=2, errors=1)
+    result.shows(
+        "the test connects to 192.0.2.1:443 (test_it.py:*), and nothing leaves *",
+        "ERROR test_it.py::test_it - *the test connects to 192.0.2.1:443*",
+    )
