@@ -255,7 +255,7 @@ def lent_to(fixture: str, item: pytest.Item) -> Iterator[None]:
         yield
     except Stopped as stopped:
         what = "the start of the session" if is_ours else f"the fixture {fixture!r}"
-        told = f"{what} cannot finish: {stopped}; {stage.where_it_waits}"
+        told = f"{what} cannot finish: {stopped}; {stage.standstill.where_it_waits}"
         raise Stuck(told).with_traceback(stopped.__traceback__) from None
     finally:
         clock.tasks.is_lent = before
@@ -297,8 +297,8 @@ def _halted(item: pytest.Item, failure: BaseException | None, reason: str) -> Ba
 
     stage, scenario = item.stash[_STAGE], scenario_of(item)
     what = "the test" if scenario is None else f"{scenario.site}: {scenario.label}: the scenario"
-    test = next((one for one in stage.pending if one.is_test), None)
-    where = stage.where_it_waits
+    test = next((one for one in stage.standstill.pending if one.is_test), None)
+    where = stage.standstill.where_it_waits
     line = f"{what} cannot finish: {reason}; {where}"
     if isinstance(failure, Stopped):
         traceback = failure.__traceback__
@@ -306,7 +306,7 @@ def _halted(item: pytest.Item, failure: BaseException | None, reason: str) -> Ba
         line = f"{what} was cancelled, since {reason}, and did not end by that; {where}"
         traceback = test.traceback if test is not None else None
     pictures = (shown for harness in stage.sessions for shown in harness.picture())
-    stuck = Stuck("\n".join([line, *pictures, *stage.still_running]))
+    stuck = Stuck("\n".join([line, *pictures, *stage.standstill.still_running]))
     return stuck.with_traceback(up_to_user_line(traceback))
 
 

@@ -12,13 +12,14 @@ from typing import Any
 from livekit.agents import Agent, AgentSession, AgentTask, RunContext
 
 from . import tool_watch
-from .frames import frames, is_users, site_of, source
+from .frames import frames, is_users, nearest_users_line, site_of, source
 from .sites import Site
 from .tasks import Stubborn, made_at
 from .transcript import Event, render
 
 __all__ = [
     "Pending",
+    "Standstill",
     "conversation",
     "describe_leak",
     "describe_stubborn",
@@ -83,6 +84,34 @@ def pending(
         task, stack = max(deep, key=lambda pair: (len(pair[1]), pair[0].get_name()))
         found = [Pending(_Rank.TASK, _name(task), site_of(stack[-1]))]
     return sorted(found, key=lambda one: (one.rank, one.site.path, one.site.line, one.what))
+
+
+class Standstill:
+    """What stood still when the clock gave a run up last."""
+
+    def __init__(self) -> None:
+        self.stuck_on = ""
+        self.pending: Sequence[Pending] = ()
+        self.still_running: Sequence[str] = ()
+
+    def look(self, tasks: set[asyncio.Task[Any]], answering: Sequence[str]) -> None:
+        """Look at all that waits; `tasks` are those beside the test's, `answering` models."""
+        everything = asyncio.all_tasks()
+        test = next(iter(everything - tasks), None)
+        self.pending = pending(everything, test=test)
+        self.still_running = still_running(self.pending, answering)
+        if asyncio.current_task() is not None:
+            self.stuck_on = f"the event loop is blocked at {nearest_users_line()}"
+        else:
+            self.stuck_on = waiting(tasks) or next(
+                iter(answering), "nothing of the test's own waits for anything that could come"
+            )
+
+    @property
+    def where_it_waits(self) -> str:
+        """Where what was given up was waiting, for a message."""
+        itself = next((one for one in self.pending if one.is_test), None)
+        return f"it waits at {itself.site}" if itself is not None else self.stuck_on
 
 
 def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str | None:

@@ -311,8 +311,8 @@ class Harness:
 
     def _stuck(self, what: str, reason: str) -> Stuck:
         self.is_stuck = True
-        line = f"{what} cannot finish: {reason}; {self._stage.stuck_on}"
-        lines = [line, *self.picture(), *self._stage.still_running]
+        line = f"{what} cannot finish: {reason}; {self._stage.standstill.stuck_on}"
+        lines = [line, *self.picture(), *self._stage.standstill.still_running]
         if not self._is_closing:
             _livekit.release_run(self.session)
         return Stuck("\n".join(lines))
@@ -324,7 +324,7 @@ class Harness:
         self.record.collect()
         events = list(self.transcript.events)
         known = {event.call_id for event in events if isinstance(event, FunctionCall)}
-        for context in (one.context for one in self._stage.pending):
+        for context in (one.context for one in self._stage.standstill.pending):
             if context is not None and context.session is self._session:
                 call = _livekit.to_event(context.function_call)
                 if isinstance(call, FunctionCall) and call.call_id not in known:

@@ -9,7 +9,6 @@ from collections.abc import (
     Collection,
     Iterable,
     Mapping,
-    Sequence,
 )
 from contextlib import ExitStack, asynccontextmanager
 from contextvars import Context, copy_context
@@ -21,33 +20,23 @@ from livekit.agents import Agent, AgentSession, JobContext
 from . import _livekit
 from .build import as_chat_context, make_agent, session_arguments
 from .clock import RealClock, VirtualClock
-from .diagnosis import (
-    Pending,
-    describe_leak,
-    describe_stubborn,
-    pending,
-    still_running,
-    waiting,
-)
+from .diagnosis import Standstill, describe_leak, describe_stubborn, waiting
 from .errors import (
     BehaviourError,
     BlockedLoop,
     LeakedTask,
     Stuck,
-    UnusedMock,
-    UnusedStep,
     UsageError,
-    did_you_mean,
-    one_of,
 )
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
 from .frames import nearest_users_line
 from .guard import Guard
 from .harness import Harness
-from .mocks import Mocks, ToolMock
+from .leftovers import Offers, uncalled, unused
+from .mocks import Mocks
 from .options import Host
-from .script import Step, StepSource, as_step
+from .script import StepSource, as_step
 from .strict import Findings
 from .swallowed import HandlerWatch, Swallowed
 from .tasks import end, patiently
@@ -84,14 +73,12 @@ class Stage:
         )
         self.sessions: list[Harness] = []
         self.clock: VirtualClock | None = None
-        self.stuck_on = ""
-        self.pending: Sequence[Pending] = ()
-        self.still_running: Sequence[str] = ()
+        self.standstill = Standstill()
         self.before_session: Callable[[], None] = lambda: None
         self._models = [self.model]
         self._used = used
         self._hosts = hosts
-        self._entered: dict[type[Agent], set[str]] = {}
+        self._offers = Offers()
         self._expected: list[ExpectedError] = []
         self._open: list[Harness] = []
         self._unheard: Unheard | None = None
@@ -115,7 +102,7 @@ class Stage:
         clock = (RealClock if self._real_time else VirtualClock)(asyncio.get_running_loop())
         clock.wall = self.wall
         clock.install()
-        clock.halting = self._halting
+        clock.halting = lambda tasks: self.standstill.look(tasks, self._answering())
         clock.blocked = self._blocked
         self.clock = clock
         loop = asyncio.get_running_loop()
@@ -216,28 +203,12 @@ class Stage:
     def _is_scripted(self, error: BaseException | None) -> bool:
         return any(model.script_of(error) is not None for model in self._models)
 
-    def _halting(self, tasks: set[asyncio.Task[Any]]) -> None:
-        answering = [
+    def _answering(self) -> list[str]:
+        return [
             f"the model is still at {step.describe()} ({step.written_at})"
             for model in self._models
             for step in model.answering
         ]
-        everything = asyncio.all_tasks()
-        test = next(iter(everything - tasks), None)
-        self.pending = pending(everything, test=test)
-        self.still_running = still_running(self.pending, answering)
-        if asyncio.current_task() is not None:  # it blocks the loop
-            self.stuck_on = f"the event loop is blocked at {nearest_users_line()}"
-            return
-        self.stuck_on = waiting(tasks) or next(
-            iter(answering), "nothing of the test's own waits for anything that could come"
-        )
-
-    @property
-    def where_it_waits(self) -> str:
-        """Where what the clock cancelled last was waiting, for a message."""
-        itself = next((one for one in self.pending if one.is_test), None)
-        return f"it waits at {itself.site}" if itself is not None else self.stuck_on
 
     def _blocked(self, seconds: float | None) -> None:
         if seconds is None:
@@ -316,7 +287,7 @@ class Stage:
             model.advice = usual
         went_well = len(list(self.findings)) == known
         if owes_start and went_well and (left := model.discard(steps)):
-            self.findings.add(UnusedStep(_never_asked_for(left, "while the session started")))
+            self.findings.add(unused(left, "while the session started"))
         return harness
 
     async def _made(self, agent: Any, what: str) -> Agent:
@@ -332,15 +303,15 @@ class Stage:
 
         with clock.budget(self.timeout):
             if not await patiently(make(), take_halt):
-                raise Stuck(f"{what} cannot finish: {reasons[-1]}; {self.where_it_waits}")
+                raise Stuck(
+                    f"{what} cannot finish: {reasons[-1]}; {self.standstill.where_it_waits}"
+                )
         return made[0]
 
     def agent_starting(self, agent: Agent, session: AgentSession[Any]) -> None:
         """Note which tools an agent offers, and check the mocks that wait for one."""
         tools = {tool.id: tool for tool in _livekit.tools_of([*agent.tools, *session.tools])}
-        for base in type(agent).__mro__:
-            if issubclass(base, Agent):
-                self._entered.setdefault(base, set()).update(tools)
+        self._offers.note(agent, tools)
         for made in self.mocks.tools:
             tool = tools.get(made.tool_name)
             if tool is not None and made.fits(agent, tool) is not None:
@@ -383,46 +354,8 @@ class Stage:
             for error in model.refused:
                 self.findings.add(error)
             if went_through and (left := model.remaining):
-                self.findings.add(UnusedStep(_never_asked_for(left)))
+                self.findings.add(unused(left))
+        requests = [request for model in self._models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:
-                self.findings.add(self._uncalled(made))
-
-    def _offered_by(self, owner: type[Agent]) -> set[str] | None:
-        """Name the tools that agents of a class ever had, None where there was no such agent."""
-        if owner not in self._entered:
-            return None
-        later = (
-            name  # by update_tools
-            for model in self._models
-            for request in model.requests
-            if isinstance(request.agent, owner)
-            for name in request.tools
-        )
-        return self._entered[owner] | set(later)
-
-    def _uncalled(self, made: Any) -> Exception:
-        where = f"{made.label} is mocked ({made.written_at})"
-        if isinstance(made, ToolMock) and made.owner is not None:
-            offered = self._offered_by(made.owner)
-            if offered is None:
-                return UnusedMock(f"{where}, and no {made.owner.__name__} ever took over")
-            if made.tool_name not in offered:
-                return UsageError(
-                    f"{where}, and {made.owner.__name__} never had that tool; it had "
-                    f"{one_of(sorted(offered))}{did_you_mean(made.tool_name, offered)}"
-                )
-        return UnusedMock(
-            f"{where}, and was never called; if that is right, make it optional, or assert that "
-            "it was not called"
-        )
-
-
-def _never_asked_for(left: Sequence[Step], when: str = "") -> str:
-    first, *rest = [
-        f"{step.rule and f'{step.rule} … '}{step.describe()} ({step.written_at})" for step in left
-    ]
-    told = f"scripted, and never asked for{when and f' {when}'}: {first}"
-    lines = [told, *(f"  and {one}" for one in rest)]
-    kind = UnusedStep.kind
-    return "\n".join([*lines, f"  take it out, or let it pass: @pytest.mark.lk(allow=[{kind!r}])"])
+                self.findings.add(uncalled(made, self._offers, requests))

@@ -60,6 +60,7 @@ FLOORS = MappingProxyType(
         "expected": 3,
         "record": 3,
         "references": 3,
+        "leftovers": 3,
         "stage": 3,
         "swallowed": 3,
         "tool_watch": 3,

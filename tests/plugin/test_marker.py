@@ -100,7 +100,9 @@ def test_a_start_that_is_left_over_is_said_to_stand_where_the_test_stands(desk):
         }
     ).run()
     result.outcomes(failed=1)
-    result.shows("scripted, and never asked for: say('Hello.') (*test_marker.py:*)")
+    result.shows(
+        "scripted, and never asked for while the session started: say('Hello.') (*test_marker.py:*)"
+    )
 
 
 def test_a_marker_bounds_how_long_a_turn_may_take_in_virtual_seconds(desk):

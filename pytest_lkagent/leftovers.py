@@ -1,0 +1,64 @@
+"""What is left over at the end of a test: steps that answered nothing, mocks that nobody called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from livekit.agents import Agent
+
+from .errors import UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
+from .mocks import TaskMock, ToolMock
+from .script import Request, Step
+
+__all__ = ["Offers", "uncalled", "unused"]
+
+
+class Offers:
+    """Which tools the agents of a test had, for each class that one of them belongs to."""
+
+    def __init__(self) -> None:
+        self._at_first: dict[type[Agent], set[str]] = {}
+
+    def note(self, agent: Agent, tools: Iterable[str]) -> None:
+        """Note what an agent offers as it starts."""
+        for base in type(agent).__mro__:
+            if issubclass(base, Agent):
+                self._at_first.setdefault(base, set()).update(tools)
+
+    def of(self, owner: type[Agent], requests: Iterable[Request]) -> set[str] | None:
+        """Name the tools that agents of a class ever had, None where there was no such agent."""
+        if owner not in self._at_first:
+            return None
+        theirs = (request for request in requests if isinstance(request.agent, owner))
+        later = (name for request in theirs for name in request.tools)  # by update_tools
+        return self._at_first[owner] | set(later)
+
+
+def unused(left: Sequence[Step], when: str = "") -> UnusedStep:
+    """Say that these steps answered no request."""
+    first, *rest = [
+        f"{step.rule and f'{step.rule} … '}{step.describe()} ({step.written_at})" for step in left
+    ]
+    told = f"scripted, and never asked for{when and f' {when}'}: {first}"
+    advice = f"take it out, or let it pass: @pytest.mark.lk(allow=[{UnusedStep.kind!r}])"
+    return UnusedStep("\n".join([told, *(f"  and {one}" for one in rest), f"  {advice}"]))
+
+
+def uncalled(
+    made: ToolMock | TaskMock, offers: Offers, requests: Iterable[Request]
+) -> UnusedMock | UsageError:
+    """Say why a mock was never called: a tool that its agent never had is a slip of the test."""
+    where = f"{made.label} is mocked ({made.written_at})"
+    if isinstance(made, ToolMock) and made.owner is not None:
+        offered = offers.of(made.owner, requests)
+        if offered is None:
+            return UnusedMock(f"{where}, and no {made.owner.__name__} ever took over")
+        if made.tool_name not in offered:
+            return UsageError(
+                f"{where}, and {made.owner.__name__} never had that tool; it had "
+                f"{one_of(sorted(offered))}{did_you_mean(made.tool_name, offered)}"
+            )
+    return UnusedMock(
+        f"{where}, and was never called; if that is right, make it optional, or assert that it "
+        "was not called"
+    )
