@@ -127,6 +127,10 @@ class Findings:
             if not rest:
                 return None
             failure, *rest = rest
+        elif (refused := self._refused_before(failure)) is not None:
+            kind = type(failure)
+            refused.add_note(f"it came to the test as {kind.__module__}.{kind.__qualname__}")
+            failure, rest = refused, [error for error in rest if error is not refused]
         itself = describe(failure)  # such as a handler that fails the same way each time
         for error in rest:
             described = describe(error)
@@ -134,6 +138,19 @@ class Findings:
             if described != itself and note not in getattr(failure, "__notes__", ()):
                 failure.add_note(note)
         return failure
+
+    def _refused_before(self, failure: BaseException) -> RefusedConnection | None:
+        """Return the refused connection that a library made `failure` of, in many frames."""
+        if isinstance(failure, AssertionError) or RefusedConnection.kind in self.allow:
+            return None
+        link: BaseException | None = failure
+        passed: list[BaseException] = []
+        while link is not None and not any(link is one for one in passed):
+            if isinstance(link, RefusedConnection):
+                return link
+            passed.append(link)
+            link = link.__cause__ or link.__context__
+        return None
 
 
 def describe(error: BaseException) -> str:

@@ -489,3 +489,39 @@ def test_what_a_fixture_swallows_after_the_verdict_is_told(desk):
         "the test connects to 192.0.2.1:443 (test_it.py:*), and nothing leaves *",
         "ERROR test_it.py::test_it - *the test connects to 192.0.2.1:443*",
     )
+
+
+def test_what_a_library_made_of_it_is_not_told_frame_by_frame(desk):
+    test = """
+    import urllib.request
+    from livekit.agents import function_tool
+
+    class Desk(FrontDesk):
+        @function_tool
+        async def slots(self) -> str:
+            "List the slots."
+            return str(urllib.request.urlopen("http://api.example.com/slots"))
+
+        @function_tool
+        async def judge(self) -> str:
+            "Judge."
+            try:
+                await self.slots()
+            except OSError:
+                assert not "what the user's own test says"
+
+    @pytest.mark.parametrize("tool", ["slots", "judge"])
+    @pytest.mark.lk(agent=Desk)
+    async def test_it(user_says, fake_llm, tool):
+        fake_llm.script(call(tool), say("None."))
+        await user_says("when?")
+    """
+    result = desk({"test_it.py": dedent(test)}).run()
+    result.outcomes(failed=2)
+    result.shows(
+        "Desk looks up api.example.com:80 (test_it.py:*), and nothing leaves the machine while *",
+        "it came to the test as urllib.error.URLError",
+        'E *assert not "what the user\'s own test says"',
+        "E *also: Desk looks up api.example.com:80 *",
+        "FAILED test_it.py::test_it?slots? - Failed: Desk looks up api.example.com:80 *",
+    )
