@@ -151,6 +151,7 @@ class Guard:
         Raises:
             RefusedConnection: It leads out of the machine, and the test did it.
         """
+        __tracebackhide__ = True
         reach = _reach(event, args)
         if reach is None or _is_local(reach.host) or self._allows(reach) or not self._is_ours():
             return
@@ -200,6 +201,7 @@ class Guard:
     def _asked_first(self, event: str, place: int) -> Callable[[Callable[..., Any]], Any]:
         def make(method: Callable[..., Any]) -> Callable[..., Any]:
             def asked(sock: Any, *args: Any) -> Any:
+                __tracebackhide__ = True
                 if args[place:]:
                     self.audit(event, (sock, args[place]))
                 return method(sock, *args)
@@ -246,6 +248,7 @@ class Guard:
 
     def _room_asked_first(self, connect: Callable[..., Any]) -> Callable[..., Any]:
         async def asked(room: Any, url: str, *args: Any, **how: Any) -> None:
+            __tracebackhide__ = True
             server = urlsplit(url)
             reach = _Reach("connects a room to", server.hostname or url, server.port)
             if self._is_ours() and not self._allows(reach):
@@ -262,6 +265,7 @@ def _on_duty() -> list[Guard]:
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if guards and event in _VERBS:
+            __tracebackhide__ = True
             for guard in guards:
                 guard.audit(event, args)
 
