@@ -21,7 +21,7 @@ from ..scenarios.expect import (
     match_failures,
     match_turn,
 )
-from ..scenarios.expectations import OutputExpectation
+from ..scenarios.expectations import CloseExpectation, OutputExpectation
 from ..scenarios.model import Ref, Scenario, ScenarioResult, ScenarioTurn
 from ..script import Step
 from ..sites import Site
@@ -174,6 +174,8 @@ class Play:
             expectations = [e if e is ... else self._captures.fill(e) for e in turn.expect]
             missed = match_turn(expectations, events, scripted=entries)
             self._refuse(missed, turn.site, moment.where)
+            if any(isinstance(one, CloseExpectation) for one in expectations):
+                harness.close_is_expected = True
         if TOOL_ERROR not in harness.allow:
             meant = harness.tools.meant_to_fail
             missed = match_failures(expectations, events, scripted=entries, meant=meant)
