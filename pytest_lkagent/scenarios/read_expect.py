@@ -24,6 +24,7 @@ from .reading import Reading, site_of
 __all__ = [
     "AFTER_KEYS",
     "CALL_KEYS",
+    "CLOSE_REASONS",
     "ERROR_KEYS",
     "HANDOFF_KEYS",
     "KINDS",
@@ -41,6 +42,15 @@ MESSAGE_KEYS = ("role", "text", "contains", "matches", "interrupted")
 CALL_KEYS = ("name", "arguments")
 OUTPUT_KEYS = ("name", "output", "contains", "matches", "is_error")
 HANDOFF_KEYS = ("from", "to")
+CLOSE_REASONS = (
+    "error",
+    "job_shutdown",
+    "participant_disconnected",
+    "user_initiated",
+    "task_completed",
+)
+"""LiveKit's ``CloseReason``, which this floor does not import."""
+
 _ROLES = ("assistant", "user", "system", "developer")
 
 
@@ -160,7 +170,11 @@ def _handoff(reading: Reading, node: Node) -> HandoffExpectation:
 
 
 def _close(reading: Reading, node: Node) -> CloseExpectation:
-    return CloseExpectation(reason=reading.text(node, "close"), site=site_of(node))
+    reason = reading.raw(node, "close", one_of(CLOSE_REASONS))
+    if reason is not None and reason not in CLOSE_REASONS:
+        near = did_you_mean(reason, CLOSE_REASONS) or f"; the reasons are {one_of(CLOSE_REASONS)}"
+        reading.problem(node, f"close knows no reason {reason!r}{near}")
+    return CloseExpectation(reason=reason or "", site=site_of(node))
 
 
 KINDS: dict[str, Callable[[Reading, Node], Expectation]] = {

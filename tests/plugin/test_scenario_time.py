@@ -9,6 +9,9 @@ from __future__ import annotations
 from textwrap import dedent, indent
 
 import pytest
+from livekit.agents import CloseReason
+
+from pytest_lkagent.scenarios.read_expect import CLOSE_REASONS
 
 DESK = '''\
 import asyncio
@@ -235,3 +238,25 @@ def test_after_the_close_time_passes_and_nothing_happens(play):
         "nothing happened",
         "s.yaml:14: Has an answer ready, turn 2: scripted, and never asked for: say('Goodbye.')",
     )
+
+
+@pytest.mark.parametrize("key", ["expect", "absent"])
+def test_a_reason_that_livekit_does_not_know_is_refused(play, key):
+    """Under absent it would pass whatever happens."""
+    under = "      " if key == "expect" else "  "
+    result = play(
+        "- label: Says goodbye\n  turns:\n    - user: bye\n      llm: [{call: {hang_up: }}]\n"
+        f"{under}{key}: [{{close: user_initated}}, {{close: enough}}, {{close: [error]}}]\n"
+    )
+    result.outcomes(errors=1)
+    column = len(f"  {under}{key}: [{{close: ") + 1
+    result.shows(
+        f"s.yaml:7:{column}: close knows no reason 'user_initated'; did you mean 'user_initiated'?",
+        "s.yaml:7:*: close knows no reason 'enough'; the reasons are error, job_shutdown, "
+        "participant_disconnected, user_initiated, task_completed",
+        "s.yaml:7:*: close cannot be a list; write error, job_shutdown, *",
+    )
+
+
+def test_the_reasons_are_those_of_livekit():
+    assert set(CLOSE_REASONS) == {reason.value for reason in CloseReason}
