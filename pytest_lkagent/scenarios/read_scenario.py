@@ -200,7 +200,7 @@ _SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
     "history": _history,
     "now": lambda reading, node: reading.moment(node, "now"),
     "allow": _allow,
-    "timeout": lambda reading, node: reading.seconds(node, "timeout"),
+    "timeout": lambda reading, node: reading.seconds(node, "timeout", bound=True),
 }
 _READERS: dict[str, Callable[[Reading, Node], Any]] = {
     "tags": _tags,

@@ -25,6 +25,8 @@ from .scalars import NULLS, resolve
 __all__ = ["Reading", "is_null", "site_of"]
 
 _CORE = "tag:yaml.org,2002:"
+_LONGEST = 366 * 86400.0
+_YEARS = range(1900, 3000)  # the clocks of the machine end somewhere beyond
 _KINDS = {"str", "bool", "null", "int", "float", "timestamp"}
 _TAGS = {None, "!", *(f"{_CORE}{name}" for name in (*_KINDS, "map", "seq", "merge"))}
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -198,11 +200,16 @@ class Reading:
             return 1
         return int(value)
 
-    def seconds(self, node: Node, what: str) -> float:
+    def seconds(self, node: Node, what: str, *, bound: bool = False) -> float:
+        """Return a duration; one that is a `bound` on what may happen is not nothing."""
         text = self.raw(node, what, DURATIONS)
-        seconds = duration(text) if text is not None else 0.0
+        seconds = duration(text) if text is not None else 1.0
         if seconds is None:
             self.wrong(node, what, DURATIONS)
+        elif seconds > _LONGEST:
+            self.wrong(node, what, f"{DURATIONS}, a year at most")
+        elif bound and not seconds:
+            self.wrong(node, what, f"{DURATIONS}, more than nothing")
         return seconds or 0.0
 
     def moment(self, node: Node, what: str) -> datetime | None:
@@ -210,6 +217,8 @@ class Reading:
         read = moment(text) if text is not None else None
         if text is not None and read is None:
             self.wrong(node, what, MOMENT)
+        elif read is not None and read.year not in _YEARS:
+            self.wrong(node, what, f"{MOMENT}, from {_YEARS[0]} to {_YEARS[-1]}")
         return read
 
     def regex(self, node: Node, what: str) -> re.Pattern[str]:

@@ -260,3 +260,110 @@ def test_a_reason_that_livekit_does_not_know_is_refused(play, key):
 
 def test_the_reasons_are_those_of_livekit():
     assert set(CLOSE_REASONS) == {reason.value for reason in CloseReason}
+
+
+# --- what is no time
+
+NO_TIMES = {
+    "-5": "cannot be '-5'; write 250ms, 2s, 1m or a number of seconds",
+    "soon": "cannot be 'soon'; write 250ms, *",
+    ".nan": "cannot be '.nan'; write 250ms, *",
+    ".inf": "cannot be '.inf'; write 250ms, *",
+    "1e3": "cannot be '1e3'; write 250ms, *",
+    "2h": "cannot be '2h'; write 250ms, *",
+    "2 minutes": "cannot be '2 minutes'; write 250ms, *",
+    "1m30s": "cannot be '1m30s'; write 250ms, *",
+    "1:30": "cannot be '1:30'; write 250ms, *",
+    "''": "cannot be ''; write 250ms, *",
+    "true": "cannot be 'true'; write 250ms, *",
+    "[2]": "cannot be a list; write 250ms, *",
+    "{s: 2}": "cannot be a mapping; write 250ms, *",
+    "99999999999999999999": "cannot be '99999999999999999999'; write 250ms, 2s, 1m or a number of "
+    "seconds, a year at most",
+    "600000m": "cannot be '600000m'; write 250ms, 2s, 1m or a number of seconds, a year at most",
+    "999999999999999999999": "cannot be '999999999999999999999'; write 250ms, *",
+}
+KEYS = {
+    "within": "turns: [{user: hi, within: %s}]",
+    "wait": "turns: [{wait: %s}]",
+    "interrupt": "turns: [{user: hi, interrupt: %s}]",
+    "timeout": "turns: [], timeout: %s",
+    "delay": "turns: [], mocks: {Desk: {search: {delay: %s}}}",
+    "ttft": "turns: [{user: hi, llm: [{say: Hi., ttft: %s}]}]",
+}
+
+
+def refused(play, key: str, form: str, wrong: dict[str, str]) -> None:
+    """Hold that a file with all these values of `key`, a line each, is refused line by line."""
+    lines = [f"- {{label: no {n}, {form % written}}}" for n, written in enumerate(wrong)]
+    result = play("\n".join(lines) + "\n")
+    result.outcomes(errors=1)
+    columns = [line.index(f"{key}: ") + len(f"{key}: ") + 3 for line in lines]
+    result.shows(
+        *(
+            f"s.yaml:{line}:{column}: {key} {told}"
+            for line, (column, told) in enumerate(zip(columns, wrong.values(), strict=True), 3)
+        )
+    )
+    assert sum(line.startswith("s.yaml:") for line in result.lines) == len(wrong)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_is_no_time_is_refused_at_its_column(play, key):
+    refused(play, key, KEYS[key], NO_TIMES)
+
+
+def test_all_mistakes_about_time_come_at_once(play):
+    result = play(
+        """
+        - label: Hello
+          now: noon
+          timeout: 0
+          allow: [unused_steps, nothing]
+          turns:
+            - {user: hi, wait: 3s}
+            - {wait: 3s, interrupt: 1s}
+            - {user: hi, wait: 3s, interrupt: 1s}
+            - {user: hi, interupt: 1s}
+            - {user: hi, within: 3 s, wihtin: 3s}
+            - {within: 3s}
+        """
+    )
+    result.outcomes(errors=1)
+    result.shows(
+        "s.yaml:4:10: now cannot be 'noon'; write a date and time like 2026-06-12T09:00:00Z",
+        "s.yaml:5:14: timeout cannot be '0'; write 250ms, 2s, 1m or a number of seconds, more than "
+        "nothing",
+        "s.yaml:6:13: allow knows no kind 'unused_steps'; did you mean 'unused_step'?",
+        "s.yaml:6:27: allow knows no kind 'nothing'; the kinds are background_error, blocked_loop, "
+        "*, unexpected_close, *, unused_step",
+        "s.yaml:8:9: a turn cannot have user and wait together; keep one",
+        "s.yaml:9:9: a turn cannot have wait and interrupt together; keep one",
+        "s.yaml:10:9: a turn cannot have user and wait together; keep one",
+        "s.yaml:10:9: a turn cannot have wait and interrupt together; keep one",
+        "s.yaml:11:20: unknown key 'interupt' in a turn; did you mean 'interrupt'?",
+        "s.yaml:12:33: unknown key 'wihtin' in a turn; did you mean 'within'?",
+        "s.yaml:13:9: a turn without input; write user: and what is said, or wait: 30s",
+    )
+
+
+NO_MOMENTS = {
+    "tomorrow": "cannot be 'tomorrow'; write a date and time like 2026-06-12T09:00:00Z",
+    "2026-13-01": "cannot be '2026-13-01'; write a date *",
+    "2026-06-12T25:00": "cannot be '2026-06-12T25:00'; write a date *",
+    "09:00": "cannot be '09:00'; write a date *",
+    "1750000000": "cannot be '1750000000'; write a date *",
+    "-1": "cannot be '-1'; write a date *",
+    "0": "cannot be '0'; write a date *",
+    ".nan": "cannot be '.nan'; write a date *",
+    "2026-06-12T09:00 Europe/Berlin": "cannot be '2026-06-12T09:00 Europe/Berlin'; write a date *",
+    "2026-06-12T09:00:00+99:00": "cannot be '2026-06-12T09:00:00+99:00'; write a date *",
+    "[2026-06-12]": "cannot be a list; write a date *",
+    "9999-12-31T23:59:59Z": "cannot be '9999-12-31T23:59:59Z'; write a date and time like "
+    "2026-06-12T09:00:00Z, from 1900 to 2999",
+    "0001-01-01T00:00:00+02:00": "cannot be '0001-01-01T00:00:00+02:00'; *, from 1900 to 2999",
+}
+
+
+def test_what_is_no_moment_is_refused_at_its_column(play):
+    refused(play, "now", "turns: [], now: %s", NO_MOMENTS)
