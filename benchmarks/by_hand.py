@@ -41,20 +41,21 @@ class _Stream(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id="chunk", delta=delta))
 
 
-async def one_tool_turn() -> None:
-    """Construct a session with lean options, start it, play one turn with a tool, close."""
+async def tool_turns(count: int = 1) -> None:
+    """Construct a session with lean options, start it, play turns with a tool each, close."""
     session = AgentSession(
-        llm=ScriptedLLM([None, "Booked."]),
+        llm=ScriptedLLM([None, "Booked."] * count),
         vad=None,
         turn_handling={"turn_detection": None},
         user_away_timeout=None,
         aec_warmup_duration=None,
     )
     await session.start(FrontDesk())
-    result = await session.run(user_input="2 pm please")
-    assert [event.type for event in result.events] == [
-        "function_call",
-        "function_call_output",
-        "message",
-    ]
+    for _ in range(count):
+        result = await session.run(user_input="2 pm please")
+        assert [event.type for event in result.events] == [
+            "function_call",
+            "function_call_output",
+            "message",
+        ]
     await session.aclose()

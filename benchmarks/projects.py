@@ -20,13 +20,13 @@ asyncio_default_fixture_loop_scope = function
 
 _BY_HAND = """\
 import pytest
-from by_hand import one_tool_turn
+from by_hand import tool_turns
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("number", range({count}))
 async def test_books(number):
-    await one_tool_turn()
+    await tool_turns()
 """
 
 _PLAIN = """\

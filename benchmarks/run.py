@@ -108,7 +108,7 @@ def _suite(project: projects.Project, parent: Path, count: int, says: str) -> Ti
 
 def session_row(rounds: int) -> None:
     """Compare one session in this process, without pytest, with the loop written by hand."""
-    from by_hand import FrontDesk, one_tool_turn
+    from by_hand import FrontDesk, tool_turns
 
     from pytest_lkagent import call, say
     from pytest_lkagent.stage import Stage
@@ -123,7 +123,7 @@ def session_row(rounds: int) -> None:
         assert not stage.findings, list(stage.findings)
 
     contenders = [
-        Contender("written by hand", lambda: _await(one_tool_turn)),
+        Contender("written by hand", lambda: _await(tool_turns)),
         Contender("pytest-lkagent", lambda: _await(ours)),
     ]
     take_turns(contenders, 50 * rounds)
