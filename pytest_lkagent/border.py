@@ -165,19 +165,20 @@ def time_of(item: pytest.Item) -> tuple[datetime | None, bool]:
     return (now if now is not None or real else DEFAULT_NOW), real
 
 
-def bounds_of(item: pytest.Item) -> tuple[float, frozenset[str]]:
-    """Return how long a turn of this test may take, and which findings it allows."""
+def bounds_of(item: pytest.Item) -> tuple[float, str, frozenset[str]]:
+    """Return how long a turn of this test may take, who says so, and which findings it allows."""
     given = marker_of(item)
     scenario = scenario_of(item)
-    timeout = options_of(item.config).timeout
+    timeout, bound = options_of(item.config).timeout, ""
     if scenario is not None and scenario.timeout is not None:
-        timeout = scenario.timeout
+        timeout, bound = scenario.timeout, f"as its timeout: says, {scenario.site}"
     if "timeout" in given:
         timeout = read_seconds(given["timeout"], where=f"{item.nodeid}: lk(timeout=…)")
+        bound = "as lk(timeout=…) says"
     allow = check_allowed(given.get("allow", ()), where=item.nodeid)
     if scenario is not None:
         allow |= {ref.text for ref in scenario.allow}
-    return timeout, allow
+    return timeout, bound, allow
 
 
 @contextmanager
@@ -192,13 +193,16 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
                 )
             )
     from .stage import Stage
+    from .words import ScenarioWords, Words
 
     config = item.config
     with shown():
-        timeout, allow = bounds_of(item)
+        timeout, bound, allow = bounds_of(item)
     stage = Stage(
         timeout=timeout,
+        bound=bound,
         allow=allow,
+        words=Words() if scenario_of(item) is None else ScenarioWords(),
         used=config.stash.setdefault(_USED_AGENTS, WeakSet()),
         hosts=options_of(config).hosts,
         wall=wall_clock_of(item),

@@ -12,10 +12,12 @@ from typing import Any
 from livekit.agents import Agent, AgentSession, AgentTask, RunContext
 
 from . import tool_watch
+from .errors import LeakedTask
 from .frames import frames, is_users, nearest_users_line, site_of, source
 from .sites import Site
 from .tasks import Stubborn, made_at
 from .transcript import Event, render
+from .words import Words
 
 __all__ = [
     "Pending",
@@ -147,13 +149,13 @@ def conversation(
     return [*lines, f"  {_agent_of(session)} is {state}, the user is {session.user_state}"]
 
 
-def describe_leak(task: asyncio.Task[Any]) -> str:
+def describe_leak(task: asyncio.Task[Any], words: Words) -> str:
     """Say of a task that outlives its test which one it is, where it waits, and what to do."""
     waits = (one.site for one in pending([task]) if is_users(one.site.path))
     where = next((f"; it waits at {site}: {source(site)}" for site in waits), "")
     return (
         f"{_name(task)} is still running at the end of the test{where}; keep a reference to it and "
-        "cancel it in on_exit, or let it pass: @pytest.mark.lk(allow=['leaked_task'])"
+        f"cancel it in on_exit, or let it pass: {words.allow(LeakedTask.kind)}"
     )
 
 

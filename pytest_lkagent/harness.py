@@ -113,7 +113,7 @@ class Harness:
             self._stage.findings.add(stuck)
             return
         if turn.error is not None and not self._stage.take_expected(turn.error):
-            self._stage.findings.add(_as_finding(turn.error, "the start of the session"))
+            self._stage.findings.add(self._as_finding(turn.error, "the start of the session"))
         self._stage.swallowed.report()
 
     async def user_says(
@@ -270,16 +270,26 @@ class Harness:
         findings = self._stage.findings
         for error in self.record.errors:
             if not isinstance(error, BehaviourError):
-                findings.add(_as_finding(error, "the session"))
+                findings.add(self._as_finding(error, "the session"))
         self.record.errors.clear()
         closed = self.record.closed
         if closed is not None and closed.reason == "error" and not self.close_is_expected:
             findings.add(
                 SessionClosedError(
                     f"the session closed on an error: {closed.error}; if that is what the test is "
-                    "about, wrap it in expect_close(reason='error')"
+                    f"about, {self._stage.words.expect_close('error')}"
                 )
             )
+
+    def _as_finding(self, error: BaseException, where: str) -> BaseException:
+        if isinstance(error, (BehaviourError, UsageError)):
+            return error
+        finding = SessionError(
+            f"{where} failed: {type(error).__name__}: {error}; if that is what the test is about, "
+            f"{self._stage.words.expect_error(type(error))}"
+        )
+        finding.__cause__ = error
+        return finding
 
     # --- waiting
 
@@ -303,7 +313,7 @@ class Harness:
                 if (task := asyncio.current_task()) is not None:
                     task.uncancel()
                 if clock.now - began >= seconds:
-                    reason += " (set another bound with --lk-timeout or lk(timeout=…))"
+                    reason += f" ({self._stage.bound})"
                 raise self._stuck(what, reason) from None
             finally:
                 turn.took = round(clock.now - began, 9)
@@ -360,7 +370,7 @@ class Harness:
         if task.cancelled() or not task.done():
             raise BehaviourError(
                 f"nothing was left to interrupt after {after:g} s: the reply was over; give its "
-                "step a duration, such as say('…').timed(duration=2)"
+                f"step a duration, such as {self._stage.words.timed}"
             )
         task.result()
 
@@ -373,14 +383,3 @@ def _take_from_script(error: BaseException, step: Step) -> None:
         link.__traceback__ = None
         link.__suppress_context__ = True
         link = link.__cause__
-
-
-def _as_finding(error: BaseException, where: str) -> BaseException:
-    if isinstance(error, (BehaviourError, UsageError)):
-        return error
-    finding = SessionError(
-        f"{where} failed: {type(error).__name__}: {error}; if that is what the test is about, wrap "
-        f"it in expect_error({type(error).__name__})"
-    )
-    finding.__cause__ = error
-    return finding

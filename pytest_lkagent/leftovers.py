@@ -9,6 +9,7 @@ from livekit.agents import Agent
 from .errors import UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
 from .mocks import TaskMock, ToolMock
 from .script import Request, Step
+from .words import Words
 
 __all__ = ["Offers", "uncalled", "unused"]
 
@@ -34,13 +35,13 @@ class Offers:
         return self._at_first[owner] | set(later)
 
 
-def unused(left: Sequence[Step], when: str = "") -> UnusedStep:
+def unused(left: Sequence[Step], words: Words, when: str = "") -> UnusedStep:
     """Say that these steps answered no request."""
     first, *rest = [
         f"{step.rule and f'{step.rule} … '}{step.describe()} ({step.written_at})" for step in left
     ]
     told = f"scripted, and never asked for{when and f' {when}'}: {first}"
-    advice = f"take it out, or let it pass: @pytest.mark.lk(allow=[{UnusedStep.kind!r}])"
+    advice = f"take it out, or let it pass: {words.allow(UnusedStep.kind)}"
     return UnusedStep("\n".join([told, *(f"  and {one}" for one in rest), f"  {advice}"]))
 
 

@@ -42,6 +42,7 @@ from .swallowed import HandlerWatch, Swallowed
 from .tasks import end, patiently
 from .unheard import Unheard
 from .wall_clock import WallClock
+from .words import Words
 
 __all__ = ["Stage"]
 
@@ -58,8 +59,12 @@ class Stage:
         hosts: Collection[Host] = (),
         wall: WallClock | None = None,
         real_time: bool = False,
+        words: Words | None = None,
+        bound: str = "",
     ) -> None:
         self.timeout = timeout
+        self.words = words or Words()
+        self.bound = bound or f"set another bound with --lk-timeout or {self.words.bound}"
         self.wall = wall
         self._real_time = real_time
         self.findings = Findings(allow)
@@ -160,7 +165,7 @@ class Stage:
         await patiently(clock.quiet(), clock.take_halt)  # a task that spins ends below
         for task, is_users in clock.tasks.begun.items():
             if is_users and not is_stuck and not task.done():
-                self.findings.add(LeakedTask(describe_leak(task)))
+                self.findings.add(LeakedTask(describe_leak(task, self.words)))
         await self.end_tasks(clock.tasks.begun)
 
     async def _close_sessions(self) -> None:
@@ -287,7 +292,7 @@ class Stage:
             model.advice = usual
         went_well = len(list(self.findings)) == known
         if owes_start and went_well and (left := model.discard(steps)):
-            self.findings.add(unused(left, "while the session started"))
+            self.findings.add(unused(left, self.words, "while the session started"))
         return harness
 
     async def _made(self, agent: Any, what: str) -> Agent:
@@ -354,7 +359,7 @@ class Stage:
             for error in model.refused:
                 self.findings.add(error)
             if went_through and (left := model.remaining):
-                self.findings.add(unused(left))
+                self.findings.add(unused(left, self.words))
         requests = [request for model in self._models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:

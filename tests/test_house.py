@@ -61,6 +61,7 @@ FLOORS = MappingProxyType(
         "record": 3,
         "references": 3,
         "leftovers": 3,
+        "words": 1,
         "stage": 3,
         "swallowed": 3,
         "tool_watch": 3,

@@ -32,6 +32,7 @@ from pytest_lkagent.frames import is_debugged, nearest_users_line
 from pytest_lkagent.sites import Site
 from pytest_lkagent.tasks import Stubborn, end, made_at, note_maker
 from pytest_lkagent.transcript import Message
+from pytest_lkagent.words import Words
 
 _LINES = Path(__file__).read_text(encoding="utf-8").splitlines()
 
@@ -318,12 +319,12 @@ async def test_the_way_to_where_a_task_waits_is_a_traceback_of_the_users_lines()
 async def test_a_leak_says_which_task_where_it_waits_and_what_to_do() -> None:
     async with running(_deep(), asyncio.sleep(1_000)) as (task, library):
         note_maker(task)  # leaked
-        assert describe_leak(task) == (
+        assert describe_leak(task, Words()) == (
             f"the task _deep() (made at {at('leaked')}) is still running at the end of the test; "
             f"it waits at {at('deep')}: await asyncio.Event().wait()  # deep; keep a reference to "
             "it and cancel it in on_exit, or let it pass: @pytest.mark.lk(allow=['leaked_task'])"
         )
-        assert describe_leak(library).startswith(
+        assert describe_leak(library, Words()).startswith(
             "the task sleep() is still running at the end of the test; keep a reference to it and "
         )
 

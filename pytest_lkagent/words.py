@@ -1,0 +1,37 @@
+"""What an author may write, as messages advise it: the words of a Python test, or of a scenario."""
+
+from __future__ import annotations
+
+__all__ = ["ScenarioWords", "Words"]
+
+
+class Words:
+    """The words of a Python test."""
+
+    timed = "say('…').timed(duration=2)"
+    bound = "lk(timeout=…)"
+
+    def allow(self, kind: str) -> str:
+        return f"@pytest.mark.lk(allow=[{kind!r}])"
+
+    def expect_error(self, kind: type[BaseException]) -> str:
+        return f"wrap it in expect_error({kind.__name__})"
+
+    def expect_close(self, reason: str) -> str:
+        return f"wrap it in expect_close(reason={reason!r})"
+
+
+class ScenarioWords(Words):
+    """The words of a scenario file."""
+
+    timed = "{say: …, duration: 2s}"
+    bound = "timeout: in the scenario"
+
+    def allow(self, kind: str) -> str:
+        return f"allow: [{kind}]"
+
+    def expect_error(self, kind: type[BaseException]) -> str:
+        return f"write expect_error: {{type: {kind.__name__}}}"
+
+    def expect_close(self, reason: str) -> str:
+        return f"list it under expect: {{close: {reason}}}"
