@@ -56,6 +56,7 @@ __all__ = [
     "speaking_agent",
     "to_event",
     "tools_of",
+    "user_is_back",
     "wait_for_idle",
 ]
 
@@ -338,6 +339,16 @@ async def wait_for_idle(session: AgentSession[Any]) -> None:
     """Wait until nobody speaks; a session that closes meanwhile is idle too."""
     with suppress(ActivityClosedError, RuntimeError):
         await session.wait_for_idle()
+
+
+async def user_is_back(session: AgentSession[Any]) -> None:
+    """Let a user who was away be there again, as LiveKit's own text input does.
+
+    ``session.run()`` does not: the user would be away for good, and go away no second time.
+    """
+    if session.user_state == "away":
+        async with session._claim_user_turn():
+            pass
 
 
 def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:

@@ -137,6 +137,7 @@ class Harness:
         self._stage.check_time(f"user_says({text!r})")
         self.record.begin(text)
         with self._bounded(self._stage.timeout, f"user_says({text!r})") as turn:
+            await _livekit.user_is_back(self.session)
             try:
                 turn.result = self.session.run(user_input=text, **options)
                 async with self._interruption(interrupt):

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from .errors import UsageError, did_you_mean, one_of
-from .times import DURATIONS, MOMENT, duration, moment
+from .times import DURATIONS, LONGEST, MOMENT, YEARS, duration, moment
 
 __all__ = [
     "DEFAULT_NOW",
@@ -60,8 +60,9 @@ def read_seconds(value: object, *, where: str) -> float:
         UsageError: It is none.
     """
     seconds = duration(str(value).strip())
-    if not seconds:
-        raise UsageError(f"{where}: {value!r} is no time to wait; write {DURATIONS}")
+    if not seconds or seconds > LONGEST:
+        most = ", a year at most" if seconds else ""
+        raise UsageError(f"{where}: {value!r} is no time to wait; write {DURATIONS}{most}")
     return seconds
 
 
@@ -72,10 +73,15 @@ def read_moment(value: object, *, where: str) -> datetime:
         UsageError: It is none.
     """
     if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    read = moment(value) if isinstance(value, str) else None
+        read: datetime | None = value if value.tzinfo else value.replace(tzinfo=UTC)
+    else:
+        read = moment(value) if isinstance(value, str) else None
     if read is None:
         raise UsageError(f"{where}: {value!r} is no moment; write {MOMENT}")
+    if read.year not in YEARS:
+        raise UsageError(
+            f"{where}: {value!r} is out of reach; write {MOMENT}, from {YEARS[0]} to {YEARS[-1]}"
+        )
     return read
 
 

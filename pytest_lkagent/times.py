@@ -6,13 +6,19 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
-__all__ = ["DURATIONS", "MOMENT", "duration", "moment"]
+__all__ = ["DURATIONS", "LONGEST", "MOMENT", "YEARS", "duration", "moment"]
 
 DURATIONS = "250ms, 2s, 1m or a number of seconds"
 """How to write a duration, for messages."""
 
 MOMENT = "a date and time like 2026-06-12T09:00:00Z"
 """How to write a moment, for messages."""
+
+LONGEST = 366 * 86400.0
+"""Seconds that anything may take: a year."""
+
+YEARS = range(1900, 3000)
+"""When a test may be: the clocks of the machine end somewhere beyond."""
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|)")
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "": Decimal(1)}

@@ -17,7 +17,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import LoadError, did_you_mean, one_of
 from ..sites import Site
-from ..times import DURATIONS, MOMENT, duration, moment
+from ..times import DURATIONS, LONGEST, MOMENT, YEARS, duration, moment
 from .expectations import Matches
 from .model import Ref
 from .scalars import NULLS, resolve
@@ -25,8 +25,6 @@ from .scalars import NULLS, resolve
 __all__ = ["Reading", "is_null", "site_of"]
 
 _CORE = "tag:yaml.org,2002:"
-_LONGEST = 366 * 86400.0
-_YEARS = range(1900, 3000)  # the clocks of the machine end somewhere beyond
 _KINDS = {"str", "bool", "null", "int", "float", "timestamp"}
 _TAGS = {None, "!", *(f"{_CORE}{name}" for name in (*_KINDS, "map", "seq", "merge"))}
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -206,7 +204,7 @@ class Reading:
         seconds = duration(text) if text is not None else 1.0
         if seconds is None:
             self.wrong(node, what, DURATIONS)
-        elif seconds > _LONGEST:
+        elif seconds > LONGEST:
             self.wrong(node, what, f"{DURATIONS}, a year at most")
         elif bound and not seconds:
             self.wrong(node, what, f"{DURATIONS}, more than nothing")
@@ -217,8 +215,8 @@ class Reading:
         read = moment(text) if text is not None else None
         if text is not None and read is None:
             self.wrong(node, what, MOMENT)
-        elif read is not None and read.year not in _YEARS:
-            self.wrong(node, what, f"{MOMENT}, from {_YEARS[0]} to {_YEARS[-1]}")
+        elif read is not None and read.year not in YEARS:
+            self.wrong(node, what, f"{MOMENT}, from {YEARS[0]} to {YEARS[-1]}")
         return read
 
     def regex(self, node: Node, what: str) -> re.Pattern[str]:

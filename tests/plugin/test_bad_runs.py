@@ -118,6 +118,13 @@ OPTIONS = {
     ("--lk-timeout=-3",): (
         "--lk-timeout: '-3' is no time to wait; write 250ms, 2s, 1m or a number of seconds"
     ),
+    ("--lk-timeout=1e9",): (
+        "--lk-timeout: '1e9' is no time to wait; write 250ms, 2s, 1m or a number of seconds"
+    ),
+    ("--lk-timeout=999999999",): (
+        "--lk-timeout: '999999999' is no time to wait; write 250ms, 2s, 1m or a number of seconds, "
+        "a year at most"
+    ),
     ("--lk-timeout=nan",): (
         "--lk-timeout: 'nan' is no time to wait; write 250ms, 2s, 1m or a number of seconds"
     ),

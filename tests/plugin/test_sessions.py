@@ -296,3 +296,36 @@ def test_an_example_of_hypothesis_that_fails_shows_the_test_and_the_values(desk)
     ).run()
     result.outcomes(failed=1)
     result.shows("> * assert result.events[-1].item.text_content == text", "E * text='hello',*")
+
+
+def test_a_user_who_was_away_is_back_with_what_they_say(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            class Caring(FrontDesk):
+                async def on_enter(self):
+                    self.session.on("user_state_changed", self.look)
+
+                def look(self, event):
+                    if event.new_state == "away":
+                        self.session.say("Are you still there?")
+
+            @pytest.fixture
+            def session_options():
+                return {"user_away_timeout": 10}
+
+            @pytest.mark.lk(agent=Caring)
+            async def test_it(user_says, fake_llm, agent_session, transcript, settle):
+                await asyncio.sleep(12)
+                assert agent_session.user_state == "away"
+                fake_llm.script(say("Good."))
+                await user_says("yes")
+                assert agent_session.user_state == "listening"
+                await asyncio.sleep(12)
+                await settle()
+                said = [event.text for event in transcript.events if event.label == "assistant"]
+                assert said == ["Are you still there?", "Good.", "Are you still there?"]
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)

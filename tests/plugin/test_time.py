@@ -349,6 +349,18 @@ def test_a_clock_that_something_else_holds_is_refused_and_the_rest_runs_on(when,
             "",
             "*lk(now=…): 5 is no moment; write a date and time like 2026-06-12T09:00:00Z",
         ),
+        (
+            "now='9999-12-31'",
+            "",
+            "*lk(now=…): '9999-12-31' is out of reach; write a date and time like "
+            "2026-06-12T09:00:00Z, from 1900 to 2999",
+        ),
+        (
+            "now=datetime(1, 1, 1)",
+            "",
+            "*lk(now=…): datetime.datetime(1, 1, 1, 0, 0) is out of reach; write a date and time "
+            "like 2026-06-12T09:00:00Z, from 1900 to 2999",
+        ),
     ],
 )
 def test_what_is_no_moment_is_refused_in_one_line(when, marker, ini, line):
