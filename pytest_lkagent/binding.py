@@ -61,16 +61,23 @@ def _parameters(function: Callable[..., Any]) -> dict[str, bool]:
 
 
 def check_calls(step: Step, request: Request) -> None:
-    """Refuse a scripted call that no tool on offer takes: most likely it is misspelt.
+    """Refuse a scripted call that reaches no tool: most likely it is misspelt, or one too many.
 
     Raises:
-        ScriptError: The tool is not on offer, has no such argument, or wants one that is missing.
+        ScriptError: The tool is not on offer, has no such argument, or wants one that is missing;
+            or it is asked for no call, and LiveKit drops one.
     """
     for call in step.calls:
         if isinstance(call.arguments, str):
             continue
         tool = request.tools.get(call.name)
-        wrong = _wrong_name(call, request) if tool is None else _wrong_argument(call, tool)
+        if request.tool_choice == "none":
+            wrong: str | None = (
+                "the request allows no call (tool_choice='none', as after max_tool_steps), and "
+                "LiveKit drops it"
+            )
+        else:
+            wrong = _wrong_name(call, request) if tool is None else _wrong_argument(call, tool)
         if wrong:
             raise ScriptError(
                 f"the script calls {describe_call(call.name, call.arguments)}; {wrong} "

@@ -194,3 +194,33 @@ def test_a_step_that_the_start_does_not_ask_for_answers_no_turn(desk):
     result.shows(
         "scripted, and never asked for while the session started: say('Again.') (test_it.py:22)",
     )
+
+
+def test_a_call_that_livekit_drops_is_one_too_many(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from pytest_lkagent import raw_call
+
+            @pytest.fixture
+            def session_options():
+                return {"max_tool_steps": 1}
+
+            async def test_slip(user_says, fake_llm):
+                fake_llm.script(*(call("book", slot=slot) for slot in "123"))
+                await user_says("book them all")
+
+            async def test_meant(user_says, fake_llm, transcript):
+                fake_llm.script(call("book", slot="1"), call("book", slot="2"))
+                fake_llm.script(raw_call("book", '{"slot": "3"}'))
+                await user_says("book them all")
+                assert len(transcript.events) == 6
+            """
+        }
+    ).run()
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "E *ScriptError: test_it.py:16: the script calls book(slot='3'); the request "
+        "allows no call (tool_choice='none', as after max_tool_steps), and LiveKit drops it (if "
+        "the model is meant to do that, make it a raw_call)",
+    )
