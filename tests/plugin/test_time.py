@@ -361,8 +361,8 @@ def test_a_clock_that_something_else_holds_is_refused_and_the_rest_runs_on(when,
             "now=datetime(1, 1, 1)",
             "",
             (
-                "*lk(now=…): datetime.datetime(1, 1, 1, 0, 0) is out of reach; write a date and time "
-                "like 2026-06-12T09:00:00Z, from 1900 to 2999"
+                "*lk(now=…): datetime.datetime(1, 1, 1, 0, 0) is out of reach; write a date and "
+                "time like 2026-06-12T09:00:00Z, from 1900 to 2999"
             ),
         ),
     ],
