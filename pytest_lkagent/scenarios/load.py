@@ -13,7 +13,7 @@ from ..errors import UsageError
 from .compose import compose
 from .merge import lay_over_base
 from .model import ScenarioFile
-from .read_scenario import read_defaults, read_scenario
+from .read_scenario import DEFAULT_KEYS, read_defaults, read_scenario
 from .reading import Reading
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 FILE_KEYS = ("id", "name", "agent", "base", "rest", "defaults", "scenarios")
+_IN_DEFAULTS = dict.fromkeys(DEFAULT_KEYS, "; write it under defaults:, or in a scenario")
 
 
 def load(path: Path, *, allow_kinds: Collection[str] | None = None) -> ScenarioFile:
@@ -70,7 +71,7 @@ def gc_paused() -> Iterator[None]:
 
 def _read_file(reading: Reading, root: Node, path: Path) -> ScenarioFile:
     """Read the whole file, then raise LoadError with everything that was noted on the way."""
-    fields = reading.fields(root, "a scenario file", FILE_KEYS)
+    fields = reading.fields(root, "a scenario file", FILE_KEYS, elsewhere=_IN_DEFAULTS)
     agent = reading.reference(fields["agent"], "agent") if "agent" in fields else None
     rest = reading.flag(fields["rest"], "rest") if "rest" in fields else False
     if "rest" in fields and "base" not in fields:

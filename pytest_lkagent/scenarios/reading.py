@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -126,8 +126,13 @@ class Reading:
                 own.setdefault(key.value, (key, value))
         return list(own.values())
 
-    def fields(self, node: Node, what: str, known: tuple[str, ...]) -> dict[str, Node]:
-        """Return the values of a mapping by their keys; a key that is not known is a mistake."""
+    def fields(
+        self, node: Node, what: str, known: tuple[str, ...], *, elsewhere: Mapping[str, str] = {}
+    ) -> dict[str, Node]:
+        """Return the values of a mapping by their keys; a key that is not known is a mistake.
+
+        `elsewhere` says of keys that belong to another mapping to which.
+        """
         fields: dict[str, Node] = {}
         if not isinstance(node, MappingNode):
             self.wrong(node, what, f"a mapping with some of {one_of(known)}")
@@ -136,8 +141,10 @@ class Reading:
             if key.value in known:
                 fields[key.value] = value
             else:
-                near = did_you_mean(key.value, known) or (
-                    f"; the keys of {what}: {one_of(known)}{_quotes(node, what)}"
+                near = (
+                    elsewhere.get(key.value)
+                    or did_you_mean(key.value, known)
+                    or f"; the keys of {what}: {one_of(known)}{_quotes(node, what)}"
                 )
                 self.problem(key, f"unknown key {key.value!r} in {what}{near}")
         return fields

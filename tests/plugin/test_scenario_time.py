@@ -913,3 +913,14 @@ scenarios:
     result = desk({"desk.py": DESK, "base.yaml": BASE, "s.yaml": over}).run("--lk-scenarios=s.yaml")
     result.outcomes(passed=4, failed=1)
     result.shows("s.yaml:17: Still has ten seconds, turn 1: * more than 10 virtual seconds *")
+
+
+@pytest.mark.parametrize("key", ["now: 2026-06-12", "allow: [unused_step]", "timeout: 5s"])
+def test_what_holds_for_a_whole_file_stands_under_defaults(play, key):
+    result = play(SEARCHES, top=f"{key}\n")
+    result.outcomes(errors=1)
+    name = key.partition(":")[0]
+    result.shows(
+        f"s.yaml:2:1: unknown key {name!r} in a scenario file; write it under defaults:, or in a "
+        "scenario"
+    )
