@@ -127,6 +127,30 @@ def test_a_close_that_a_tool_brings_about_may_be_expected(play):
     result.outcomes(passed=3)
 
 
+def test_a_close_while_the_session_starts_belongs_to_the_start(play):
+    closed = "class Closed(Desk):\n    async def on_enter(self):\n        self.session.shutdown()\n"
+    result = play(
+        """
+        - label: Is told of
+          start: {expect: [{close: user_initiated}]}
+          turns: [{wait: 1m, expect: []}]
+        - label: Is not foreseen
+          start: {expect: []}
+          turns: [{wait: 1m}]
+        - label: Is called
+          turns: [{user: hi, llm: [Hello.]}]
+        """,
+        agent="Closed",
+        desk_py=f"{DESK}\n\n{closed}",
+    )
+    result.outcomes(passed=1, failed=2)
+    result.shows(
+        "s.yaml:7: Is not foreseen, start: not expected: close user_initiated",
+        "s.yaml:10: Is called, turn 1: nobody hears 'hi': the session closed before "
+        "(user_initiated)",
+    )
+
+
 def test_a_close_on_an_error_may_be_expected(play):
     """LiveKit gives up at the fourth failure, and its run returns as if all were well."""
     expected = "      expect: [{close: error}]\n"
