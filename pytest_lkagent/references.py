@@ -12,6 +12,7 @@ import builtins
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -88,7 +89,7 @@ class References:
         except BaseException as error:  # noqa: BLE001  SystemExit too: a script without a guard
             raise UsageError(
                 f"{ref.place}: {name} cannot be imported: {type(error).__name__}: {error}"
-                f"{_line_of(error)}"
+                f"{_line_of(error)}{_hint_at_key(error)}"
             ) from None
 
     def agent_class(self, ref: Ref, near: ModuleType | None) -> type[Agent]:
@@ -193,6 +194,14 @@ def _first_on_path(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
+
+
+def _hint_at_key(error: BaseException) -> str:
+    """Say how a variable of the environment that a module wants may be there."""
+    wanted = error.args[0] if isinstance(error, KeyError) and error.args else ""
+    if not (isinstance(wanted, str) and wanted.isupper()) or wanted in os.environ:
+        return ""
+    return f"; if that is a key, let it hold a dummy in the ini file: lk_env = {wanted}"
 
 
 def _line_of(error: BaseException) -> str:

@@ -302,6 +302,10 @@ def as_step(source: StepSource) -> Step:
         return say(source)
     if callable(source):
         return Step(make=source)
+    if isinstance(source, (list, tuple)):
+        raise UsageError(
+            f"a script takes steps one by one, script(*steps), not in a {type(source).__name__}"
+        )
     raise UsageError(f"a script takes steps such as say(…) or call(…), not {source!r}")
 
 

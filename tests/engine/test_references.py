@@ -117,6 +117,10 @@ def test_something_stands_around_the_import(write: Any) -> None:
                         "(broken.py:2)")),
         ("leaving.py:x", "leaving.py cannot be imported: SystemExit: 3 (leaving.py:1)"),
         ("wrong.py:x", "wrong.py cannot be imported: SyntaxError: "),
+        ("keyless.py:x", ("keyless.py cannot be imported: KeyError: 'HOTEL_API_KEY' (keyless.py:1)"
+                         "; if that is a key, let it hold a dummy in the ini file: lk_env = "
+                         "HOTEL_API_KEY")),
+        ("keyed.py:x", "keyed.py cannot be imported: KeyError: 'Hotel' (keyed.py:1)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_resolved_is_one_line_with_its_place(
@@ -125,6 +129,7 @@ def test_what_cannot_be_resolved_is_one_line_with_its_place(
     yaml = write(
         agent=AGENT.format(name="Desk"), neighbour="helper = 1", broken="\nx = 1 / 0",
         leaving="raise SystemExit(3)", wrong="x = = 1",
+        keyless="import os; os.environ['HOTEL_API_KEY']", keyed="{}['Hotel']",
     )  # fmt: skip
     with pytest.raises(UsageError) as caught:
         references.resolve(ref(text, yaml))

@@ -193,6 +193,10 @@ refused = [
     (lambda: say("x").with_id("a"), r"is the id of one call, and say\('x'\) has 0"),
     (lambda: reply(None, call("a"), call("b")).with_id("a"), "has 2; give each its own"),
     (lambda: say("x").by(FrontDesk()), "name who asks by the class, as in by=FrontDesk"),
+    (
+        lambda: as_step([say("a")]),  # type: ignore[arg-type]
+        r"a script takes steps one by one, script\(\*steps\), not in a list",
+    ),
     (lambda: as_step(5), r"a script takes steps such as say\(…\) or call\(…\), not 5"),
 ]  # fmt: skip
 
