@@ -171,7 +171,7 @@ def bounds_of(item: pytest.Item) -> tuple[float, str, frozenset[str]]:
     scenario = scenario_of(item)
     timeout, bound = options_of(item.config).timeout, ""
     if scenario is not None and scenario.timeout is not None:
-        timeout, bound = scenario.timeout, f"as its timeout: says, {scenario.site}"
+        timeout, bound = scenario.timeout, "as timeout: says"
     if "timeout" in given:
         timeout = read_seconds(given["timeout"], where=f"{item.nodeid}: lk(timeout=…)")
         bound = "as lk(timeout=…) says"

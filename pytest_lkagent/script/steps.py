@@ -302,11 +302,14 @@ def as_step(source: StepSource) -> Step:
         return say(source)
     if callable(source):
         return Step(make=source)
-    if isinstance(source, (list, tuple)):
-        raise UsageError(
-            f"a script takes steps one by one, script(*steps), not in a {type(source).__name__}"
-        )
-    raise UsageError(f"a script takes steps such as say(…) or call(…), not {source!r}")
+    raise UsageError(_no_step(source))
+
+
+def _no_step(given: object) -> str:
+    if isinstance(given, (list, tuple)):
+        kind = type(given).__name__
+        return f"a script takes steps one by one, script(*steps), not in a {kind}"
+    return f"a script takes steps such as say(…) or call(…), not {given!r}"
 
 
 def asker_name(asker: Asker) -> str:

@@ -679,7 +679,7 @@ def pytest_itemcollected(item):
     item.add_marker(pytest.mark.lk(timeout=3))
 """
 ANOTHER = "set another bound with --lk-timeout or timeout: in the scenario"
-ITS_OWN = "as its timeout: says, s.yaml:4"
+ITS_OWN = "as timeout: says"
 BOUNDS = {
     "the command line": (["--lk-timeout=5s"], {}, 5, ANOTHER),
     "the ini file": ([], {"ini": "lk_timeout = 6\n"}, 6, ANOTHER),
