@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import ssl
 import sys
@@ -79,6 +81,18 @@ def test_a_subprocess_is_waited_for_although_a_timeout_hangs_over_it() -> None:
 
 async def _with_child_watcher(coroutine: Coroutine[Any, Any, bytes]) -> None:
     assert await coroutine == b"done\n"
+
+
+def test_a_subprocess_that_has_exited_does_not_make_time_real_again() -> None:
+    async def work(clock: VirtualClock) -> None:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+        assert await process.wait() == 0
+        assert clock.work.lasts([]) is None
+        await asyncio.sleep(3_600)
+
+    with virtual() as clock:
+        run(clock, work(clock))
+        assert clock.now >= 3_600
 
 
 def test_a_shell_command_is_waited_for() -> None:
@@ -168,6 +182,35 @@ def _server_in_a_thread(answer: Callable[[], bytes]) -> Iterator[int]:
         listener.close()
 
 
+def test_a_question_that_takes_its_time_to_leave_is_no_answer() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    question = bytes(10_000_000)  # more than fits into the buffers of a connection
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            left = len(question)
+            while left:
+                left -= len(connection.recv(left))
+            time.sleep(0.05)
+            connection.sendall(b"at last\n")
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(question)
+        answer = await asyncio.wait_for(reader.readline(), 3_600)
+        writer.close()
+        return answer
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with virtual() as clock:
+        assert run(clock, ask()) == b"at last\n"
+        assert clock.now < 3_600
+    thread.join()
+    listener.close()
+
+
 @pytest.mark.parametrize("timeout", [None, 30])
 def test_a_server_in_a_thread_gets_the_time_to_answer(timeout: float | None) -> None:
     gate = threading.Event()
@@ -228,7 +271,9 @@ def test_a_connection_that_is_being_made_is_waited_for(monkeypatch: pytest.Monke
 
     async def connect(loop: Any, sock: Any, address: Any) -> None:
         # as over a network: the answer comes from outside of the loop, and later
-        await asyncio.wrap_future(_in_a_thread(gate.wait))
+        answer: asyncio.Future[None] = asyncio.Future()  # which nobody sees who waits for a thread
+        _in_a_thread(lambda: loop.call_soon_threadsafe(answer.set_result, gate.wait()))
+        await answer
         monkeypatch.undo()
         await loop.sock_connect(sock, address)
 
@@ -258,11 +303,17 @@ def test_a_job_in_a_pool_of_the_users_own_is_waited_for() -> None:
         assert clock.now < 3_600
 
 
-def test_tls_is_waited_for_in_its_handshake_and_after_every_question() -> None:
+def _certified() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return how a client and a server speak TLS that trust each other."""
     authority = trustme.CA()
     ours, theirs = ssl.create_default_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.configure_trust(ours)
     authority.issue_cert("localhost").configure_cert(theirs)
+    return ours, theirs
+
+
+def test_tls_is_waited_for_in_its_handshake_and_after_every_question() -> None:
+    ours, theirs = _certified()
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -289,6 +340,92 @@ def test_tls_is_waited_for_in_its_handshake_and_after_every_question() -> None:
         assert clock.now < 60, "asyncio gives up the handshake after 60 s"
     thread.join()
     listener.close()
+
+
+def test_a_session_ticket_is_no_answer() -> None:
+    ours, theirs = _certified()
+    listener = socket.create_server(("127.0.0.1", 0))
+    asked = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        connection.recv(1, socket.MSG_PEEK)
+        secured = theirs.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        secured.setblocking(False)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            secured.do_handshake()
+        asked.wait(10)
+        secured.setblocking(True)
+        secured.do_handshake()  # it ends with the tickets, which come after the question
+        secured.recv(100)
+        time.sleep(0.05)
+        secured.sendall(b"at last\n")
+        secured.close()
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection(
+            *listener.getsockname(), ssl=ours, server_hostname="localhost"
+        )
+        writer.write(b"how are you?")
+        asked.set()
+        answer = await asyncio.wait_for(reader.readline(), 3_600)
+        writer.transport.abort()
+        return answer
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with virtual() as clock:
+        assert run(clock, ask()) == b"at last\n"
+        assert clock.now < 3_600
+    thread.join()
+    listener.close()
+
+
+def test_a_tls_server_on_the_same_loop_is_owed_nothing_for_its_answer() -> None:
+    ours, theirs = _certified()
+
+    async def talk(clock: VirtualClock) -> None:
+        server = await asyncio.start_server(_greet, "127.0.0.1", 0, ssl=theirs)
+        reader, writer = await asyncio.open_connection(
+            *server.sockets[0].getsockname(), ssl=ours, server_hostname="localhost"
+        )
+        open_files = range(1_000)
+        writer.write(b"how are you?\n")
+        assert clock.work.lasts(open_files) is not None
+        assert await reader.readline() == b"fine\n"
+        assert clock.work.lasts(open_files) is None
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await asyncio.sleep(1)
+
+    with virtual() as clock:
+        run(clock, talk(clock))
+
+
+def test_a_plain_connection_may_have_the_number_that_a_secured_one_had() -> None:
+    ours, theirs = _certified()
+    number = 900
+
+    def numbered(server: asyncio.Server) -> socket.socket:
+        with socket.create_connection(server.sockets[0].getsockname()) as connected:
+            os.dup2(connected.fileno(), number)
+        return socket.socket(fileno=number)
+
+    async def talk(clock: VirtualClock) -> None:
+        for context, how in ((theirs, {"ssl": ours, "server_hostname": "localhost"}), (None, {})):
+            server = await asyncio.start_server(_greet, "127.0.0.1", 0, ssl=context)
+            reader, writer = await asyncio.open_connection(sock=numbered(server), **how)
+            writer.write(b"how are you?\n")
+            assert await reader.readline() == b"fine\n"
+            assert clock.work.lasts([number]) is None
+            writer.close()
+            await writer.wait_closed()
+            server.close()
+            await asyncio.sleep(1)
+
+    with virtual() as clock:
+        run(clock, talk(clock))
 
 
 SLOW = (
@@ -351,5 +488,50 @@ def test_a_future_that_a_thread_owes_is_not_waited_for_for_ever(
     with virtual() as clock:
         run(clock, work(clock))
         assert clock.now == 3_600
+        assert thread.is_alive()
     gate.set()
+    thread.join()
+
+
+def test_a_future_that_has_come_and_is_kept_is_owed_no_more() -> None:
+    gate = threading.Event()
+
+    def of_this_module() -> None:
+        gate.wait(10)
+
+    async def work(clock: VirtualClock) -> None:
+        future = asyncio.get_running_loop().create_future()
+        assert clock.work.lasts([]) is not None
+        future.set_result(None)
+        assert clock.work.lasts([]) is None
+
+    thread = threading.Thread(target=of_this_module)
+    thread.start()
+    with virtual() as clock:
+        run(clock, work(clock))
+    gate.set()
+    thread.join()
+
+
+def test_a_thread_that_only_starts_may_be_anybodys_but_livekits() -> None:
+    gate = threading.Lock()
+    gate.acquire()
+    scope: dict[str, Any] = {"__name__": "livekit.agents.voice"}
+    exec(compile("def make(loop): return loop.create_future()", "of_livekit.py", "exec"), scope)
+
+    async def work(clock: VirtualClock) -> None:
+        loop = asyncio.get_running_loop()
+        livekits = scope["make"](loop)
+        assert clock.work.lasts([]) is None
+        users = loop.create_future()
+        assert clock.work.lasts([]) is not None
+        del livekits, users
+
+    thread = threading.Thread(target=gate.acquire)  # in no code but that of threading
+    thread.start()
+    while sys._current_frames()[thread.ident].f_code.co_name != "run":
+        time.sleep(0.001)
+    with virtual() as clock:
+        run(clock, work(clock))
+    gate.release()
     thread.join()
