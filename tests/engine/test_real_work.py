@@ -163,9 +163,8 @@ def test_an_open_connection_that_was_answered_does_not_make_time_real_again() ->
 
 @contextmanager
 def _server_in_a_thread(answer: Callable[[], bytes]) -> Iterator[int]:
-    import socket
-
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)  # where nobody comes
 
     def serve() -> None:
         connection, _ = listener.accept()

@@ -267,6 +267,39 @@ def test_a_task_that_swallows_cancellations_ends_all_the_same(
     assert found.reported == []
 
 
+def test_a_task_that_runs_in_circles_is_asked_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_module, "SPINS", 1_000)
+    asked: list[str] = []
+
+    async def counts() -> None:
+        while True:
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                asked.append("to end")
+
+    assert len(ended(counts()).stubborn) == 1
+    assert asked == ["to end"]
+
+
+@pytest.mark.parametrize("how", ["returns", "is cancelled"])
+def test_a_stubborn_task_that_gives_in_at_last_has_raised_nothing(how: str) -> None:
+    async def gives_in() -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                pass
+            except TestOver:
+                if how == "returns":
+                    return
+                raise asyncio.CancelledError from None
+
+    (stubborn,) = ended(gives_in()).stubborn
+    assert stubborn.error is None
+    assert stubborn.task.cancelled()
+
+
 def test_the_process_ends_although_a_coroutine_catches_whatever_is_thrown_into_it() -> None:
     program = """
 import asyncio, contextlib, gc
@@ -394,6 +427,22 @@ def test_tasks_that_wait_for_each_other_in_a_circle_are_ended_and_asked_first() 
     assert found.reported == []
 
 
+def test_each_of_several_circles_is_opened_at_once() -> None:
+    tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def waits_for(other: str) -> None:
+        await asyncio.gather(tasks[other])
+
+    async def begin() -> None:
+        for name, other in (("a", "b"), ("b", "a"), ("c", "d"), ("d", "c")):
+            tasks[name] = asyncio.get_running_loop().create_task(waits_for(other))
+
+    found = ended(begin())
+    assert found.stubborn == []
+    assert all(task.cancelled() for task in tasks.values())
+    assert found.seconds == 0
+
+
 def test_what_else_the_loop_reports_meanwhile_is_not_lost() -> None:
     async def breaks_the_loop() -> None:
         while True:
@@ -414,6 +463,7 @@ def test_without_a_handler_of_ones_own_asyncio_reports_as_always(
         asyncio.get_running_loop().call_soon(int, "x")
         task = asyncio.ensure_future(asyncio.Event().wait())
         await end([task])
+        assert asyncio.get_running_loop().get_exception_handler() is None
 
     asyncio.run(breaks_the_loop())
     assert "Exception in callback int('x')" in caplog.text
