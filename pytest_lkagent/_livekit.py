@@ -28,6 +28,7 @@ from livekit.agents.voice.agent_activity import (
     ActivityClosedError,
     AgentActivity,
     _AgentActivityContextVar,
+    _IdleHoldContextVar,
 )
 from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
@@ -336,9 +337,16 @@ def _toolsets(tools: Iterable[Any]) -> Iterator[llm.Toolset]:
 
 
 async def wait_for_idle(session: AgentSession[Any]) -> None:
-    """Wait until nobody speaks; a session that closes meanwhile is idle too."""
-    with suppress(ActivityClosedError, RuntimeError):
-        await session.wait_for_idle()
+    """Wait until nobody speaks; a session that closes meanwhile is idle too.
+
+    So is one in which a tool holds the floor (``ctx.foreground()``): it may do so for the user.
+    """
+    floor = _IdleHoldContextVar.set(True)
+    try:
+        with suppress(ActivityClosedError, RuntimeError):
+            await session.wait_for_idle()
+    finally:
+        _IdleHoldContextVar.reset(floor)
 
 
 async def user_is_back(session: AgentSession[Any]) -> None:

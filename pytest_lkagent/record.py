@@ -8,7 +8,6 @@ events add which agent spoke, and how the session closed.
 from __future__ import annotations
 
 import asyncio
-import bisect
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,13 +114,17 @@ class Record:
         """Return the history, with the calls of the run whose tools are not done yet.
 
         A tool that awaits an AgentTask is done turns later, and only then are its call and its
-        output in the history; LiveKit's RunResult has the call when it begins.
+        output in the history; LiveKit's RunResult has the call when it begins, before what comes
+        of it. The clock cannot tell which was first where no time passes between them.
         """
         items = list(session.history.items)
-        known = {item.id for item in items}
-        for event in turn.result.events if turn.result is not None else ():
-            if event.item.id not in known:
-                bisect.insort(items, event.item, key=lambda item: item.created_at)
+        places = {item.id: place for place, item in enumerate(items)}
+        place = len(items)
+        for event in reversed(turn.result.events if turn.result is not None else ()):
+            if event.item.id in places:
+                place = places[event.item.id]
+            else:
+                items.insert(place, event.item)
         return items
 
     def _closed_before(self, turn: Turn) -> bool:

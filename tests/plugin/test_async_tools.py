@@ -1,0 +1,434 @@
+"""Tools that answer first and work on: what a test scripts for them, and what it sees of them.
+
+LiveKit returns from a run with the reply to the first ``ctx.update()``. Later updates and the
+result come as calls of their own, in no RunResult; a turn here goes on until they are told.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+AGENT = '''\
+import asyncio
+
+from livekit.agents import Agent, AgentTask, RunContext, function_tool, llm
+
+CANCELLABLE = llm.ToolFlag.CANCELLABLE
+
+
+class AskName(AgentTask[str]):
+    def __init__(self) -> None:
+        super().__init__(instructions="Ask for the name.")
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="ask for the name")
+
+    @function_tool
+    async def note(self, name: str) -> None:
+        """Note the name."""
+        self.complete(name)
+
+
+class Office(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You look things up.")
+
+    async def look(self, ctx: RunContext, what: str) -> str:
+        await ctx.update("begun")
+        await asyncio.sleep(20)
+        return f"found {what}"
+
+    @function_tool
+    async def search(self, ctx: RunContext, what: str) -> str:
+        """Search, and report."""
+        await ctx.update("begun")
+        await asyncio.sleep(20)
+        await ctx.update("half done")
+        await asyncio.sleep(10)
+        return f"found {what}"
+
+    @function_tool
+    async def both(self, ctx: RunContext, what: str) -> str:
+        """Look, any number of times."""
+        return await self.look(ctx, what)
+
+    @function_tool(on_duplicate="reject")
+    async def once(self, ctx: RunContext, what: str) -> str:
+        """Look, once at a time."""
+        return await self.look(ctx, what)
+
+    @function_tool(on_duplicate="confirm", flags=CANCELLABLE)
+    async def sure(self, ctx: RunContext, what: str) -> str:
+        """Look, and ask before one looks again."""
+        return await self.look(ctx, what)
+
+    @function_tool(on_duplicate="replace", flags=CANCELLABLE)
+    async def last(self, ctx: RunContext, what: str) -> str:
+        """Look for this instead."""
+        return await self.look(ctx, what)
+
+    @function_tool
+    async def register(self) -> str:
+        """Register the caller."""
+        return f"registered {await AskName()}"
+
+    @function_tool
+    async def urgent(self, ctx: RunContext) -> str:
+        """Look, and then ask for the name with the floor held."""
+        await ctx.update("begun")
+        await asyncio.sleep(5)
+        async with ctx.foreground():
+            name = await AskName()
+        return f"urgent for {name}"
+
+    @function_tool
+    async def breaks(self, ctx: RunContext) -> str:
+        """Break after the update."""
+        await ctx.update("begun")
+        await asyncio.sleep(5)
+        raise LookupError("no calendar")
+
+    @function_tool
+    async def never(self, ctx: RunContext) -> str:
+        """Never come to an end."""
+        await ctx.update("begun")
+        await asyncio.Event().wait()
+'''
+
+TEST = """
+from office import Office
+
+pytestmark = pytest.mark.lk(agent=Office)
+
+BEGUN = "begun"
+
+def told(turn):
+    "What a turn did, a line for each event; of an update its message alone."
+    return [str(event).split(", message: ")[-1].partition("\\\\n")[0] for event in turn.events[1:]]
+
+"""
+
+
+@pytest.fixture
+def office(desk):
+    """Make a project with the Office and this test, or with these scenarios."""
+
+    def make(test: str = "", *, scenarios: str = ""):
+        files = {"office.py": AGENT}
+        if test:
+            files["test_it.py"] = TEST + test
+        if scenarios:
+            files["office.yaml"] = f"agent: office.py:Office\nscenarios:\n{scenarios}"
+        made = desk(files)
+        return made.run("--lk-scenarios=office.yaml") if scenarios else made.run()
+
+    return make
+
+
+def test_a_turn_goes_on_until_a_background_tool_has_told_its_result(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("search", what="a"), "On it.", "Half of it.", "There it is.")
+    turn = await user_says("search")
+    assert told(turn) == [
+        "search(what='a')", "begun", "On it.",
+        "search(what='a')", "half done", "Half of it.",
+        "search(what='a')", "search -> 'found a'", "There it is.",
+    ]
+    assert [call.call_id for call in turn.events if call.label == "function_call"] == [
+        "call_1", "call_1_update_1", "call_1_final",
+    ]
+    assert turn.took == 30
+    assert [request.last_input for request in fake_llm.requests][3] == "found a"
+    assert "call_1_update_1" in fake_llm.requests[2].reply_instructions
+"""
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_scenario_scripts_and_expects_all_of_it(office):
+    result = office(
+        scenarios="""
+  - label: It reports
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it., Half of it., There it is.]
+        expect:
+          - function_call: {name: search, arguments: {what: a}}
+          - function_call_output: {name: search, contains: begun}
+          - message: On it.
+          - function_call: search
+          - function_call_output: {name: search, contains: half done}
+          - message: Half of it.
+          - function_call: search
+          - function_call_output: {name: search, output: found a}
+          - message: There it is.
+        within: 30s
+  - label: In another order
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it., Half of it., There it is.]
+        expect:
+          - function_call_output: {name: search, output: found a}
+          - function_call_output: {name: search, contains: half done}
+          - ...
+"""
+    )
+    result.outcomes(passed=1, failed=1)
+    result.shows("*office.yaml:*: In another order, turn 1: *")
+
+
+def test_a_turn_that_does_not_settle_leaves_the_rest_to_the_next_one(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm, settle, transcript):
+    fake_llm.script(call("search", what="a"), "On it.")
+    turn = await user_says("search", settle=False)
+    assert (turn.took, told(turn)) == (0, ["search(what='a')", "begun", "On it."])
+    fake_llm.script("Fine, thanks.", "Half of it.", "There it is.")
+    turn = await user_says("how are you?")
+    assert told(turn) == [
+        "Fine, thanks.",
+        "search(what='a')", "half done", "Half of it.",
+        "search(what='a')", "search -> 'found a'", "There it is.",
+    ]
+    assert turn.took == 30
+""",
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_scenario_leaves_a_turn_unsettled_and_waits(office):
+    result = office(
+        scenarios="""
+  - label: It reports later
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it.]
+        settle: false
+        expect: [function_call: search, function_call_output: {name: search, contains: begun}]
+        within: 0s
+      - user: how are you?
+        llm: [Fine.]
+        settle: false
+        within: 0s
+      - wait: 25s
+        settle: false
+        llm: [Half of it.]
+        expect:
+          - function_call: search
+          - function_call_output: {name: search, contains: half done}
+      - wait: 1s
+        llm: [There it is.]
+        expect: [function_call: search, function_call_output: {name: search, output: found a}]
+        within: 5s
+"""
+    )
+    result.outcomes(passed=1)
+
+
+POLICIES = {
+    "allow": (
+        "both",
+        """
+    fake_llm.script(call("both", what="b"), "On that too.", "Both are there.")
+    assert told(await user_says("again")) == [
+        "both(what='b')", "begun", "On that too.",
+        "both(what='a')", "both -> 'found a'", "both(what='b')", "both -> 'found b'",
+        "Both are there.",
+    ]
+""",
+    ),
+    "reject": (
+        "once",
+        """
+    fake_llm.script(call("once", what="b"), "I am at it already.", "There it is.")
+    events = told(await user_says("again"))
+    assert events[1].startswith("once -> 'Same tool `once` is already running")
+    assert events[2:] == [
+        "I am at it already.", "once(what='a')", "once -> 'found a'", "There it is.",
+    ]
+""",
+    ),
+    "confirm": (
+        "sure",
+        """
+    again = call("sure", what="b", lk_agents_confirm_duplicate=True)
+    fake_llm.script(call("sure", what="b"), again, "On both.", "Both are there.")
+    events = told(await user_says("again"))
+    assert events[1].startswith("sure -> 'Same tool `sure` is already running")
+    assert events[2].startswith("sure(what='b', lk_agents_confirm_duplicate=True")
+    assert events[3:5] == ["begun", "On both."]
+    assert [event for event in events if "found" in event] == [
+        "sure -> 'found a'", "sure -> 'found b'",
+    ]
+""",
+    ),
+    "replace": (
+        "last",
+        """
+    fake_llm.script(call("last", what="b"), "That instead.", "There it is.")
+    assert told(await user_says("again")) == [
+        "last(what='b')", "begun", "That instead.", "last(what='b')", "last -> 'found b'",
+        "There it is.",
+    ]
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_a_second_call_does_to_one_that_runs(office, policy):
+    tool, again = POLICIES[policy]
+    result = office(
+        f"""
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("{tool}", what="a"), "On it.")
+    await user_says("look", settle=False)
+{again}
+    assert fake_llm.remaining == ()
+"""
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_running_tool_is_listed_and_cancelled_by_the_model(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("sure", what="a").with_id("first"), "On it.")
+    await user_says("look", settle=False)
+    fake_llm.script(
+        call("lk_agents_get_running_tasks"),
+        call("lk_agents_cancel_task", call_id="first"),
+        "I stopped.",
+    )
+    turn = await user_says("stop")
+    assert "'call_id': 'first'" in turn.events[2].output
+    assert turn.events[4].output == "Task first cancelled successfully."
+    assert (turn.took, turn.events[-1].text) == (0, "I stopped.")
+
+async def test_one_that_is_over(user_says, fake_llm):
+    fake_llm.script(call("sure", what="a").with_id("first"), "On it.", "There it is.")
+    await user_says("look")
+    fake_llm.script(call("lk_agents_cancel_task", call_id="first"), "It is over.")
+    turn = await user_says("stop")
+    assert (turn.events[2].output, turn.events[2].is_error) == ("Task first not found", True)
+""",
+    )
+    result.outcomes(passed=2)
+
+
+def test_a_tool_outlives_the_hand_over_to_an_agent_task(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("search", what="a"), "On it.")
+    await user_says("search", settle=False)
+    fake_llm.script(call("register"), "Your name?")
+    turn = await user_says("register me")
+    assert told(turn) == ["register()", "Office -> AskName", "Your name?"]
+    assert turn.took == 0
+    fake_llm.script(call("note", name="Maya"), "Registered.", "Half of it.", "There it is.")
+    turn = await user_says("Maya")
+    assert told(turn) == [
+        "note(name='Maya')", "note -> ''", "AskName -> Office",
+        "register -> 'registered Maya'", "Registered.",
+        "search(what='a')", "half done", "Half of it.",
+        "search(what='a')", "search -> 'found a'", "There it is.",
+    ]
+    assert turn.took == 30
+""",
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_tool_that_holds_the_floor_for_the_user_waits_for_the_user(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("urgent"), "Looking.", "Your name?")
+    turn = await user_says("it is urgent")
+    assert told(turn) == ["urgent()", "begun", "Looking.", "Office -> AskName", "Your name?"]
+    assert turn.took == 5
+    fake_llm.script(call("note", name="Maya"), "Done, Maya.")
+    turn = await user_says("Maya")
+    assert told(turn)[-3:] == ["urgent()", "urgent -> 'urgent for Maya'", "Done, Maya."]
+""",
+    )
+    result.outcomes(passed=1)
+    result = office(
+        scenarios="""
+  - label: It asks in between
+    turns:
+      - user: it is urgent
+        llm: [{call: {urgent: {}}}, Looking., Your name?]
+        expect: [..., {agent_handoff: AskName}]
+      - user: Maya
+        llm: [{call: {note: {name: Maya}}}, "Done, Maya."]
+        expect: [..., {function_call_output: {name: urgent, output: urgent for Maya}}]
+""",
+    )
+    result.outcomes(passed=1)
+
+
+def test_an_update_for_which_no_reply_is_scripted_is_told_with_what_was_asked(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("search", what="a"), "On it.")
+    await user_says("search")
+"""
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "E *UnscriptedRequest: Office asked its model for a completion that nobody scripted",
+        'E *asked to: "New results arrived from background tool calls (call_ids: *call_1_update_1*',
+        "E *add a step for it: fake_llm.script(say('…'))",
+    )
+
+
+def test_a_background_tool_that_never_returns_is_named(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("never"), "On it.")
+    await user_says("go")
+"""
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "E *Stuck: user_says('go') cannot finish: nothing can happen any more; the tool never "
+        "waits at office.py:*",
+        "E *still running:",
+        "E *the tool never at office.py:*: await asyncio.Event().wait()",
+    )
+
+
+def test_one_that_raises_after_its_update_fails_the_turn_in_which_it_does(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("breaks"), "On it.", "Sorry.")
+    await user_says("go")
+""",
+    )
+    result.outcomes(failed=1)
+    result.shows('> * raise LookupError("no calendar")', "E *LookupError: no calendar")
+
+
+def test_a_test_may_end_while_a_tool_runs_and_it_ends_too(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("search", what="a"), "On it.")
+    await user_says("go", settle=False)
+
+async def test_next(user_says, fake_llm, transcript):
+    fake_llm.script("Hello.")
+    turn = await user_says("hi")
+    assert told(turn) == ["Hello."]
+"""
+    )
+    result.outcomes(passed=2)
