@@ -251,6 +251,18 @@ def test_what_nobody_awaits_fails_the_test_when_it_raises(desk, what, made):
     result.shows_no("*exception was never retrieved*", "*Exception in callback*")
 
 
+def test_an_error_that_ends_two_tasks_is_told_once(desk):
+    line = "saving = asyncio.ensure_future(self.save())"
+    more = "\n        self.two = [asyncio.create_task(self.wait(saving)) for _ in range(2)]"
+    waits = "\n    async def wait(self, saving):\n        await saving\n"
+    agent = in_a_tool(line + more).replace("\npytestmark", f"{waits}\npytestmark")
+    result = desk({"test_it.py": agent + RUNS}).run()
+    result.outcomes(failed=1)
+    told = [text for text in result.lines if "where nobody hears of it" in text]
+    assert len(told) == 1, told
+    assert "raised in the task Saves.wait (" in told[0]
+
+
 def test_a_test_that_fails_in_a_background_task_says_so(desk):
     line = "asyncio.create_task(self.fails())"
     more = "\n    async def fails(self):\n        pytest.fail('never')\n"
@@ -307,6 +319,7 @@ def test_a_task_of_a_broader_fixture_on_the_same_loop_is_its_own_affair(desk):
                         calendar.emit("tick")
                         asyncio.create_task(fails())
                         asyncio.get_running_loop().call_soon(breaks)
+                        asyncio.get_running_loop().call_soon(lambda: [fails()].clear())
                         fails()
                 task = asyncio.create_task(serve())
                 yield
@@ -457,6 +470,14 @@ async def test_it(user_says, fake_llm):
         )
         + RUNS,
         "save(…) was never awaited (it is defined at *test_it.py:12)",
+    ),
+    "in a thread of a tool": (
+        in_a_tool("await asyncio.to_thread(lambda: [self.save()].clear())") + RUNS,
+        "self.save() was never awaited (*test_it.py:30): write await self.save()",
+    ),
+    "in a callback of the loop": (
+        in_a_tool("asyncio.get_running_loop().call_soon(lambda: [self.save()].clear())") + RUNS,
+        "self.save() was never awaited (*test_it.py:30): write await self.save()",
     ),
     "over several lines": (
         in_a_tool("self.save(\n        )") + RUNS,
@@ -630,6 +651,83 @@ def test_a_scripted_failure_in_the_background_is_told_once(desk):
     result.outcomes(passed=1, failed=1)
     result.shows("the session failed: APIConnectionError: down; *", "FAILED test_it.py::test_it *")
     result.shows_no("*also: *")
+
+
+def test_what_asks_in_the_background_for_what_nobody_scripted_may_be_allowed(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            class Asks(FrontDesk):
+                async def on_enter(self):
+                    self.asking = asyncio.create_task(self.ask())
+
+                async def ask(self):
+                    await asyncio.sleep(1)
+                    await self.session.llm.chat(chat_ctx=self.chat_ctx).collect()
+
+            async def wait(agent_session):
+                await asyncio.sleep(2)
+
+            @pytest.mark.lk(agent=Asks, allow=["unscripted_request"])
+            async def test_allowed(agent_session):
+                await wait(agent_session)
+
+            @pytest.mark.lk(agent=Asks)
+            async def test_it(agent_session):
+                await wait(agent_session)
+            """
+        }
+    ).run()
+    result.outcomes(passed=1, failed=1)
+    result.shows("FAILED test_it.py::test_it - *")
+
+
+def test_a_handler_that_the_clock_ends_is_told_as_that(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import time
+
+            @pytest.mark.lk(timeout=5)
+            async def test_it(agent_session, user_says, fake_llm):
+                @agent_session.on("conversation_item_added")
+                def wait(event):
+                    while True:
+                        time.monotonic()
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+
+            async def test_after(user_says, fake_llm):
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1, passed=1)
+    result.shows("*cannot finish: it went on for more than 5 virtual seconds*")
+    result.shows_no("*raised in a handler*")
+
+
+def test_who_debugs_keeps_the_origins_of_coroutines_as_deep_as_they_were(desk):
+    agent = in_a_tool("assert __import__('sys').get_coroutine_origin_tracking_depth() == 5")
+    result = desk(
+        {
+            "test_it.py": agent
+            + RUNS
+            + """
+import sys
+
+@pytest.fixture(autouse=True)
+def debugging():
+    before = sys.get_coroutine_origin_tracking_depth()
+    sys.set_coroutine_origin_tracking_depth(5)
+    yield
+    assert sys.get_coroutine_origin_tracking_depth() == 5
+    sys.set_coroutine_origin_tracking_depth(before)
+"""
+        }
+    ).run()
+    result.outcomes(passed=1)
 
 
 # --- scenario files, other processes, other tests
