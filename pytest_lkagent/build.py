@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from livekit.agents import Agent, llm
+from livekit.agents import Agent, AgentSession, llm
 
 from . import _livekit
-from .errors import UsageError
+from .errors import UsageError, did_you_mean
 from .transcript import FunctionCall, FunctionCallOutput, Message
 
-__all__ = ["as_chat_context", "check_call", "make_agent", "session_arguments"]
+__all__ = [
+    "as_chat_context",
+    "check_call",
+    "check_session_options",
+    "make_agent",
+    "session_arguments",
+]
 
 _LEAN: Mapping[str, Any] = {
     "vad": None,
@@ -65,6 +71,18 @@ def _check_arguments(source: Any, what: str) -> None:
         raise UsageError(
             f"{what}: {name}() {error}; give an instance, or a factory such as lambda: {name}(…)"
         ) from None
+
+
+def check_session_options(options: Iterable[str], *, where: str) -> None:
+    """Refuse what is no argument of an ``AgentSession``.
+
+    Raises:
+        UsageError: One is unknown.
+    """
+    known = inspect.signature(AgentSession).parameters
+    for name in options:
+        if name not in known:
+            raise UsageError(f"{where}: AgentSession takes no {name!r}{did_you_mean(name, known)}")
 
 
 def session_arguments(options: Mapping[str, Any], model: llm.LLM[Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Defaults:
         "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, "
         "its class or a factory; or mark the test @pytest.mark.lk(agent=FrontDesk)"
     )
+    options_of: str = "session_options"
     advice: str = (
         "it was asked while the session started: script that with the start_script fixture, or "
         "with @pytest.mark.lk(start=[say('…')])"
@@ -43,6 +44,8 @@ class Defaults:
 
     def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
         """Return arguments for `Stage.start_session`; `given` wins."""
+        from .build import check_session_options
+
         what = self.what if agent is None else "start_session()"
         agent = self.agent if agent is None else agent
         if agent is ...:
@@ -51,17 +54,19 @@ class Defaults:
             raise UsageError(
                 f"session_options is a mapping of AgentSession arguments, not {self.options!r}"
             )
-        return {
+        made = {
             "agent": agent,
             "what": what,
             "userdata": given.pop("userdata", self.userdata),
             "start": given.pop("start", self.start),
             "history": given.pop("history", self.history),
             "model": given.pop("llm", None),
-            "options": {**self.options, **given},
             "advice": self.advice,
             "owes_start": self.owes_start,
         }
+        options = {**self.options, **given}
+        check_session_options(options, where=self.options_of)
+        return {**made, "options": options}
 
 
 def of_test(
@@ -96,8 +101,8 @@ def of_scenario(
     ):
         raise UsageError(
             f"{scenario.site}: {scenario.label}: the scenario says what its userdata is, and your "
-            "fixture `userdata` does not look: let it take `scenario` and make it of "
-            "scenario.userdata, as in return Guest(**scenario.userdata)"
+            "fixture `userdata` does not look: let it take `scenario`, None in other tests, and "
+            "make it of that, as in return Guest(**(scenario and scenario.userdata or {}))"
         )
     site = scenario.agent.site if scenario.agent is not None else scenario.site
     if scenario.agent is not None:
@@ -113,6 +118,7 @@ def of_scenario(
         if scenario.start is None
         else play.start_steps(),
         history=scenario.history or None,
+        options_of=f"{scenario.session_site or scenario.site}: {scenario.label}: session",
         owes_start=scenario.start is None,  # what its file says, the player judges
         without_agent=f"{scenario.site}: {scenario.label}: which agent is under test? write agent: "
         "agent.py:FrontDesk at the top of the file, or define a fixture `agent` in conftest.py",

@@ -96,10 +96,7 @@ class Harness:
         """Start a session with `agent`; what goes wrong in the start is a finding, not raised."""
         if history is not None:
             await agent.update_chat_ctx(history)
-        try:
-            session = self._session = AgentSession(**arguments)
-        except TypeError as error:
-            raise UsageError(f"session_options: {error}") from None
+        session = self._session = AgentSession(**arguments)
         _livekit.attach(session, self)
         self.record.listen(session)
         try:

@@ -188,8 +188,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         except BaseException as error:  # noqa: BLE001  (the verdict raises it)
             failure = error
         verdict = border.settle_verdict(item, failure)
-    __tracebackhide__ = verdict is failure  # a finding has no other line than this one
     if verdict is not None:
+        # a finding that nobody raised has no other line than this one
+        __tracebackhide__ = verdict is failure or verdict.__traceback__ is not None
         raise verdict
     return result
 

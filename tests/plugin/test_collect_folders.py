@@ -272,3 +272,28 @@ def test_a_file_collects_once_although_several_ways_lead_to_it(desk):
     made.run("--lk-scenarios=desk.yaml", "--lk-scenarios=.", "desk.yaml").outcomes(passed=1)
     made.run("--lk-scenarios=.").outcomes(passed=1)
     made.run().outcomes(passed=1)
+
+
+def test_the_file_that_a_conftest_imports_too_is_one_module(desk):
+    result = desk(
+        {
+            "conftest.py": """
+            import pytest
+            from agent import FrontDesk
+
+            @pytest.fixture(autouse=True)
+            def booked(mock_tool):
+                return mock_tool(FrontDesk, "book", returns="mocked")
+            """,
+            "desk.yaml": """
+            agent: agent.py:FrontDesk
+            scenarios:
+              - label: Books
+                turns:
+                  - user: 2 pm
+                    llm: [{call: {book: {slot: 2pm}}}, Booked.]
+                    expect: [function_call_output: {name: book, output: mocked}]
+            """,
+        }
+    ).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=1)

@@ -95,6 +95,25 @@ def test_an_exception_in_a_handler_fails_the_test_with_its_own_traceback(desk, w
     result.shows_no("*failed to emit*")
 
 
+def test_a_handler_that_raises_one_and_the_same_error_each_time_is_told_once(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(agent_session, user_says, fake_llm):
+                broken = LookupError("no counter")
+                @agent_session.on("conversation_item_added")
+                def count(event):
+                    raise broken
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    told = [line for line in result.lines if "raised in a handler of" in line]
+    assert len(told) == 1, told
+
+
 def test_a_type_error_in_a_handler_is_told_before_what_came_of_it(desk):
     result = desk(
         {
@@ -249,18 +268,6 @@ def test_what_nobody_awaits_fails_the_test_when_it_raises(desk, what, made):
         "FAILED test_it.py::test_it - LookupError: no calendar",
     )
     result.shows_no("*exception was never retrieved*", "*Exception in callback*")
-
-
-def test_an_error_that_ends_two_tasks_is_told_once(desk):
-    line = "saving = asyncio.ensure_future(self.save())"
-    more = "\n        self.two = [asyncio.create_task(self.wait(saving)) for _ in range(2)]"
-    waits = "\n    async def wait(self, saving):\n        await saving\n"
-    agent = in_a_tool(line + more).replace("\npytestmark", f"{waits}\npytestmark")
-    result = desk({"test_it.py": agent + RUNS}).run()
-    result.outcomes(failed=1)
-    told = [text for text in result.lines if "where nobody hears of it" in text]
-    assert len(told) == 1, told
-    assert "raised in the task Saves.wait (" in told[0]
 
 
 def test_a_test_that_fails_in_a_background_task_says_so(desk):
@@ -653,28 +660,32 @@ def test_a_scripted_failure_in_the_background_is_told_once(desk):
     result.shows_no("*also: *")
 
 
-def test_what_asks_in_the_background_for_what_nobody_scripted_may_be_allowed(desk):
+REFUSED = {
+    "unscripted_request": "self.session.llm.chat(chat_ctx=self.chat_ctx).collect()",
+    "refused_connection": "asyncio.open_connection('192.0.2.1', 80)",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_refused_in_the_background_passes_by_its_own_kind(desk, kind):
     result = desk(
         {
-            "test_it.py": """
+            "test_it.py": f"""
             class Asks(FrontDesk):
                 async def on_enter(self):
                     self.asking = asyncio.create_task(self.ask())
 
                 async def ask(self):
                     await asyncio.sleep(1)
-                    await self.session.llm.chat(chat_ctx=self.chat_ctx).collect()
+                    await {REFUSED[kind]}
 
-            async def wait(agent_session):
-                await asyncio.sleep(2)
-
-            @pytest.mark.lk(agent=Asks, allow=["unscripted_request"])
+            @pytest.mark.lk(agent=Asks, allow=[{kind!r}])
             async def test_allowed(agent_session):
-                await wait(agent_session)
+                await asyncio.sleep(2)
 
             @pytest.mark.lk(agent=Asks)
             async def test_it(agent_session):
-                await wait(agent_session)
+                await asyncio.sleep(2)
             """
         }
     ).run()
@@ -796,3 +807,28 @@ def test_it_is_heard_in_the_processes_of_xdist(desk):
 def test_every_kind_of_finding_is_on_the_page_of_fixtures():
     page = FIXTURES_PAGE.read_text(encoding="utf-8").partition("## What fails a test by itself")[2]
     assert set(re.findall(r"^\| `(\w+)` \|", page.partition("\n## ")[0], re.MULTILINE)) == KINDS
+
+
+def test_an_agent_in_a_file_of_its_own_is_shown_from_its_own_line(desk):
+    agent = """
+from livekit.agents import Agent
+
+class Hotel(Agent):
+    def __init__(self):
+        super().__init__(instructions="You keep a hotel.")
+
+    async def on_enter(self):
+        raise LookupError("no calendar")
+"""
+    scenario = "agent: hotel.py:Hotel\nscenarios: [{label: Opens, turns: [{wait: 1s}]}]\n"
+    test = """
+    from hotel import Hotel
+
+    @pytest.mark.lk(agent=Hotel)
+    async def test_it(agent_session): ...
+    """
+    files = {"hotel.py": agent, "hotel.yaml": scenario, "test_it.py": test}
+    for chosen in ("test_it.py", "hotel.yaml"):
+        result = desk(files).run(chosen)
+        result.outcomes(failed=1)
+        result.shows('> * raise LookupError("no calendar")', "E *LookupError: no calendar")
