@@ -832,3 +832,23 @@ class Hotel(Agent):
         result = desk(files).run(chosen)
         result.outcomes(failed=1)
         result.shows('> * raise LookupError("no calendar")', "E *LookupError: no calendar")
+
+
+def test_a_turn_that_is_taken_for_its_result_was_never_awaited(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(user_says, fake_llm):
+                fake_llm.script("Hello.")
+                turn = user_says("hi")
+                turn.expect.contains_message(role="assistant")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        '> * turn.expect.contains_message(role="assistant")',
+        "E *NeverAwaited: user_says('hi') was never awaited (test_it.py:11): write await "
+        "user_says('hi')",
+    )
+    result.shows_no("*also: *", "*has no attribute*", "*RuntimeWarning*")
