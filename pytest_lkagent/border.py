@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 import pytest
 
-from .errors import BehaviourError, Stuck, UsageError
+from .errors import BehaviourError, NeverAwaited, Stuck, UsageError
 from .keys import set_dummies
 from .options import DEFAULT_NOW, Options, read_marker, read_moment, read_seconds
 from .phases import wall_clock_of
@@ -267,10 +267,14 @@ def lent_to(fixture: str, item: pytest.Item) -> Iterator[None]:
 
 def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseException | None:
     """Return what `item` fails with once its call phase is over, None where it passes."""
+    from .unheard import forgotten_await
+
     stage = item.stash[_STAGE]
     reason = stage.clock.take_halt() if stage.clock is not None else None
     if reason is not None:
         failure = _halted(item, failure, reason)
+    elif NeverAwaited.kind not in stage.findings.allow:
+        failure = forgotten_await(failure) or failure
     if isinstance(failure, pytest.exit.Exception) or not isinstance(
         failure, (Exception, pytest.fail.Exception, type(None))
     ):

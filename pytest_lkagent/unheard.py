@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import gc
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +30,7 @@ from .frames import is_users, site_of, source
 from .sites import Site
 from .task_watch import TaskWatch
 
-__all__ = ["Unheard", "origins_noted"]
+__all__ = ["Unheard", "forgotten_await", "origins_noted"]
 
 _SESSION = "livekit.agents.voice."
 
@@ -153,6 +154,18 @@ def origins_noted(*, noted: bool) -> Iterator[None]:
         yield
     finally:
         sys.set_coroutine_origin_tracking_depth(before)
+
+
+def forgotten_await(error: object) -> NeverAwaited | None:
+    """Say of an error that it comes of a coroutine which was taken for its result."""
+    made: Any = getattr(error, "obj", None)
+    if not isinstance(error, AttributeError) or not inspect.iscoroutine(made):
+        return None
+    if inspect.getcoroutinestate(made) != inspect.CORO_CREATED or not made.cr_origin:
+        return None
+    path, line, _ = made.cr_origin[0]
+    made.close()  # Python need not say it once more
+    return NeverAwaited(_describe(made, Site(path, line))).with_traceback(error.__traceback__)
 
 
 _on_duty: ContextVar[Unheard | None] = ContextVar("pytest_lkagent_unheard", default=None)

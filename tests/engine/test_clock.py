@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import gc
 import math
 import selectors
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -237,12 +241,56 @@ def test_another_thread_may_still_wake_the_loop() -> None:
         assert clock.halted is None
 
 
+def test_another_process_may_still_wake_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_module, "GRACE", 30)
+    program = "import socket; socket.create_connection(('127.0.0.1', {})).sendall(b'from outside')"
+
+    def begin(port: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", program.format(port)])
+
+    async def wait_for_process() -> bytes:
+        said: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            said.set_result(await reader.read())
+            writer.close()
+
+        server = await asyncio.start_server(listen, "127.0.0.1", 0)
+        _, port = server.sockets[0].getsockname()
+        with begin(port):
+            answer = await said
+        server.close()
+        return answer
+
+    monkeypatch.setattr(threading, "active_count", lambda: 1)  # whatever ran before
+    with virtual() as clock:
+        assert run(clock, wait_for_process()) == b"from outside"
+
+
+def test_while_somebody_debugs_a_thread_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_module, "GRACE", 0.001)
+    monkeypatch.setattr(clock_module, "is_debugged", lambda: True)
+
+    async def wait_for_thread() -> str:
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[str] = asyncio.Future()
+        at_last = functools.partial(loop.call_soon_threadsafe, woken.set_result, "at last")
+        threading.Timer(0.05, at_last).start()
+        return await woken
+
+    with virtual() as clock:
+        assert run(clock, wait_for_thread()) == "at last"
+
+
 def test_a_thread_that_does_nothing_for_the_loop_does_not_keep_it_waiting() -> None:
     gate = threading.Event()
     thread = threading.Thread(target=gate.wait)
     thread.start()
     try:
-        with virtual() as clock, pytest.raises(Stopped):
+        with (
+            virtual() as clock,
+            pytest.raises(Stopped, match=r"wait for it inside of async with real_time\(\)"),
+        ):
             run(clock, asyncio.Event().wait())
     finally:
         gate.set()
@@ -338,6 +386,27 @@ def test_a_loop_that_runs_in_circles_is_ended(monkeypatch: pytest.MonkeyPatch) -
         assert clock.take_halt() == "it runs in circles, without any time passing"
 
 
+def test_who_asks_again_and_again_for_a_thread_does_not_run_in_circles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clock_module, "SPINS", 2_500)
+    gate = threading.Event()
+
+    async def poll() -> int:
+        job = asyncio.ensure_future(asyncio.to_thread(gate.wait))
+        turns = 0
+        while not job.done():
+            await asyncio.sleep(0)
+            turns += 1
+            if turns == 10_000:
+                gate.set()
+        return turns
+
+    with virtual() as clock:
+        assert run(clock, poll()) >= 10_000
+        assert clock.now > 0
+
+
 def test_quiet_waits_until_nothing_is_ready_and_no_time_passes() -> None:
     order: list[str] = []
 
@@ -407,7 +476,36 @@ def test_a_future_may_be_run_and_an_exit_that_leaves_the_loop_is_not_reported_tw
         assert loop.run_until_complete(future) == "done"
         with pytest.raises(SystemExit):
             run(clock, leave())
+        gc.collect()  # the task, and the exception that refers to it
     assert reported == []
+
+
+def test_what_runs_to_its_end_goes_on_after_an_exit_that_leaves_the_loop() -> None:
+    ended: list[str] = []
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def clean_up() -> None:
+        task = asyncio.ensure_future(leave())
+        await asyncio.sleep(1)
+        assert isinstance(task.exception(), SystemExit)
+        ended.append("here")
+
+    with virtual() as clock:
+        clock.run(clean_up(), None)
+    assert ended == ["here"]
+
+
+def test_nothing_runs_on_a_loop_that_was_closed() -> None:
+    async def clean_up() -> None:
+        raise AssertionError("it cannot")
+
+    with virtual() as clock:
+        clock._loop.close()
+        left = clean_up()
+        clock.run(left, None)
+    assert left.cr_frame is None  # closed, so that Python does not warn
 
 
 # --- other loops
