@@ -10,7 +10,7 @@ import sysconfig
 from collections.abc import Awaitable, Iterator
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 from .sites import OUR_FOLDER, Site
@@ -21,6 +21,7 @@ __all__ = [
     "is_debugged",
     "is_users",
     "nearest_users_line",
+    "raised_at",
     "site_of",
     "source",
 ]
@@ -48,6 +49,16 @@ def is_asyncios(filename: str) -> bool:
 
 def site_of(frame: FrameType) -> Site:
     return Site(frame.f_code.co_filename, frame.f_lineno)
+
+
+def raised_at(traceback: TracebackType | None) -> Site | None:
+    """Return the innermost line of the user's own on the way of an exception, None without one."""
+    site = None
+    while traceback is not None:
+        if is_users(traceback.tb_frame.f_code.co_filename):
+            site = site_of(traceback.tb_frame)
+        traceback = traceback.tb_next
+    return site
 
 
 def source(site: Site) -> str:

@@ -20,7 +20,7 @@ from livekit import rtc
 from livekit.agents import StopResponse, llm
 
 from .errors import BehaviourError, NeverAwaited
-from .frames import is_users, site_of
+from .frames import is_users, raised_at
 from .sites import OUR_FOLDER
 from .strict import BACKGROUND_ERROR, HANDLER_ERROR, Findings
 
@@ -62,7 +62,11 @@ class Swallowed:
     def keep_raised(self, kind: str, error: BaseException, *, where: str = "") -> None:
         """Keep what a tool, a hook or a handler raised; to whom LiveKit tells it is no matter."""
         if self.keep(kind, error, where=where):
-            self._findings.known.append(error)
+            self.know(error)
+
+    def know(self, error: BaseException) -> None:
+        """Take `error` for known to the test, so that LiveKit's log of it only repeats it."""
+        self._findings.known.append(error)
 
     def keep_background(self, error: BaseException, what: str) -> bool:
         """Keep what ended a task that nobody awaits; return whether asyncio need not log it."""
@@ -112,18 +116,14 @@ class _Kept:
         """Return the error as it was, with a note that says where nobody heard of it."""
         if self.where:
             self.error.add_note(
-                f"raised in {self.where}{self._site()}, where nobody hears of it; allow "
+                f"raised in {self.where}{self._place()}, where nobody hears of it; allow "
                 f"{self.kind!r} if that is right"
             )
         return self.error.with_traceback(self.traceback)
 
-    def _site(self) -> str:
-        traceback, site = self.traceback, ""
-        while traceback is not None:
-            if is_users(traceback.tb_frame.f_code.co_filename):
-                site = f" ({site_of(traceback.tb_frame)})"
-            traceback = traceback.tb_next
-        return site
+    def _place(self) -> str:
+        site = raised_at(self.traceback)
+        return "" if site is None else f" ({site})"
 
 
 class HandlerWatch:

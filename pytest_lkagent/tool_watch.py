@@ -17,6 +17,7 @@ from livekit.agents import Agent, RunContext
 
 from . import _livekit
 from .errors import NotAwaitable
+from .frames import raised_at
 from .mocks import Mocks
 from .sites import Site
 from .strict import HOOK_ERROR, TOOL_ERROR
@@ -35,6 +36,8 @@ class ToolWatch:
         self._swallowed = swallowed
         self.failing: Collection[str] = ()
         """Tools whose exceptions, assertions aside, are what the test expects."""
+        self.failed: dict[str, str] = {}
+        """What a tool that is expected to fail raised, and where, by the id of its call."""
         self.meant_to_fail: set[str] = set()
         """The calls in which a mock raised what it was told to."""
         self.is_over = False
@@ -70,7 +73,12 @@ class ToolWatch:
                 if isinstance(error, CONTROL_FLOW):
                     raise
                 is_meant = tool.id in self.failing and not isinstance(error, AssertionError)
-                if not (is_meant or self.is_over):
+                if is_meant:
+                    site = raised_at(error.__traceback__)
+                    told = f"the tool {tool.id} raised {error!r}{f' at {site}' if site else ''}"
+                    self.failed[context.function_call.call_id] = told
+                    self._swallowed.know(error)
+                elif not self.is_over:
                     self._swallowed.keep_raised(TOOL_ERROR, error)
                 raise
 

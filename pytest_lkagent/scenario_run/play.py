@@ -26,7 +26,7 @@ from ..scenarios.model import Ref, Scenario, ScenarioResult, ScenarioTurn
 from ..script import Step
 from ..sites import Site
 from ..strict import TOOL_ERROR
-from ..transcript import Turn, render
+from ..transcript import FunctionCallOutput, Turn, render
 from .captures import Captures
 from .mocks import put_mocks
 from .names import Names, resolve_classes
@@ -173,7 +173,12 @@ class Play:
         if turn.expect is not None:
             expectations = [e if e is ... else self._captures.fill(e) for e in turn.expect]
             missed = match_turn(expectations, events, scripted=entries)
-            self._refuse(missed, turn.site, moment.where)
+            raised = [
+                harness.tools.failed[event.call_id]
+                for event in events
+                if isinstance(event, FunctionCallOutput) and event.call_id in harness.tools.failed
+            ]
+            self._refuse(missed and missed.with_notes(raised), turn.site, moment.where)
             if any(isinstance(one, CloseExpectation) for one in expectations):
                 harness.close_is_expected = True
         if TOOL_ERROR not in harness.allow:

@@ -13,7 +13,7 @@ which the player puts behind the place and the name of the scenario.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from types import EllipsisType
 from typing import Any
@@ -49,6 +49,9 @@ class Mismatch:
 
     def __str__(self) -> str:
         return "\n".join((self.header, *self.lines))
+
+    def with_notes(self, notes: Iterable[str]) -> Mismatch:
+        return replace(self, lines=(*self.lines, *(_INDENT + note for note in notes)))
 
 
 def match_turn(

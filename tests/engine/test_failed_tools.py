@@ -215,3 +215,20 @@ async def test_it(user_says, fake_llm):
     assert turn.events[2].is_error
 """
     project({"agent.py": AGENT, "test_desk.py": test}).run().outcomes(passed=1)
+
+
+def test_a_failure_that_is_another_one_than_expected_is_told_with_what_was_raised(project):
+    agent = AGENT.replace('raise ToolError("taken")', 'raise LookupError("no such slot")')
+    expect = """\
+        expect:
+          - function_call_output: {name: book, is_error: true, contains: taken}
+"""
+    text = scenario("call: {book: {slot: 2pm}}", expect=expect)
+    result = project({"agent.py": agent, "desk.yaml": text}).run("--lk-scenarios=desk.yaml")
+    result.outcomes(failed=1)
+    result.shows(
+        "closest: output differs: expected a text that contains 'taken', got 'An internal error "
+        "occurred'",
+        "the tool book raised LookupError('no such slot') at agent.py:11",
+    )
+    result.shows_no("*Captured log*", "*Traceback*")
