@@ -201,7 +201,7 @@ class _Handler:
         return getattr(self._handler, name)
 
     def __eq__(self, other: object) -> bool:
-        return bool(self._handler == (other._handler if isinstance(other, _Handler) else other))
+        return bool(self._handler == other)
 
     def __hash__(self) -> int:
         return hash(self._handler)
