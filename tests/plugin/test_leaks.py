@@ -185,3 +185,62 @@ scenarios:
     result.shows(
         "s.yaml:4: Leaks: the task Reminder.remind() (made at reminder.py:6) is still running *"
     )
+
+
+def test_a_task_that_a_callback_makes_belongs_to_whom_the_callback_belongs(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import pytest_asyncio
+
+            pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+            def later():
+                loop = asyncio.get_running_loop()
+                loop.call_later(0.5, lambda: made.append(loop.create_task(asyncio.sleep(3_600))))
+
+            made = []
+
+            @pytest_asyncio.fixture(loop_scope="module", scope="module")
+            async def ticker():
+                later()
+                yield
+                assert not made[0].cancelled()
+                made[0].cancel()
+
+            async def test_of_the_fixture(ticker, agent_session):
+                await asyncio.sleep(1)
+                assert len(made) == 1
+
+            async def test_of_the_test(ticker, agent_session):
+                later()
+                await asyncio.sleep(1)
+                assert len(made) == 2
+            """
+        }
+    ).run()
+    result.outcomes(passed=1, failed=1)
+    result.shows("the task sleep() * is still running at the end of the test*")
+    result.shows("FAILED test_it.py::test_of_the_test - *")
+
+
+def test_the_loop_of_several_tests_reports_as_ever_after_ours(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+            async def test_ours(agent_session): ...
+
+            async def test_theirs():
+                told = []
+                loop = asyncio.get_running_loop()
+                assert "call_exception_handler" not in vars(loop)
+                loop.set_exception_handler(lambda loop, context: told.append(context["message"]))
+                loop.call_soon(lambda: 1 / 0)
+                await asyncio.sleep(0)
+                assert told[0].startswith("Exception in callback")
+            """
+        }
+    ).run()
+    result.outcomes(passed=2)
