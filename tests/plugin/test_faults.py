@@ -97,6 +97,11 @@ def test_one_that_never_ends_is_made_to(faulty):
     result.shows_no("*CancelledError*")
 
 
+def test_other_threads_look_at_the_clock_as_often_as_they_like(faulty):
+    result = faulty("await asyncio.to_thread(lambda: [time.time() for _ in range(250_000)])").run()
+    result.outcomes(passed=2)
+
+
 def test_other_threads_sleep_as_ever(faulty):
     result = faulty("await asyncio.to_thread(time.sleep, 0.01)").run()
     result.outcomes(passed=2)
