@@ -214,6 +214,9 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
     stage.give_back()
     stage.mocks.restore()
     del item.stash[_STAGE]
+    # not where it came to light: pytest-asyncio does not reset the context of a fixture that raises
+    for late in stage.late:
+        raise late
 
 
 def missing_fixture(item: pytest.Item, error: pytest.FixtureLookupError) -> UsageError | None:

@@ -58,7 +58,7 @@ class Record:
         self.close_error: BaseException | None = None
         self.is_over = False
         """Whether the test is over: how the session closes then is not its doing."""
-        self._seen: set[str] = set()
+        self._earlier: set[str] = set()  # the items of the turns before the current one
         self._collected: tuple[Any, ...] = ()
         self._names: dict[str, Any] = {}
         self._handoffs: dict[str, _Handoff] = {}
@@ -85,6 +85,7 @@ class Record:
     def begin(self, user: str | None) -> Turn:
         """Begin a turn; what the session does from now on belongs to it."""
         self.collect()
+        self._earlier.update(item.id for item in self.current.items)
         turn = Turn(user=user)
         self.transcript.turns.append(turn)
         return turn
@@ -99,11 +100,9 @@ class Record:
         if state == self._collected:
             return
         self._collected = state
-        earlier = self._seen - {item.id for item in turn.items}
-        turn.items = [item for item in self._items(self._session, turn) if item.id not in earlier]
+        turn.items = self._items(self._session, turn)
         turn.handoffs = self._handoffs
         turn.__dict__.pop("expect", None)
-        self._seen |= {item.id for item in turn.items}
         converted = (_livekit.to_event(item, self._names) for item in turn.items)
         events: list[Event] = [event for event in converted if event is not None]
         if self.closed is not None and not self._closed_before(turn):
@@ -111,19 +110,19 @@ class Record:
         turn.events = tuple(events)
 
     def _items(self, session: AgentSession[Any], turn: Turn) -> list[Any]:
-        """Return the history, with the calls of the run whose tools are not done yet.
+        """Return what the history has anew, with the calls of the run whose tools are not done yet.
 
         A tool that awaits an AgentTask is done turns later, and only then are its call and its
         output in the history; LiveKit's RunResult has the call when it begins, before what comes
         of it. The clock cannot tell which was first where no time passes between them.
         """
-        items = list(session.history.items)
+        items = [item for item in session.history.items if item.id not in self._earlier]
         places = {item.id: place for place, item in enumerate(items)}
         place = len(items)
         for event in reversed(turn.result.events if turn.result is not None else ()):
             if event.item.id in places:
                 place = places[event.item.id]
-            else:
+            elif event.item.id not in self._earlier:
                 items.insert(place, event.item)
         return items
 

@@ -79,6 +79,8 @@ class Stage:
         self.sessions: list[Harness] = []
         self.clock: VirtualClock | None = None
         self.standstill = Standstill()
+        self.late: list[BaseException] = []
+        """What came to light between the verdict and the end of the loop."""
         self.before_session: Callable[[], None] = lambda: None
         self._models = [self.model]
         self._used = used
@@ -140,8 +142,7 @@ class Stage:
                 finally:
                     clock.restore()
         self.swallowed.report()
-        for late in list(self.findings)[len(told) :]:
-            raise late
+        self.late = list(self.findings)[len(told) :]
 
     def close(self) -> None:
         """Close the sessions and end what they began; what closing reveals is a finding.

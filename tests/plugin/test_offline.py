@@ -486,8 +486,8 @@ def test_what_a_fixture_swallows_after_the_verdict_is_told(desk):
     result = desk({"test_it.py": dedent(test)}).run()
     result.outcomes(passed=2, errors=1)
     result.shows(
-        "the test connects to 192.0.2.1:443 (test_it.py:*), and nothing leaves *",
-        "ERROR test_it.py::test_it - *the test connects to 192.0.2.1:443*",
+        "E *RefusedConnection: the test connects to 192.0.2.1:443 (test_it.py:*), and nothing *",
+        "ERROR test_it.py::test_it - *RefusedConnection: *",
     )
 
 
@@ -525,3 +525,23 @@ def test_what_a_library_made_of_it_is_not_told_frame_by_frame(desk):
         "E *also: Desk looks up api.example.com:80 *",
         "FAILED test_it.py::test_it?slots? - Failed: Desk looks up api.example.com:80 *",
     )
+
+
+def test_such_a_test_leaves_no_job_behind(desk):
+    test = """
+    import contextlib
+    import pytest_asyncio
+
+    @pytest_asyncio.fixture
+    async def told(agent_session):
+        yield
+        with contextlib.suppress(OSError):
+            await asyncio.open_connection("192.0.2.1", 443)
+
+    async def test_it(told): ...
+
+    def test_of_somebody_else():
+        with pytest.raises(RuntimeError, match="no job context"):
+            get_job_context()
+    """
+    desk({"test_it.py": dedent(test)}).run().outcomes(passed=2, errors=1)
