@@ -6,7 +6,10 @@ result come as calls of their own, in no RunResult; a turn here goes on until th
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
+from livekit.agents import RunContext
 
 AGENT = '''\
 import asyncio
@@ -27,6 +30,19 @@ class AskName(AgentTask[str]):
     async def note(self, name: str) -> None:
         """Note the name."""
         self.complete(name)
+
+
+class Annex(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You are the annex.")
+
+
+@function_tool
+async def roam(ctx: RunContext, what: str) -> str:
+    """Look, whoever speaks."""
+    await ctx.update("begun")
+    await asyncio.sleep(20)
+    return f"found {what}"
 
 
 class Office(Agent):
@@ -67,6 +83,21 @@ class Office(Agent):
         """Look for this instead."""
         return await self.look(ctx, what)
 
+    @function_tool(on_duplicate="replace")
+    async def stays(self, ctx: RunContext, what: str) -> str:
+        """Look for this instead, if only one could."""
+        return await self.look(ctx, what)
+
+    @function_tool(on_duplicate="reject", duplicate_scope="name_and_args")
+    async def each(self, ctx: RunContext, what: str) -> str:
+        """Look, once at a time for the same."""
+        return await self.look(ctx, what)
+
+    @function_tool
+    async def leave(self) -> Agent:
+        """Hand over."""
+        return Annex()
+
     @function_tool
     async def register(self) -> str:
         """Register the caller."""
@@ -87,6 +118,13 @@ class Office(Agent):
         await ctx.update("begun")
         await asyncio.sleep(5)
         raise LookupError("no calendar")
+
+    @function_tool
+    async def refuses(self, ctx: RunContext) -> str:
+        """Refuse after the update."""
+        await ctx.update("begun")
+        await asyncio.sleep(5)
+        raise llm.ToolError("closed today")
 
     @function_tool
     async def never(self, ctx: RunContext) -> str:
@@ -111,10 +149,13 @@ def told(turn):
 
 @pytest.fixture
 def office(desk):
-    """Make a project with the Office and this test, or with these scenarios."""
+    """Make a project with the Office and this test, or with these scenarios.
 
-    def make(test: str = "", *, scenarios: str = ""):
-        files = {"office.py": AGENT}
+    `also` is code beside the Office.
+    """
+
+    def make(test: str = "", *, scenarios: str = "", also: str = ""):
+        files = {"office.py": AGENT + also}
         if test:
             files["test_it.py"] = TEST + test
         if scenarios:
@@ -265,6 +306,29 @@ POLICIES = {
     ]
 """,
     ),
+    "reject the same": (
+        "each",
+        """
+    fake_llm.script(call("each", what="a"), "I am at it already.")
+    events = told(await user_says("again", settle=False))
+    assert events[1].startswith("each -> 'Same tool `each` is already running")
+    fake_llm.script(call("each", what="b"), "On that too.", "Both are there.")
+    assert told(await user_says("and b")) == [
+        "each(what='b')", "begun", "On that too.",
+        "each(what='a')", "each -> 'found a'", "each(what='b')", "each -> 'found b'",
+        "Both are there.",
+    ]
+""",
+    ),
+    "replace what stays": (
+        "stays",
+        """
+    fake_llm.script(call("stays", what="b"), "I cannot.", "There it is.")
+    events = told(await user_says("again"))
+    assert events[1].startswith("stays failed 'cannot replace duplicate call of `stays`")
+    assert events[2:] == ["I cannot.", "stays(what='a')", "stays -> 'found a'", "There it is."]
+""",
+    ),
     "replace": (
         "last",
         """
@@ -283,14 +347,61 @@ def test_what_a_second_call_does_to_one_that_runs(office, policy):
     tool, again = POLICIES[policy]
     result = office(
         f"""
-async def test_it(user_says, fake_llm):
+async def test_it(user_says, fake_llm, transcript):
     fake_llm.script(call("{tool}", what="a"), "On it.")
     await user_says("look", settle=False)
 {again}
-    assert fake_llm.remaining == ()
+    assert transcript.turns[-1].took == 20
 """
     )
     result.outcomes(passed=1)
+
+
+def test_a_scenario_scripts_and_expects_what_a_second_call_does(office):
+    first = """
+      - user: look
+        llm: [{call: {%s: {what: a}}}, On it.]
+        settle: false"""
+    told = "{function_call_output: {name: %s, output: found %s}}"
+    both = f"[..., {told}, ..., {told}, message: Both are there.]"
+    one = f"[..., {told}, message: There it is.]"
+    cases = {
+        "allow": ("both", "call: {both: {what: b}}", "On both., Both are there.", both),
+        "reject": ("once", "call: {once: {what: b}}", "I am at it., There it is.", one),
+        "reject the same": ("each", "call: {each: {what: a}}", "I am at it., There it is.", one),
+        "not the same": ("each", "call: {each: {what: b}}", "On both., Both are there.", both),
+        "replace what stays": ("stays", "call: {stays: {what: b}}", "No., There it is.", one),
+        "replace": ("last", "call: {last: {what: b}}", "That instead., There it is.", one),
+    }
+    scenarios = ""
+    for label, (tool, again, replies, expected) in cases.items():
+        found = (tool, "b" if label == "replace" else "a", tool, "b")
+        scenarios += f"""
+  - label: {label}
+    turns:{first % tool}
+      - user: again
+        llm: [{again}, {replies}]
+        expect: {expected % found[: expected.count("%s")]}
+        within: 20s"""
+    confirmed = """
+  - label: confirm
+    turns:{}
+      - user: again
+        llm:
+          - call: {{sure: {{what: b}}}}
+          - call: {{sure: {{what: b, lk_agents_confirm_duplicate: true}}}}
+          - On both.
+          - Both are there.
+        expect:
+          - function_call_output: {{name: sure, contains: Re-call with confirm duplicate True}}
+          - function_call_output: {{name: sure, contains: begun}}
+          - message: On both.
+          - ...
+          - message: Both are there.
+        within: 20s
+"""
+    result = office(scenarios=scenarios + confirmed.format(first % "sure"))
+    result.outcomes(passed=7)
 
 
 def test_a_running_tool_is_listed_and_cancelled_by_the_model(office):
@@ -429,6 +540,36 @@ async def test_next(user_says, fake_llm, transcript):
     fake_llm.script("Hello.")
     turn = await user_says("hi")
     assert told(turn) == ["Hello."]
+"""
+    )
+    result.outcomes(passed=2)
+
+
+def test_so_may_a_tool_of_a_toolset(office):
+    result = office(
+        """
+from livekit.agents import RunContext, function_tool
+from livekit.agents.llm.async_toolset import AsyncToolset
+
+@function_tool
+async def roam(ctx: RunContext) -> str:
+    "Roam."
+    await ctx.update("begun")
+    await asyncio.sleep(20)
+    return "found"
+
+@pytest.fixture
+def session_options():
+    return {"tools": [AsyncToolset(id="roaming", tools=[roam])]}
+
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("roam"), "On it.")
+    await user_says("go", settle=False)
+
+async def test_settled(user_says, fake_llm):
+    fake_llm.script(call("roam"), "On it.", "There.")
+    turn = await user_says("go")
+    assert told(turn) == ["roam()", "begun", "On it.", "roam()", "roam -> 'found'", "There."]
 """
     )
     result.outcomes(passed=2)
