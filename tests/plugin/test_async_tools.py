@@ -6,10 +6,7 @@ result come as calls of their own, in no RunResult; a turn here goes on until th
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
-from livekit.agents import RunContext
 
 AGENT = '''\
 import asyncio
@@ -42,6 +39,8 @@ async def roam(ctx: RunContext, what: str) -> str:
     """Look, whoever speaks."""
     await ctx.update("begun")
     await asyncio.sleep(20)
+    await ctx.update("half done")
+    await asyncio.sleep(10)
     return f"found {what}"
 
 
@@ -357,51 +356,117 @@ async def test_it(user_says, fake_llm, transcript):
     result.outcomes(passed=1)
 
 
-def test_a_scenario_scripts_and_expects_what_a_second_call_does(office):
-    first = """
+SECOND_CALLS = """
+  - label: allow
+    turns:
       - user: look
-        llm: [{call: {%s: {what: a}}}, On it.]
-        settle: false"""
-    told = "{function_call_output: {name: %s, output: found %s}}"
-    both = f"[..., {told}, ..., {told}, message: Both are there.]"
-    one = f"[..., {told}, message: There it is.]"
-    cases = {
-        "allow": ("both", "call: {both: {what: b}}", "On both., Both are there.", both),
-        "reject": ("once", "call: {once: {what: b}}", "I am at it., There it is.", one),
-        "reject the same": ("each", "call: {each: {what: a}}", "I am at it., There it is.", one),
-        "not the same": ("each", "call: {each: {what: b}}", "On both., Both are there.", both),
-        "replace what stays": ("stays", "call: {stays: {what: b}}", "No., There it is.", one),
-        "replace": ("last", "call: {last: {what: b}}", "That instead., There it is.", one),
-    }
-    scenarios = ""
-    for label, (tool, again, replies, expected) in cases.items():
-        found = (tool, "b" if label == "replace" else "a", tool, "b")
-        scenarios += f"""
-  - label: {label}
-    turns:{first % tool}
+        llm: [{call: {both: {what: a}}}, On it.]
+        settle: false
       - user: again
-        llm: [{again}, {replies}]
-        expect: {expected % found[: expected.count("%s")]}
-        within: 20s"""
-    confirmed = """
-  - label: confirm
-    turns:{}
-      - user: again
-        llm:
-          - call: {{sure: {{what: b}}}}
-          - call: {{sure: {{what: b, lk_agents_confirm_duplicate: true}}}}
-          - On both.
-          - Both are there.
+        llm: [{call: {both: {what: b}}}, On that too., Both are there.]
         expect:
-          - function_call_output: {{name: sure, contains: Re-call with confirm duplicate True}}
-          - function_call_output: {{name: sure, contains: begun}}
-          - message: On both.
-          - ...
+          - function_call_output: {name: both, contains: begun}
+          - message: On that too.
+          - function_call: {name: both, arguments: {what: a}}
+          - function_call_output: {name: both, output: found a}
+          - function_call: {name: both, arguments: {what: b}}
+          - function_call_output: {name: both, output: found b}
           - message: Both are there.
         within: 20s
+  - label: reject
+    turns:
+      - user: look
+        llm: [{call: {once: {what: a}}}, On it.]
+        settle: false
+      - user: again
+        llm: [{call: {once: {what: b}}}, I am at it already., There it is.]
+        expect:
+          - function_call_output: {name: once, contains: is already running, is_error: false}
+          - message: I am at it already.
+          - function_call: {name: once, arguments: {what: a}}
+          - function_call_output: {name: once, output: found a}
+        within: 20s
+  - label: reject the same
+    turns:
+      - user: look
+        llm: [{call: {each: {what: a}}}, On it.]
+        settle: false
+      - user: again
+        llm: [{call: {each: {what: a}}}, I am at it already.]
+        expect: [function_call_output: {name: each, contains: is already running}]
+        settle: false
+      - user: and b
+        llm: [{call: {each: {what: b}}}, On that too., Both are there.]
+        expect:
+          - function_call_output: {name: each, contains: begun}
+          - function_call: each
+          - function_call_output: {name: each, output: found a}
+          - function_call: each
+          - function_call_output: {name: each, output: found b}
+        within: 20s
+  - label: confirm
+    turns:
+      - user: look
+        llm: [{call: {sure: {what: a}}}, On it.]
+        settle: false
+      - user: again
+        llm:
+          - call: {sure: {what: b}}
+          - call: {sure: {what: b, lk_agents_confirm_duplicate: true}}
+          - On that too.
+          - Both are there.
+        expect:
+          - function_call_output: {name: sure, contains: Re-call with confirm duplicate True}
+          - function_call: {name: sure, arguments: {lk_agents_confirm_duplicate: true}}
+          - function_call_output: {name: sure, contains: begun}
+          - function_call: sure
+          - function_call_output: {name: sure, output: found a}
+          - function_call: sure
+          - function_call_output: {name: sure, output: found b}
+        within: 20s
+  - label: replace
+    turns:
+      - user: look
+        llm: [{call: {last: {what: a}}}, On it.]
+        settle: false
+      - user: again
+        llm: [{call: {last: {what: b}}}, That instead., There it is.]
+        expect:
+          - function_call_output: {name: last, contains: begun}
+          - function_call: {name: last, arguments: {what: b}}
+          - function_call_output: {name: last, output: found b}
+        within: 20s
+  - label: replace what stays
+    turns:
+      - user: look
+        llm: [{call: {stays: {what: a}}}, On it.]
+        settle: false
+      - user: again
+        llm: [{call: {stays: {what: b}}}, I cannot., There it is.]
+        expect:
+          - function_call_output: {name: stays, is_error: true, contains: is not cancellable}
+          - function_call: stays
+          - function_call_output: {name: stays, output: found a}
+        within: 20s
+  - label: replace what stays, unawares
+    turns:
+      - user: look
+        llm: [{call: {stays: {what: a}}}, On it.]
+        settle: false
+      - user: again
+        llm: [{call: {stays: {what: b}}}, I cannot., There it is.]
 """
-    result = office(scenarios=scenarios + confirmed.format(first % "sure"))
-    result.outcomes(passed=7)
+
+
+def test_a_scenario_expects_what_a_second_call_does(office):
+    result = office(scenarios=SECOND_CALLS)
+    result.outcomes(passed=6, failed=1)
+    result.shows(
+        "office.yaml:*: replace what stays, unawares, turn 2: the tool stays failed",
+        ">>> [2] function_call_output   stays failed 'cannot replace duplicate call of `stays`: *",
+        "if that is right, list it under expect: - function_call_output: {name: stays, "
+        "is_error: true}",
+    )
 
 
 def test_a_running_tool_is_listed_and_cancelled_by_the_model(office):
@@ -431,6 +496,71 @@ async def test_one_that_is_over(user_says, fake_llm):
     result.outcomes(passed=2)
 
 
+def test_a_tool_that_is_not_cancellable_is_neither_listed_nor_cancelled(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("both", what="a").with_id("first"), "On it.")
+    await user_says("look", settle=False)
+    fake_llm.script(
+        call("lk_agents_get_running_tasks"),
+        call("lk_agents_cancel_task", call_id="first"),
+        "I cannot stop it.",
+        "There it is.",
+    )
+    turn = await user_says("stop")
+    assert "first" not in turn.events[2].output
+    assert (turn.events[4].output, turn.events[4].is_error) == (
+        "Tool call first is not cancellable", True,
+    )
+    assert told(turn)[4:] == [
+        "I cannot stop it.", "both(what='a')", "both -> 'found a'", "There it is.",
+    ]
+    assert turn.took == 20
+""",
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_scenario_lists_and_cancels_a_running_tool(office):
+    result = office(
+        scenarios="""
+  - label: Cancelled
+    turns:
+      - user: look
+        llm: [{call: {sure: {what: a}}}, On it.]
+        settle: false
+      - user: stop
+        llm:
+          - call: {lk_agents_get_running_tasks: {}}
+          - call: {lk_agents_cancel_task: {call_id: call_1}}
+          - I stopped.
+        expect:
+          - function_call_output: {name: lk_agents_get_running_tasks, contains: "'call_1'"}
+          - function_call_output: {output: Task call_1 cancelled successfully.}
+        within: 0s
+      - wait: 1m
+        expect: []
+  - label: Not cancellable
+    turns:
+      - user: look
+        llm: [{call: {both: {what: a}}}, On it.]
+        settle: false
+      - user: stop
+        llm:
+          - call: {lk_agents_cancel_task: {call_id: call_1}}
+          - I cannot stop it.
+          - There it is.
+        expect:
+          - function_call_output: {name: lk_agents_cancel_task, is_error: true, contains: not canc}
+          - function_call: both
+          - function_call_output: {name: both, output: found a}
+        within: 20s
+"""
+    )
+    result.outcomes(passed=2)
+
+
 def test_a_tool_outlives_the_hand_over_to_an_agent_task(office):
     result = office(
         """
@@ -450,6 +580,93 @@ async def test_it(user_says, fake_llm):
         "search(what='a')", "search -> 'found a'", "There it is.",
     ]
     assert turn.took == 30
+""",
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_scenario_expects_what_outlives_a_hand_over(office):
+    result = office(
+        scenarios="""
+  - label: An AgentTask in between
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it.]
+        settle: false
+      - user: register me
+        llm: [{call: {register: {}}}, Your name?]
+        expect: [function_call: register, agent_handoff: AskName, message: Your name?]
+        within: 0s
+      - wait: 25s
+        expect: [function_call: search, function_call_output: {name: search, contains: half done}]
+        settle: false
+      - user: Maya
+        llm: [{call: {note: {name: Maya}}}, Registered., Half of it., There it is.]
+        expect:
+          - function_call_output: {name: note}
+          - agent_handoff: {from: AskName, to: Office}
+          - function_call_output: {name: register, output: registered Maya}
+          - message: Registered.
+          - message: Half of it.
+          - function_call: search
+          - function_call_output: {name: search, output: found a}
+          - message: There it is.
+        within: 5s
+"""
+    )
+    result.outcomes(passed=1)
+
+
+def test_another_agent_waits_for_the_tools_of_the_one_before(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("both", what="a"), "On it.")
+    await user_says("look", settle=False)
+    fake_llm.script(call("leave"))
+    turn = await user_says("leave")
+    assert told(turn) == [
+        "leave()", "leave -> ''", "both(what='a')", "both -> 'found a'", "Office -> Annex",
+    ]
+    assert turn.took == 20
+
+async def test_a_cancellable_one_is_cancelled(user_says, fake_llm):
+    fake_llm.script(call("sure", what="a"), "On it.")
+    await user_says("look", settle=False)
+    fake_llm.script(call("leave"))
+    turn = await user_says("leave")
+    assert told(turn) == ["leave()", "leave -> ''", "Office -> Annex"]
+    assert turn.took == 0
+"""
+    )
+    result.outcomes(passed=2)
+
+
+OF_THE_SESSION = """
+from livekit.agents.llm.async_toolset import AsyncToolset
+
+@pytest.fixture
+def session_options():
+    return {"tools": [AsyncToolset(id="roaming", tools=[roam])]}
+"""
+
+
+def test_the_next_agent_tells_what_a_tool_of_the_session_found(office):
+    result = office(
+        f"""
+from office import roam
+{OF_THE_SESSION}
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("roam", what="a"), "On it.")
+    await user_says("look", settle=False)
+    fake_llm.script(call("leave"), "Half of it.", "There it is.")
+    turn = await user_says("leave")
+    assert told(turn) == [
+        "leave()", "leave -> ''", "Office -> Annex",
+        "roam(what='a')", "half done", "Half of it.",
+        "roam(what='a')", "roam -> 'found a'", "There it is.",
+    ]
+    assert (turn.took, turn.events[-1].agent) == (30, "Annex")
 """,
     )
     result.outcomes(passed=1)
