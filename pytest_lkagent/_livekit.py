@@ -149,9 +149,21 @@ def _update_models(self: Any, **models: Any) -> Any:
     return _originals[_update_models](self, **models)
 
 
+@functools.wraps(AgentSession.wait_for_idle)
+async def _wait_for_idle(self: Any) -> Any:
+    """Say that the session closes, as LiveKit's own does unless ``aclose()`` was called.
+
+    Tools of an `AsyncToolset` end after the last activity did, and hand in their results.
+    """
+    if _seam_of(self) is not None and self._activity is None and self._is_closing():
+        raise ActivityClosedError("session is closing")
+    return await _originals[_wait_for_idle](self)
+
+
 _AT_THE_SEAM: Sequence[tuple[type, Callable[..., Any]]] = (
     (AgentSession, _run),
     (AgentSession, _update_activity),
+    (AgentSession, _wait_for_idle),
     (AgentActivity, _update_models),
     (_ToolExecutor, _execute),
 )

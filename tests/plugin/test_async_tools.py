@@ -667,9 +667,13 @@ async def test_it(user_says, fake_llm):
         "roam(what='a')", "roam -> 'found a'", "There it is.",
     ]
     assert (turn.took, turn.events[-1].agent) == (30, "Annex")
+
+async def test_one_that_still_runs_at_the_end(user_says, fake_llm):
+    fake_llm.script(call("roam", what="a"), "On it.")
+    await user_says("look", settle=False)
 """,
     )
-    result.outcomes(passed=1)
+    result.outcomes(passed=2)
 
 
 def test_a_tool_that_holds_the_floor_for_the_user_waits_for_the_user(office):
