@@ -6,7 +6,10 @@ result come as calls of their own, in no RunResult; a turn here goes on until th
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
+from livekit.agents import RunContext
 
 AGENT = '''\
 import asyncio
@@ -234,6 +237,25 @@ async def test_it(user_says, fake_llm, settle, transcript):
         "search(what='a')", "search -> 'found a'", "There it is.",
     ]
     assert turn.took == 30
+""",
+    )
+    result.outcomes(passed=1)
+
+
+def test_what_settle_waits_for_belongs_to_the_turn_before(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm, settle, transcript):
+    fake_llm.script(call("search", what="a"), "On it.")
+    turn = await user_says("search", settle=False)
+    fake_llm.script("Half of it.", "There it is.")
+    await settle()
+    assert told(turn)[3:] == [
+        "search(what='a')", "half done", "Half of it.",
+        "search(what='a')", "search -> 'found a'", "There it is.",
+    ]
+    assert transcript.events[-len(turn.events):] == turn.events
+    assert turn.took == 0
 """,
     )
     result.outcomes(passed=1)
@@ -667,13 +689,9 @@ async def test_it(user_says, fake_llm):
         "roam(what='a')", "roam -> 'found a'", "There it is.",
     ]
     assert (turn.took, turn.events[-1].agent) == (30, "Annex")
-
-async def test_one_that_still_runs_at_the_end(user_says, fake_llm):
-    fake_llm.script(call("roam", what="a"), "On it.")
-    await user_says("look", settle=False)
 """,
     )
-    result.outcomes(passed=2)
+    result.outcomes(passed=1)
 
 
 def test_a_tool_that_holds_the_floor_for_the_user_waits_for_the_user(office):
@@ -750,6 +768,171 @@ async def test_it(user_says, fake_llm):
     result.shows('> * raise LookupError("no calendar")', "E *LookupError: no calendar")
 
 
+def test_a_tool_error_after_the_update_is_told_to_the_model(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("refuses"), "On it.", "It is closed.")
+    turn = await user_says("go")
+    assert told(turn)[3:] == ["refuses()", "refuses failed 'closed today'", "It is closed."]
+    assert (turn.took, turn.events[-2].call_id) == (5, "call_1_final")
+""",
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_scenario_says_what_went_wrong_in_the_background(office):
+    result = office(
+        scenarios="""
+  - label: Nobody scripted the updates
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it.]
+  - label: Never
+    turns:
+      - user: go
+        llm: [{call: {never: {}}}, On it.]
+  - label: Breaks
+    turns:
+      - user: go
+        llm: [{call: {breaks: {}}}, On it., Sorry.]
+  - label: Breaks, as expected
+    turns:
+      - user: go
+        llm: [{call: {breaks: {}}}, On it., Sorry.]
+        expect:
+          - function_call_output: {name: breaks, contains: begun}
+          - function_call: breaks
+          - function_call_output: {name: breaks, is_error: true}
+  - label: Refuses
+    turns:
+      - user: go
+        llm: [{call: {refuses: {}}}, On it., It is closed.]
+  - label: Too slow
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it., Half of it., There it is.]
+        within: 29s
+"""
+    )
+    result.outcomes(passed=1, failed=5)
+    result.shows(
+        "office.yaml:*: Nobody scripted the updates, turn 1: Office asked its model for a "
+        "completion that nobody scripted",
+        'asked to: "New results arrived from background tool calls (call_ids: *call_1_update_1*',
+        "add it to llm: of turn 1 (office.yaml:6)",
+        "office.yaml:*: Never, turn 1: user_says('go') cannot finish: nothing can happen any more; "
+        "the tool never waits at office.py:*",
+        "the tool never at office.py:*: await asyncio.Event().wait()",
+        "E *LookupError: no calendar",
+        "E *in office.yaml:*: Breaks, turn 1",
+        "office.yaml:*: Refuses, turn 1: the tool refuses failed",
+        ">>> [5] function_call_output   refuses failed 'closed today'",
+        "office.yaml:*: Too slow, turn 1: it took 30 s, and should take 29 s at most",
+    )
+
+
+def test_what_comes_late_is_told_of_the_turn_in_which_it_comes(office):
+    result = office(
+        scenarios="""
+  - label: Expected too early
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it.]
+        settle: false
+        expect: [..., {function_call_output: {name: search, output: found a}}]
+  - label: Not scripted
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it.]
+        settle: false
+      - user: how are you?
+        llm: [Fine., Half of it.]
+  - label: Not expected
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it.]
+        settle: false
+      - user: how are you?
+        llm: [Fine., Half of it., There it is.]
+        expect: []
+  - label: Breaks
+    turns:
+      - user: go
+        llm: [{call: {breaks: {}}}, On it.]
+        settle: false
+      - user: how are you?
+        llm: [Fine., Sorry.]
+"""
+    )
+    result.outcomes(failed=4)
+    result.shows(
+        "office.yaml:*: Expected too early, turn 1: expected function_call_output search 'found a'",
+        "closest: output differs: expected 'found a', got *",
+        "office.yaml:*: Not scripted, turn 2: Office asked its model for a completion that nobody "
+        "scripted",
+        "request 5, last input: 'found a'",
+        "office.yaml:*: Not expected, turn 2: not expected: function_call search(what='a')",
+        ">>> [2] function_call          search(what='a')",
+        "E *LookupError: no calendar",
+        "E *in office.yaml:*: Breaks, turn 2",
+    )
+
+
+def test_what_comes_between_two_turns_fails_the_test_as_well(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("search", what="a"), "On it.")
+    await user_says("search", settle=False)
+    await asyncio.sleep(25)
+"""
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "Office asked its model for a completion that nobody scripted",
+        'asked to: "New results arrived from background tool calls (call_ids: *call_1_update_1*',
+    )
+
+
+@pytest.mark.skipif(
+    "silent" not in inspect.signature(RunContext.update).parameters,
+    reason="this livekit-agents has no silent updates",
+)
+def test_a_silent_update_is_in_the_transcript_and_asks_for_no_reply(office):
+    agent = """
+
+class Quiet(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You look things up in silence.")
+
+    @function_tool
+    async def hush(self, ctx: RunContext) -> str:
+        "Look in silence."
+        await ctx.update("begun", silent=True)
+        await asyncio.sleep(20)
+        await ctx.update("half done", silent=True)
+        await asyncio.sleep(10)
+        return "found it"
+"""
+    result = office(
+        """
+from office import Quiet
+
+@pytest.mark.lk(agent=Quiet)
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("hush"), "There it is.")
+    turn = await user_says("look")
+    assert told(turn) == [
+        "hush()", "begun", "hush()", "half done", "hush()", "hush -> 'found it'", "There it is.",
+    ]
+    assert (turn.took, len(fake_llm.requests)) == (30, 2)
+""",
+        also=agent,
+    )
+    result.outcomes(passed=1)
+
+
 def test_a_test_may_end_while_a_tool_runs_and_it_ends_too(office):
     result = office(
         """
@@ -766,31 +949,48 @@ async def test_next(user_says, fake_llm, transcript):
     result.outcomes(passed=2)
 
 
+def test_so_may_a_scenario_unless_more_is_scripted_or_the_tool_never_ends(office):
+    result = office(
+        scenarios="""
+  - label: It runs on
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it.]
+        settle: false
+  - label: More is scripted
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it., Half of it.]
+        settle: false
+  - label: It never ends
+    turns:
+      - user: go
+        llm: [{call: {never: {}}}, On it.]
+        settle: false
+"""
+    )
+    result.outcomes(passed=1, failed=2)
+    result.shows(
+        "office.yaml:*: More is scripted: scripted, and never asked for: say('Half of it.') "
+        "(office.yaml:*)",
+        "office.yaml:*: It never ends: closing the session cannot finish: nothing can happen any "
+        "more; the tool never waits at office.py:*",
+    )
+
+
 def test_so_may_a_tool_of_a_toolset(office):
     result = office(
-        """
-from livekit.agents import RunContext, function_tool
-from livekit.agents.llm.async_toolset import AsyncToolset
-
-@function_tool
-async def roam(ctx: RunContext) -> str:
-    "Roam."
-    await ctx.update("begun")
-    await asyncio.sleep(20)
-    return "found"
-
-@pytest.fixture
-def session_options():
-    return {"tools": [AsyncToolset(id="roaming", tools=[roam])]}
-
+        f"""
+from office import roam
+{OF_THE_SESSION}
 async def test_it(user_says, fake_llm):
-    fake_llm.script(call("roam"), "On it.")
+    fake_llm.script(call("roam", what="a"), "On it.")
     await user_says("go", settle=False)
 
 async def test_settled(user_says, fake_llm):
-    fake_llm.script(call("roam"), "On it.", "There.")
+    fake_llm.script(call("roam", what="a"), "On it.", "Half of it.", "There it is.")
     turn = await user_says("go")
-    assert told(turn) == ["roam()", "begun", "On it.", "roam()", "roam -> 'found'", "There."]
+    assert told(turn)[-3:] == ["roam(what='a')", "roam -> 'found a'", "There it is."]
 """
     )
     result.outcomes(passed=2)
