@@ -395,7 +395,8 @@ class VirtualClock:
             raise asyncio.CancelledError(self.halted)
         if self._looks == LOOKS + 1:
             self.blocked(None)
-        self._jump(self._now + 0.001)
+        passed = math.floor((self._now - self._origin) * 1000 + 1.5) / 1000  # so no error adds up
+        self._jump(self._origin + passed)
 
     def _sleep(self, seconds: float) -> None:
         """Pass time as ``time.sleep`` does, with the loop standing still."""
