@@ -10,6 +10,7 @@ import inspect
 
 import pytest
 from livekit.agents import RunContext
+from livekit.agents import __version__ as livekit_version
 
 AGENT = '''\
 import asyncio
@@ -607,6 +608,10 @@ async def test_it(user_says, fake_llm):
     result.outcomes(passed=1)
 
 
+@pytest.mark.skipif(
+    livekit_version.startswith("1.7."),
+    reason="here the AgentTask tells what the tools of the agent before report",
+)
 def test_a_scenario_expects_what_outlives_a_hand_over(office):
     result = office(
         scenarios="""
