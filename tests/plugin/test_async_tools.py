@@ -191,6 +191,29 @@ async def test_it(user_says, fake_llm):
     result.outcomes(passed=1)
 
 
+def test_a_turn_waits_for_the_replies_as_well(office):
+    result = office(
+        """
+async def test_it(user_says, fake_llm):
+    slowly = say("There it is.").timed(ttft=2, duration=3)
+    fake_llm.script(call("search", what="a"), "On it.", say("Half of it.").timed(ttft=4), slowly)
+    turn = await user_says("search")
+    assert (turn.events[-1].text, turn.took) == ("There it is.", 33)
+
+async def test_one_waits_for_the_other(user_says, fake_llm):
+    slowly = say("Half of it.").timed(ttft=15)
+    fake_llm.script(call("search", what="a"), "On it.", slowly, "There it is.")
+    turn = await user_says("search")
+    assert told(turn)[3:] == [
+        "search(what='a')", "half done", "Half of it.",
+        "search(what='a')", "search -> 'found a'", "There it is.",
+    ]
+    assert turn.took == 35
+"""
+    )
+    result.outcomes(passed=2)
+
+
 def test_a_scenario_scripts_and_expects_all_of_it(office):
     result = office(
         scenarios="""
