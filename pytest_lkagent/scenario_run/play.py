@@ -150,8 +150,7 @@ class Play:
             expected = self._captures.fill(turn.expect_error)
             self._refuse(match_error(expected, played.error), turn.site, where)
         self._compare(moment, harness)
-        if turn.settle:
-            self._refuse_leftovers(turn, harness, where)
+        self._refuse_leftovers(turn, harness, where)
         if turn.within is not None and played.took > turn.within:
             self._refuse(
                 Mismatch(f"it took {played.took:g} s, and should take {turn.within:g} s at most"),

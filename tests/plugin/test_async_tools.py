@@ -999,8 +999,8 @@ def test_so_may_a_scenario_unless_more_is_scripted_or_the_tool_never_ends(office
     )
     result.outcomes(passed=1, failed=2)
     result.shows(
-        "office.yaml:*: More is scripted: scripted, and never asked for: say('Half of it.') "
-        "(office.yaml:*)",
+        "office.yaml:12: More is scripted, turn 1: scripted, and never asked for: "
+        "say('Half of it.')",
         "office.yaml:*: It never ends: closing the session cannot finish: nothing can happen any "
         "more; the tool never waits at office.py:*",
     )
@@ -1022,3 +1022,22 @@ async def test_settled(user_says, fake_llm):
 """
     )
     result.outcomes(passed=2)
+
+
+def test_a_reply_belongs_to_the_turn_in_which_it_comes(office):
+    result = office(
+        scenarios="""
+  - label: Too early
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it., Half of it., There it is.]
+        settle: false
+      - user: how are you?
+        llm: [Fine.]
+"""
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "office.yaml:7: Too early, turn 1: scripted, and never asked for: say('Half of it.')",
+        "and say('There it is.') (office.yaml:7)",
+    )
