@@ -359,6 +359,8 @@ class VirtualClock:
         patience = self.work.lasts(selector.get_map().keys())
         if patience is not None:
             return self._wait_really(selector, timeout, patience)
+        if ready := selector.select(0):
+            return ready  # a thread answered, and ended, while we looked who is at work
         if timeout is None:
             # threads other than this one, or sockets beside the loop's own, may still wake it
             reason = "nothing can happen any more"

@@ -447,6 +447,26 @@ def test_a_database_with_a_thread_of_its_own_is_waited_for() -> None:
         assert 60 <= clock.now < 120
 
 
+def test_what_a_thread_answers_while_the_clock_looks_who_is_at_work_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work(clock: VirtualClock) -> float:
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+
+        def lasts(_: object) -> None:
+            if not answer.done():
+                loop.call_soon_threadsafe(answer.set_result, None)  # and then the thread ends
+
+        monkeypatch.setattr(clock.work, "lasts", lasts)
+        async with asyncio.timeout(3_600):
+            await answer
+        return clock.now
+
+    with virtual() as clock:
+        assert run(clock, work(clock)) == 0
+
+
 def test_a_future_of_code_without_a_thread_costs_no_real_time() -> None:
     async def work(clock: VirtualClock) -> None:
         loop = asyncio.get_running_loop()
