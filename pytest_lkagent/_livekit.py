@@ -12,6 +12,7 @@ import functools
 import inspect
 import json
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -51,6 +52,7 @@ __all__ = [
     "output_item",
     "quiet_log",
     "read_request",
+    "refuses_as_closed",
     "release_run",
     "run_user_mock",
     "running_tools",
@@ -302,6 +304,14 @@ def is_argument_error(item: Any) -> bool:
     if item.type != "function_call_output" or not item.is_error:
         return False
     return str(item.output).startswith("Error parsing arguments for ")
+
+
+def refuses_as_closed(error: BaseException) -> bool:
+    """Whether LiveKit itself raised `error`, at what a session that closes does not do any more."""
+    if not isinstance(error, (ActivityClosedError, RuntimeError)):
+        return False
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("livekit.agents.")
 
 
 def call_item(event: FunctionCall) -> llm.FunctionCall:

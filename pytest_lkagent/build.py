@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from livekit.agents import Agent, AgentSession, llm
@@ -79,10 +80,15 @@ def check_session_options(options: Iterable[str], *, where: str) -> None:
     Raises:
         UsageError: One is unknown.
     """
-    known = inspect.signature(AgentSession).parameters
+    known = _session_parameters()
     for name in options:
         if name not in known:
             raise UsageError(f"{where}: AgentSession takes no {name!r}{did_you_mean(name, known)}")
+
+
+@cache
+def _session_parameters() -> Mapping[str, Any]:
+    return inspect.signature(AgentSession).parameters
 
 
 def session_arguments(options: Mapping[str, Any], model: llm.LLM[Any]) -> dict[str, Any]:

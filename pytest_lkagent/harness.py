@@ -223,8 +223,9 @@ class Harness:
             self._stage.findings.known.append(turn.error)
         for failure in self._stage.swallowed.report():
             raise failure
-        unscripted = self.model.unraised()
-        error = turn.error or unscripted or self._misfit(turn)
+        error = turn.error or self._misfit(turn)
+        if (first := self.model.unraised()) is not None and error in (None, *self.model.refused):
+            error = first  # LiveKit hands on the last one, which the first may well have led to
         if error is None:
             return
         self.told(error)

@@ -41,7 +41,7 @@ class ToolWatch:
         self.meant_to_fail: set[str] = set()
         """The calls in which a mock raised what it was told to."""
         self.is_over = False
-        """Whether the session closes: what its tools raise then is no finding."""
+        """Whether the session closes, so that a tool which is still at work can be refused."""
 
     def body(
         self,
@@ -78,7 +78,7 @@ class ToolWatch:
                     told = f"the tool {tool.id} raised {error!r}{f' at {site}' if site else ''}"
                     self.failed[context.function_call.call_id] = told
                     self._swallowed.know(error)
-                elif not self.is_over:
+                elif not (self.is_over and _livekit.refuses_as_closed(error)):
                     self._swallowed.keep_raised(TOOL_ERROR, error)
                 raise
 

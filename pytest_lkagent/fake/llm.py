@@ -87,9 +87,9 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         return self._script.remaining
 
     def unraised(self) -> UnscriptedRequest | UsageError | None:
-        """Return the last request that was refused and nobody was told of yet, once."""
+        """Return the first request that was refused and nobody was told of yet, once."""
         told, self._told = self._told, len(self.refused)
-        return self.refused[-1] if len(self.refused) > told else None
+        return next(iter(self.refused[told:]), None)
 
     def script_of(self, error: BaseException | None) -> Step | None:
         """Return the step that raised `error`, or something in the chain of its causes."""

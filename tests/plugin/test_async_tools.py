@@ -1041,3 +1041,37 @@ def test_a_reply_belongs_to_the_turn_in_which_it_comes(office):
         "office.yaml:7: Too early, turn 1: scripted, and never asked for: say('Half of it.')",
         "and say('There it is.') (office.yaml:7)",
     )
+
+
+LATE = """
+import asyncio
+from livekit.agents import RunContext, function_tool
+
+class Late(Agent):
+    def __init__(self):
+        super().__init__(instructions="You look things up.")
+
+    @function_tool
+    async def look(self, ctx: RunContext, how: str) -> str:
+        await ctx.update("begun")
+        await asyncio.sleep(20)
+        if how == "raises":
+            raise LookupError("no such shelf")
+        if how == "fails":
+            raise RuntimeError("no such floor")
+        if how == "speaks":
+            await ctx.session.generate_reply(instructions="say that it is there")
+        return "found"
+
+@pytest.mark.lk(agent=Late)
+@pytest.mark.parametrize("how", ["raises", "fails", "speaks", "returns"])
+async def test_it(user_says, fake_llm, how):
+    fake_llm.script(call("look", how=how), "On it.")
+    await user_says("look", settle=False)
+"""
+
+
+def test_what_a_tool_raises_while_the_session_closes_fails_the_test(office):
+    result = office(LATE)
+    result.outcomes(failed=2, passed=2)  # LiveKit refuses the one that speaks: the call is over
+    result.shows("E *LookupError: no such shelf", "E *RuntimeError: no such floor")

@@ -170,6 +170,29 @@ def test_several_findings_are_one_failure(desk):
     result.shows("scripted, and never asked for:*", "also: FrontDesk.book is mocked *")
 
 
+def test_of_several_requests_that_nobody_scripted_the_first_is_told_first(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import RunContext, function_tool
+
+            class Talker(FrontDesk):
+                @function_tool
+                async def look(self, context: RunContext) -> str:
+                    context.session.generate_reply(instructions="say that you look")
+                    return "found"
+
+            @pytest.mark.lk(agent=Talker)
+            async def test_it(user_says, fake_llm):
+                fake_llm.script(call("look"))
+                await user_says("look")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("E *: Talker asked *", "E *request 2, *", "E *also: Talker *", "E *request 3, *")
+
+
 STARTS = {
     "an unscripted request": (
         "@pytest.mark.lk(agent=Greeter)\n",
