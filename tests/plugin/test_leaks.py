@@ -1,4 +1,4 @@
-"""Tasks that outlive their test, and those that have every right to."""
+"""Tasks that outlive their test, and those that have every right to; what is heard of whom."""
 
 from __future__ import annotations
 
@@ -244,3 +244,131 @@ def test_the_loop_of_several_tests_reports_as_ever_after_ours(desk):
         }
     ).run()
     result.outcomes(passed=2)
+
+
+# --- what is heard, and what is its owner's affair
+
+
+def test_a_task_with_a_context_of_its_own_is_heard_too(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import contextvars
+
+            async def save():
+                raise LookupError("no calendar")
+
+            async def test_it(agent_session):
+                asyncio.create_task(save(), context=contextvars.Context())
+                await asyncio.sleep(1)
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("E *LookupError: no calendar", "E *raised in the task save (test_it.py:*)*")
+
+
+def test_a_task_of_the_tests_own_that_was_asked_how_it_ended_is_heard(desk):
+    """Although it was the session's code that called the user's."""
+    result = desk(
+        {
+            "test_it.py": """
+            async def pieces():
+                raise LookupError("no transcript")
+                yield
+
+            async def preview(agent):
+                async for _ in Agent.default.transcription_node(agent, pieces(), None): ...
+
+            async def test_it(agent_session):
+                task = asyncio.create_task(preview(agent_session.current_agent))
+                await asyncio.sleep(1)
+                assert isinstance(task.exception(), LookupError)
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_a_future_that_nobody_asks_is_nobodys_and_asyncio_logs_it_as_ever(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(agent_session):
+                asyncio.get_running_loop().create_future().set_exception(LookupError("no answer"))
+            """
+        }
+    ).run("-rP")
+    result.outcomes(passed=1)
+    result.shows("ERROR *Future exception was never retrieved")
+
+
+def test_what_a_plain_fixture_of_the_users_begins_is_its_own_affair(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit import rtc
+
+            async def nap(): ...
+
+            @pytest.fixture
+            def calendar(user_says):
+                def breaks():
+                    raise LookupError("no calendar")
+                with pytest.warns(RuntimeWarning, match="coroutine 'nap' was never awaited"):
+                    nap()
+                calendar = rtc.EventEmitter()
+                calendar.on("tick", breaks)
+                return calendar
+
+            async def test_it(calendar):
+                calendar.emit("tick")
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_a_coroutine_that_is_kept_after_a_turn_is_told_with_the_line_that_made_it(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def nap(): ...
+
+            async def test_it(user_says, fake_llm):
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+                later = [nap(), 1]
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("*nap() was never awaited (test_it.py:14): write await nap()")
+
+
+def test_who_debugs_reads_where_an_allowed_coroutine_was_made(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import sys
+
+            @pytest.fixture(autouse=True)
+            def debugging():
+                before = sys.get_coroutine_origin_tracking_depth()
+                sys.set_coroutine_origin_tracking_depth(5)
+                yield
+                sys.set_coroutine_origin_tracking_depth(before)
+
+            @pytest.mark.lk(allow="never_awaited")
+            async def test_it(agent_session):
+                asyncio.sleep(0.5)
+            """
+        },
+        ini="filterwarnings = default\n",
+    )._made.run()
+    result.outcomes(passed=1, warnings=1)
+    result.shows(
+        "*RuntimeWarning: coroutine 'sleep' was never awaited",
+        "*Coroutine created at *",
+        "*test_it.py*, in test_it",
+    )
