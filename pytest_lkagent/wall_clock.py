@@ -66,8 +66,7 @@ class WallClock:
             raise _held_by(holder)
         self._travel = time_machine.travel(self.instant, tick=self._ticks)
         self._traveller = self._travel.start()
-        if not self._ticks:
-            self._traveller.time_ns = self._time_ns
+        self._traveller.time_ns = self._time_ns
         time.time()  # it ticks from the first reading on
 
     def _time_ns(self) -> int:
@@ -78,7 +77,7 @@ class WallClock:
 
     def suspend(self) -> None:
         """Give the process its real time back, unless something else holds the clock by now."""
-        if self._travel is not None and (self._ticks or self._is_ours()):
+        if self._ticks or self._is_ours():
             self.end()
 
     def end(self) -> None:
@@ -92,14 +91,11 @@ class WallClock:
     @property
     def can_travel(self) -> bool:
         """Whether nothing else holds the clock."""
-        return self._travel is not None or _holder() is None
+        return _holder() is None
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Show real time inside."""
-        if self._travel is None:
-            yield
-            return
         self.suspend()
         try:
             yield
@@ -112,13 +108,13 @@ class WallClock:
         Raises:
             UsageError: As freezegun or time-machine in the test itself.
         """
-        if self._travel is not None and not self._ticks and not self._is_ours():
+        if not self._ticks and not self._is_ours():
             raise _held_by("something else (freezegun, time-machine)")
 
     def show(self, seconds: float) -> None:
         """Show the instant `seconds` after the start."""
         before, self._shown = self._shown, round(seconds * _NANO)
-        if self._traveller is None or self._ticks:
+        if self._traveller is None:
             return
         if self._runs:
             self._runs = False
@@ -129,7 +125,7 @@ class WallClock:
 
     def run(self) -> None:
         """Run on in real time, until it is told what to show."""
-        if self._traveller is not None and not self._ticks and not self._runs:
+        if self._traveller is not None and not self._ticks:
             self._runs = True
             self._traveller.move_to(self.instant, tick=True)
 
@@ -158,6 +154,7 @@ def _held_by(who: str) -> UsageError:
 
 _loops: dict[asyncio.AbstractEventLoop, Callable[[float], None]] = {}
 _real: dict[str, Callable[..., Any]] = {}
+"""Stays when no loop is left: a module may have imported our ``sleep`` meanwhile."""
 _readings = count()
 
 
@@ -182,7 +179,6 @@ def unfollow(loop: asyncio.AbstractEventLoop) -> None:
     if not _loops:
         for name, real in _real.items():
             setattr(time, name, real)
-        _real.clear()
 
 
 def _in_nanoseconds(seconds: float) -> int:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from loops import run, virtual
 
 from pytest_lkagent import virtual_now, virtual_time
 from pytest_lkagent.errors import Stuck
+from pytest_lkagent.wall_clock import WallClock
 
 _REAL = {name: getattr(time, name) for name in ("monotonic", "perf_counter", "sleep")}
 _NOW = datetime(2026, 12, 24, tzinfo=UTC)
+_CLOCKS = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
+
+
+def _machine() -> float:
+    """The real clock of the machine, which nothing moves."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 @pytest.mark.asyncio
@@ -41,20 +50,93 @@ async def test_a_run_that_was_given_up_leaves_the_test_to_go_on() -> None:
         await asyncio.sleep(0)
 
 
+def _see_the_clock_run(seconds: float = 0.0) -> bool:
+    began = time.time()
+    return any(time.time() > began + seconds for _ in range(1_000_000))
+
+
 @pytest.mark.asyncio
 async def test_the_wall_clock_runs_for_a_thread_that_is_waited_for() -> None:
-    def wait_for_the_clock() -> float:
-        began = time.time()
-        for _ in range(1_000_000):
-            if time.time() > began:
-                return time.time() - began
-        return 0.0
-
     async with virtual_time(_NOW):
-        assert await asyncio.to_thread(wait_for_the_clock) > 0
-        ended = datetime.now(UTC)
-        await asyncio.sleep(60)
-        assert datetime.now(UTC) == ended + timedelta(seconds=60)
+        for _ in range(2):
+            assert await asyncio.to_thread(_see_the_clock_run)
+            ended = datetime.now(UTC)
+            await asyncio.sleep(60)
+            assert datetime.now(UTC) == ended + timedelta(seconds=60)
+
+
+def test_a_wall_clock_that_runs_is_given_back_too() -> None:
+    """What ends a test from outside, such as Ctrl-C, comes while it waits for a thread."""
+    wall = WallClock(_NOW)
+    wall.travel()
+    try:
+        wall.run()
+        assert _see_the_clock_run(0.002)
+        wall.suspend()
+        assert abs(time.time() - time.clock_gettime(time.CLOCK_REALTIME)) < 60
+    finally:
+        wall.end()
+
+
+@pytest.mark.asyncio
+async def test_threads_and_their_loops_have_the_real_clocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+
+    async def on_another_loop() -> float:
+        time.sleep(50)  # noqa: ASYNC251  (blocking is what it is about)
+        return time.monotonic()
+
+    async with virtual_time():
+        time.sleep(3_600)  # noqa: ASYNC251
+        await asyncio.sleep(3_600)
+        assert time.monotonic() - _machine() > 7_000
+        assert abs(await asyncio.to_thread(time.monotonic) - _machine()) < 60
+        await asyncio.to_thread(time.sleep, 40)
+        ended = await asyncio.to_thread(lambda: asyncio.run(on_another_loop()))
+        assert abs(ended - _machine()) < 60
+    assert slept == [40, 50]
+
+
+def test_of_two_loops_in_virtual_time_each_has_its_own_until_it_gives_it_back() -> None:
+    async def passes(seconds: float) -> float:
+        began = time.monotonic()
+        await asyncio.sleep(seconds)
+        return time.monotonic() - began
+
+    with virtual() as one:
+        with virtual() as other:
+            assert run(other, passes(7_200)) == 7_200
+            assert run(one, passes(3_600)) == 3_600
+        assert run(one, passes(3_600)) == 3_600
+    assert {name: getattr(time, name) for name in _REAL} == _REAL
+
+
+@pytest.mark.asyncio
+async def test_a_sleep_that_was_imported_inside_is_a_real_one_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    async with virtual_time() as clock:
+        from time import sleep  # as a module does that a tool imports
+
+        sleep(60)  # noqa: ASYNC251
+        assert (clock.now, slept) == (60, [])
+    sleep(0.5)  # noqa: ASYNC251
+    assert slept == [0.5]
+
+
+@pytest.mark.asyncio
+async def test_the_clocks_go_to_other_processes_by_their_names() -> None:
+    """Such as ``ProcessPoolExecutor.submit(time.sleep, 1)``: there they are the real ones."""
+    async with virtual_time():
+        for name in _CLOCKS:
+            clock = getattr(time, name)
+            assert f"{clock.__module__}.{clock.__qualname__}" == f"time.{name}"
+            assert pickle.loads(pickle.dumps(clock)) is clock
 
 
 def test_without_a_loop_now_is_now() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from textwrap import dedent
 
 import pytest
@@ -46,6 +47,7 @@ def test_every_test_begins_at_one_instant_and_every_clock_follows(when):
             assert datetime.now(UTC) == START == virtual_now()
             assert datetime.now() == START.replace(tzinfo=None) and date.today() == START.date()
             began = time.time(), time.monotonic(), time.perf_counter(), time.monotonic_ns()
+            began_ns = time.perf_counter_ns()
             really = machine()
             await asyncio.sleep(3600)
             assert time.time() == began[0] + 3600 == Note().at == Note().day.timestamp()
@@ -53,6 +55,8 @@ def test_every_test_begins_at_one_instant_and_every_clock_follows(when):
             assert time.perf_counter() < time.perf_counter(), "LiveKit divides by the difference"
             assert time.perf_counter() == pytest.approx(began[2] + 3600, abs=0.001)
             assert time.monotonic_ns() == pytest.approx(began[3] + 3600 * 10**9, abs=1000)
+            assert time.perf_counter_ns() < time.perf_counter_ns()
+            assert time.perf_counter_ns() == pytest.approx(began_ns + 3600 * 10**9, abs=10**6)
             assert virtual_now() == START + timedelta(hours=1)
             assert machine() - really < 60
 
@@ -105,6 +109,31 @@ def test_when_it_is_may_be_said(when, how, ini, shown):
         ini=ini,
     ).run()
     result.outcomes(passed=1)
+
+
+@pytest.fixture
+def machine_in_tokyo(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("machine_in_tokyo")
+@pytest.mark.parametrize("now", ["2026-12-24", "2026-12-24T02:00:00+02:00"])
+def test_the_zone_of_the_machine_never_shows_in_local_time(when, now):
+    result = when(
+        f"""
+        @pytest.mark.lk(now={now!r})
+        async def test_when(agent_session):
+            assert datetime.now().isoformat() == "2026-12-24T00:00:00"
+
+        def test_theirs():
+            assert datetime.now().astimezone().utcoffset() == timedelta(hours=9)
+        """
+    ).run()
+    result.outcomes(passed=2)
 
 
 def test_an_agent_is_built_and_greets_at_that_time(when):
@@ -160,11 +189,43 @@ def test_fixtures_of_broader_scopes_and_other_tests_have_the_real_time(when):
     result.outcomes(passed=3)
 
 
-def test_reports_keep_real_durations(when):
+def test_a_broader_fixture_that_a_test_asks_for_late_takes_virtual_time_all_the_same(when):
+    """It runs on the test's own loop, with the wall clock given back meanwhile."""
     result = when(
         """
-        async def test_long(user_says, fake_llm):
+        import pytest_asyncio
+
+        @pytest_asyncio.fixture(scope="module", loop_scope="module")
+        async def server():
+            await asyncio.to_thread(print)
             await asyncio.sleep(3600)
+            return datetime.now(UTC)
+
+        @pytest.fixture
+        def late(user_says, request):
+            return request.getfixturevalue("server")
+
+        @pytest.mark.asyncio(loop_scope="module")
+        async def test_it(late):
+            assert late != START and late.year == datetime.fromtimestamp(REALLY).year
+            assert timedelta(hours=1) <= virtual_now() - START < timedelta(hours=1, minutes=1)
+            shown = datetime.now(UTC)
+            assert abs(virtual_now() - shown) < timedelta(milliseconds=1)
+
+        REALLY = time.time()
+        """
+    ).run()
+    result.outcomes(passed=1)
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_reports_keep_real_durations(when, real):
+    result = when(
+        f"""
+        @pytest.mark.lk(now="2000-01-01", real_time={real})
+        async def test_long(user_says, fake_llm):
+            await asyncio.sleep({0 if real else 3600})
+            assert datetime.now(UTC).year == 2000
         """,
         {
             "conftest.py": """
@@ -225,6 +286,26 @@ def test_in_real_time_the_wall_clock_may_still_begin_elsewhere(when):
         """
     ).run()
     result.outcomes(passed=1)
+
+
+def test_in_real_time_the_wall_clock_goes_on_from_phase_to_phase(when):
+    result = when(
+        """
+        @pytest.fixture
+        def began(user_says):
+            began = datetime.now(UTC)
+            yield began
+            assert datetime.now(UTC) > began
+
+        @pytest.mark.lk(real_time=True, now="2000-01-01")
+        async def test_real(began):
+            assert began.year == 2000 and datetime.now(UTC) > began
+
+        def test_theirs():
+            assert datetime.now(UTC).year > 2000
+        """
+    ).run()
+    result.outcomes(passed=2)
 
 
 def test_in_real_time_too_nothing_hangs(when):
@@ -288,6 +369,17 @@ HELD = {
         @pytest.fixture(scope="module", autouse=True)
         def travelled():
             with time_machine.travel("2020-01-01"):
+                yield
+
+        async def test_it(user_says):
+            raise AssertionError("unreachable")
+    """,
+    "a broader fixture that froze": """
+        from freezegun import freeze_time
+
+        @pytest.fixture(scope="module", autouse=True)
+        def frozen():
+            with freeze_time("2020-01-01"):
                 yield
 
         async def test_it(user_says):
