@@ -35,7 +35,14 @@ from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
 from livekit.rtc.log import logger as rtc_logger
 
-from .transcript import AgentHandoff, Event, FunctionCall, FunctionCallOutput, Message
+from .transcript import (
+    AgentConfigUpdate,
+    AgentHandoff,
+    Event,
+    FunctionCall,
+    FunctionCallOutput,
+    Message,
+)
 
 __all__ = [
     "MODELS_AT_WORK",
@@ -48,6 +55,7 @@ __all__ = [
     "expect",
     "fake_job",
     "is_argument_error",
+    "neutral",
     "open_work",
     "output_item",
     "quiet_log",
@@ -289,6 +297,44 @@ def to_event(item: Any, agents: Mapping[str, Any] | None = None) -> Event | None
         old, new = known or (item.old_agent_id, item.new_agent_id)
         return AgentHandoff(old=old, new=new)
     return None
+
+
+def neutral(value: Any, agents: Mapping[str, Any]) -> Any:
+    """Convert LiveKit's ways to hold a conversation into events; anything else stays as it is.
+
+    `agents` is what recorders know beyond the items, as in `to_event`.
+    """
+    if isinstance(value, llm.ChatContext):
+        value = value.items
+    elif isinstance(value, run_result.RunResult):
+        known = {
+            event.item.id: (_class_name(event.old_agent), _class_name(event.new_agent))
+            for event in value.events
+            if event.type == "agent_handoff"
+        }
+        value, agents = [event.item for event in value.events], {**agents, **known}
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [
+        _config_update(item)
+        if (kind := getattr(item, "type", None)) == "agent_config_update"
+        else to_event(item, agents)
+        if kind is not None and hasattr(item, "id")
+        else item
+        for item in value
+    ]
+
+
+def _class_name(agent: Agent | None) -> str | None:
+    return None if agent is None else type(agent).__name__
+
+
+def _config_update(item: Any) -> AgentConfigUpdate:
+    return AgentConfigUpdate(
+        instructions=item.instructions,
+        tools_added=tuple(item.tools_added or ()),
+        tools_removed=tuple(item.tools_removed or ()),
+    )
 
 
 def _arguments(raw: str) -> dict[str, Any] | str:

@@ -7,6 +7,7 @@ belongs to one test hangs on ``item.stash``.
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,16 +25,19 @@ from .strict import check_allowed
 if TYPE_CHECKING:
     from .scenario_run import Play
     from .scenarios.model import Scenario
+    from .snapshot.orphans import Account
     from .stage import Stage
 
 __all__ = [
     "OPTIONS",
     "PLAY",
+    "SNAPSHOTS",
     "USERDATA_IS_SEEN",
     "bounds_of",
     "fixture_failure",
     "from_the_users_line",
     "has_stage",
+    "is_ci",
     "is_coroutine",
     "is_coroutine_test",
     "is_message_only",
@@ -50,12 +54,14 @@ __all__ = [
     "scenario_of",
     "settle_verdict",
     "shown",
+    "snapshots_of",
     "stage_of",
     "stop",
     "time_of",
 ]
 
 OPTIONS = pytest.StashKey[Options]()
+SNAPSHOTS = pytest.StashKey["Account"]()
 _USED_AGENTS = pytest.StashKey["WeakSet[Any]"]()
 _STAGE = pytest.StashKey["Stage"]()
 PLAY = pytest.StashKey["Play"]()
@@ -139,6 +145,16 @@ def loop_scope(item: pytest.Item) -> str:
     marker = item.get_closest_marker("asyncio")
     given = (marker.kwargs.get("loop_scope") or marker.kwargs.get("scope")) if marker else None
     return str(given or item.config.getini("asyncio_default_test_loop_scope") or "function")
+
+
+def snapshots_of(config: pytest.Config) -> Account:
+    """Return what this run knows of the snapshots beside its tests."""
+    return config.stash[SNAPSHOTS]
+
+
+def is_ci() -> bool:
+    """Whether this is a machine on which nobody looks at a new snapshot."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
 def options_of(config: pytest.Config) -> Options:

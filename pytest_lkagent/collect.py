@@ -138,6 +138,8 @@ class ScenarioModule(pytest.Module):
             with gc_paused():
                 file = load(self.path, allow_kinds=KINDS)
                 plays = self._resolve(file.scenarios)
+                labels = [one.label for one in file.scenarios]
+                border.snapshots_of(self.config).scenarios(self.path, labels)
                 return [item for play in plays for item in self._items(play, models)]
         except UsageError as error:
             raise self.CollectError(str(error)) from None

@@ -26,6 +26,7 @@ __all__ = [
     "ScriptError",
     "SessionClosedError",
     "SessionError",
+    "SnapshotMismatch",
     "Stuck",
     "UnscriptedRequest",
     "UnusedMock",
@@ -73,6 +74,14 @@ class BehaviourError(AssertionError):
 
 class ExpectationError(BehaviourError):
     """The conversation is not the one that was expected."""
+
+
+class SnapshotMismatch(ExpectationError):
+    """A conversation is not the one of its snapshot; `turn` counts from 1, 0 is the start."""
+
+    def __init__(self, message: str, turn: int | None = None) -> None:
+        super().__init__(message)
+        self.turn = turn
 
 
 class BlockedLoop(BehaviourError):

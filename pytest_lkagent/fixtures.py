@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .mocks import TaskMock, ToolMock
     from .protocols import MockTask, MockTool, StartSession, UserSays
     from .script import StepSource
+    from .snapshot.extension import ChatSnapshot
     from .stage import Stage
     from .transcript import Transcript
 
@@ -230,6 +231,20 @@ def expect_error(_lk_stage: Stage) -> Callable[..., ExpectedError]:
 def expect_close(_lk_stage: Stage) -> Callable[..., ExpectedClose]:
     """``with expect_close(reason="error"):`` the session is meant to close inside."""
     return _lk_stage.expect_close
+
+
+@pytest.fixture
+def chat_snapshot(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> ChatSnapshot:
+    """``assert agent_session.history == chat_snapshot``: the same conversation as last time.
+
+    Takes a chat context, a RunResult, a turn, the transcript or an exception. ``--snapshot-update``
+    writes what is new or has changed into ``__lk_snapshots__``, beside the test's file.
+    """
+    from .snapshot.extension import chat_snapshot_of
+
+    with border.shown():
+        used = border.snapshots_of(request.config).used
+        return chat_snapshot_of(request, _lk_bare_stage.neutral, used)
 
 
 @pytest.fixture

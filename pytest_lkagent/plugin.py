@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from . import border, collect, fixtures, keys, phases
 from .errors import BehaviourError, UsageError
 from .options import DEFAULT_TIMEOUT, Options, read_hosts, read_moment, read_seconds, read_tags
+from .snapshot.orphans import Account
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,7 +71,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(fixtures, "lkagent-fixtures")
     try:
         options = config.stash[border.OPTIONS] = _options(config)
+        config.stash[border.SNAPSHOTS] = Account(config)
         collect.add_scenarios(config, options.scenarios)
+        config.pluginmanager.register(_AtTheEnd(config), "lkagent-end")
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -124,6 +127,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept, left = [], list(items)
     items[:] = kept
     config.hook.pytest_deselected(items=left)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        border.snapshots_of(item.config).cut([item.path])
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    border.snapshots_of(session.config).collected(session.items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -215,3 +227,27 @@ def pytest_fixture_setup(
         return (yield)
     with phases.fixture_setup(item, fixturedef.scope), border.lent_to(fixturedef.argname, item):
         return (yield)
+
+
+class _AtTheEnd:
+    """What looks at the whole run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._snapshots = border.snapshots_of(config)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._snapshots.report(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._snapshots.hear(node)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Look for snapshots that no test needs, when syrupy has written what is new."""
+        self._snapshots.tell()
+        self._snapshots.finish(session)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for line in self._snapshots.lines():
+            terminalreporter.write_line(line)

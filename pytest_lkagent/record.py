@@ -75,6 +75,11 @@ class Record:
         session.on("agent_state_changed", _listener(self._on_change))
 
     @property
+    def names(self) -> Mapping[str, Any]:
+        """What is known of items beyond themselves, by their ids: see `_livekit.to_event`."""
+        return self._names
+
+    @property
     def current(self) -> Turn:
         """The turn that is under way, or the last one."""
         turns = self.transcript.turns

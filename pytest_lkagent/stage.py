@@ -342,6 +342,14 @@ class Stage:
         """Want a session to close by itself in a with block, for `reason` if one is given."""
         return ExpectedClose(reason, self.sessions)
 
+    def neutral(self, value: Any) -> Any:
+        """Convert a chat context or a RunResult into events, with what the sessions' records know.
+
+        Any other value stays as it is.
+        """
+        known = {item: name for one in self.sessions for item, name in one.record.names.items()}
+        return _livekit.neutral(value, known)
+
     # --- the verdict
 
     def settle_account(self, *, went_through: bool = True) -> None:

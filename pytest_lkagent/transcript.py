@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 __all__ = [
+    "AgentConfigUpdate",
     "AgentHandoff",
     "Close",
     "Event",
@@ -108,6 +109,19 @@ class Close:
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.error}" if self.error else self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfigUpdate:
+    """The agent that speaks has other instructions or tools than before.
+
+    It stands in a chat context, not among the events of a turn.
+    """
+
+    type: ClassVar[Literal["agent_config_update"]] = "agent_config_update"
+    instructions: str | None = None
+    tools_added: Sequence[str] = ()
+    tools_removed: Sequence[str] = ()
 
 
 Event: TypeAlias = Message | FunctionCall | FunctionCallOutput | AgentHandoff | Close

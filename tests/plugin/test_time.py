@@ -394,6 +394,20 @@ HELD = {
             await user_says("hi")
             raise AssertionError("unreachable")
     """,
+    "the body, after a thread for which the clock ran": """
+        import time_machine
+
+        def see_the_clock_run():
+            began = time.time()
+            while time.time() == began:
+                pass
+
+        async def test_it(user_says):
+            await asyncio.to_thread(see_the_clock_run)
+            with time_machine.travel("2020-01-01"):
+                await user_says("hi")
+            raise AssertionError("unreachable")
+    """,
     "the body": """
         import time_machine
 

@@ -1,0 +1,236 @@
+"""The snapshot of a test on syrupy: its flags, its report, its names; our text and our folder.
+
+syrupy takes away what it discovers and no test used, and its rules take away live snapshots of
+scenarios (``reference/pytest_ecosystem.md``). So it discovers none of ours; `orphans` does that.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+import pytest
+import yaml
+from syrupy.assertion import SnapshotAssertion
+from syrupy.data import Snapshot, SnapshotCollection, SnapshotCollections
+from syrupy.extensions.base import AbstractSyrupyExtension
+from syrupy.location import PyTestLocation
+
+from .. import border
+from ..errors import UsageError
+from .compare import explain
+from .names import FOLDER, SUFFIX, file_name
+from .redact import Exclude, Redaction
+from .serialize import document, dump, parse, shorten_call_ids
+
+__all__ = ["ChatSnapshot", "Extension", "chat_snapshot_of"]
+
+
+class Extension(AbstractSyrupyExtension):
+    """A file for each snapshot, in a folder for each file of tests."""
+
+    snapshot_dirname = FOLDER
+    file_extension = SUFFIX.removeprefix(".")
+    write_immediately = True
+
+    def serialize(self, data: Any, **_: Any) -> str:
+        return str(data)
+
+    @classmethod
+    def dirname(cls, *, test_location: PyTestLocation) -> str:
+        file = Path(test_location.filepath)
+        return str(file.parent / cls.snapshot_dirname / file.name)
+
+    @classmethod
+    def get_location(cls, *, test_location: PyTestLocation, index: Any) -> str:
+        folder = Path(cls.dirname(test_location=test_location))
+        return str(folder / file_name(test_location.snapshot_name, index))
+
+    @classmethod
+    def matches_test_location(
+        cls, *, test_location: PyTestLocation, snapshot_location: str
+    ) -> bool:
+        return Path(snapshot_location).parent == Path(cls.dirname(test_location=test_location))
+
+    def matches(self, *, serialized_data: Any, snapshot_data: Any) -> bool:
+        """Whether they say the same, however the file is laid out since somebody edited it."""
+        if serialized_data == snapshot_data:
+            return True
+        try:
+            return bool(parse(snapshot_data) == parse(serialized_data))
+        except yaml.YAMLError:
+            return False
+
+    def discover_snapshots(self, **_: Any) -> SnapshotCollections:
+        return SnapshotCollections()
+
+    def read_snapshot_collection(self, *, snapshot_location: str) -> SnapshotCollection:
+        collection = SnapshotCollection(location=snapshot_location)
+        collection.add(Snapshot(name=Path(snapshot_location).stem))
+        return collection
+
+    def read_snapshot_data_from_location(
+        self, *, snapshot_location: str, snapshot_name: str, session_id: str
+    ) -> str | None:
+        try:
+            return Path(snapshot_location).read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError:
+            return None
+
+    def delete_snapshots(self, *, snapshot_location: str, snapshot_names: set[str]) -> None:
+        Path(snapshot_location).unlink()
+
+    @classmethod
+    def write_snapshot_collection(
+        cls, *, snapshot_collection: SnapshotCollection, **_: Any
+    ) -> None:
+        """Write a snapshot in one go: a run that is killed meanwhile leaves the old one."""
+        (snapshot,) = snapshot_collection
+        path = Path(snapshot_collection.location)
+        part = path.with_name(f".{os.getpid()}.part")
+        try:
+            part.write_text(str(snapshot.data), encoding="utf-8", newline="\n")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@dataclass(eq=False, order=False, repr=False)
+class ChatSnapshot(SnapshotAssertion):
+    """What ``==`` compares a conversation with; the `chat_snapshot` fixture."""
+
+    neutral: Callable[[Any], Any] = field(default=lambda value: value)
+    folders: Mapping[str, str] = field(default_factory=dict)
+    is_ci: bool = False
+    used: set[str] = field(default_factory=set)
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    _redaction: Redaction | None = field(init=False, default=None)
+
+    def __call__(  # type: ignore[override]
+        self,
+        *,
+        exclude: Exclude | Iterable[Exclude] | None = None,
+        include: Callable[..., bool] | None = None,
+        matcher: Callable[..., Any] | None = None,
+        replace: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> ChatSnapshot:
+        """Say for the next comparison what to leave out or to replace, and what it is called.
+
+        Args:
+            exclude: Kinds of events (``"agent_config_update"``), keys (``"instructions"``) or ends
+                of a way to them (``"arguments.token"``); or a filter of ``syrupy.filters``.
+            include: A filter of ``syrupy.filters`` for what alone stays.
+            matcher: A matcher of ``syrupy.matchers``.
+            replace: Regular expressions, and the text to write for what they find.
+            name: What this snapshot is called, instead of by its number in the test.
+        """
+        names = [exclude] if isinstance(exclude, str) or callable(exclude) else exclude or ()
+        self._redaction = Redaction(
+            exclude=tuple(names),
+            include=include,
+            matcher=matcher,
+            replace=dict(replace or {}),
+            folders=self.folders,
+        )
+        super().__call__(name=name)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with the snapshot; with ``--snapshot-update`` write it.
+
+        Raises:
+            UsageError: No snapshot can be made of `other`, or its file cannot be read or written.
+            SnapshotMismatch: It is another conversation, or there is no snapshot of it yet.
+        """
+        __tracebackhide__ = True
+        redaction = self._redaction or Redaction(folders=self.folders)
+        self._redaction = None
+        value = self.neutral(other)
+        content = redaction.apply(document(value), shorten_call_ids(_events(value)))
+        is_equal = super().__eq__(dump(content))
+        result = self.executions[self.num_executions - 1]
+        path = Path(result.snapshot_location)
+        self.used.add(str(path))
+        if isinstance(failed := result.exception, OSError):
+            shown = _shown(path)
+            raise UsageError(f"the snapshot {shown} cannot be written or read: {failed}") from None
+        if result.exception is not None:
+            raise result.exception
+        if not is_equal:
+            raise explain(
+                None if result.recalled_data is None else str(result.recalled_data),
+                content,
+                file=_shown(path),
+                accept=f"pytest {shlex.quote(self.test_location.nodeid)} --snapshot-update",
+                is_ci=self.is_ci,
+            )
+        return True
+
+    def with_defaults(self, **how: Any) -> ChatSnapshot:
+        made: Any = super().with_defaults(**how)
+        made.neutral, made.folders = self.neutral, self.folders
+        made.is_ci, made.used = self.is_ci, self.used
+        return cast("ChatSnapshot", made)
+
+
+def _events(value: Any) -> Iterable[Any]:
+    """Return the events in a value, for the ids of the calls among them."""
+    value = getattr(value, "transcript", value)
+    events = getattr(value, "events", value)
+    return events if isinstance(events, (list, tuple)) else ()
+
+
+def _shown(path: Path) -> str:
+    """Write a path as short as it can be from here."""
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def chat_snapshot_of(
+    request: pytest.FixtureRequest, neutral: Callable[[Any], Any], used: set[str]
+) -> ChatSnapshot:
+    """Make the snapshots of a test, which note in `used` the files that they were compared with.
+
+    Raises:
+        UsageError: syrupy is turned off.
+    """
+    config: Any = request.config
+    if not config.pluginmanager.hasplugin("syrupy"):
+        raise UsageError("chat_snapshot needs syrupy, which is turned off: take -p no:syrupy away")
+    option, in_ci = config.option, border.is_ci()
+    return ChatSnapshot(
+        session=config._syrupy,  # noqa: SLF001  (where syrupy keeps it)
+        extension_class=Extension,
+        test_location=PyTestLocation(request.node),
+        update_snapshots=option.update_snapshots and not in_ci,
+        update_new_snapshots_only=option.update_new_snapshots_only and not in_ci,
+        neutral=neutral,
+        folders=_folders(config),
+        is_ci=in_ci,
+        used=used,
+    )
+
+
+_Folder = Literal["<rootdir>", "<tmp>", "<home>", "<python>"]
+
+
+def _folders(config: pytest.Config) -> dict[str, _Folder]:
+    """Return the folders of this machine that texts may name, and what to call them."""
+    folders: dict[str, _Folder] = {
+        sys.prefix: "<python>",
+        str(Path.home()): "<home>",
+        tempfile.gettempdir(): "<tmp>",
+        str(config.rootpath): "<rootdir>",
+    }
+    return {folder: name for folder, name in folders.items() if folder != os.sep}

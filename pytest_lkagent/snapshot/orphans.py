@@ -1,0 +1,195 @@
+"""Snapshots that no test needs any more: found, told, and with ``--snapshot-update`` removed.
+
+What a selection left out is no orphan. A snapshot of a scenario is one when its file was read and
+has no such label, or when the scenario passed without it. A snapshot of a Python test is one when
+its whole module was collected, nothing of it was deselected, and all of it passed: only then is it
+known which snapshots its tests make. Any snapshot is one whose file of tests is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .. import border
+from .names import FOLDER, SUFFIX, base_of, stem
+
+__all__ = ["Account"]
+
+_KEY = "lk_snapshots"
+"""Under which a worker of xdist tells the controller what it knows."""
+
+
+@dataclass(slots=True)
+class _File:
+    """What is known of a file of tests: whose snapshots are live, and whose may be missing."""
+
+    live: set[str] = field(default_factory=set)
+    passed: set[str] = field(default_factory=set)
+    is_whole: bool = False
+    """Whether all that the file has is among `live`."""
+    is_python: bool = True
+
+    def needs(self, base: str) -> bool:
+        if self.is_python:
+            return not (self.is_whole and self.live == self.passed)
+        return base in self.live and base not in self.passed
+
+    def merge(self, other: _File) -> None:
+        self.live |= other.live
+        self.passed |= other.passed
+        self.is_whole = self.is_whole and other.is_whole
+
+    def tell(self) -> list[Any]:
+        return [sorted(self.live), sorted(self.passed), self.is_whole, self.is_python]
+
+    @classmethod
+    def hear(cls, told: list[Any]) -> _File:
+        live, passed, is_whole, is_python = told
+        return cls(set(live), set(passed), is_whole, is_python)
+
+
+class Account:
+    """What one run knows of the snapshots beside its tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._labels: dict[Path, Collection[str]] = {}
+        self._cut: set[Path] = set()
+        self._items: list[pytest.Item] = []
+        self._passed: dict[str, bool] = {}
+        self.used: set[str] = set()
+        """The files that were compared with."""
+        self._heard: dict[Path, _File] = {}
+        self._is_incomplete = False
+        self._orphans: list[Path] = []
+        self._is_removed = False
+
+    # --- what is collected, and what becomes of it
+
+    def scenarios(self, path: Path, labels: Collection[str]) -> None:
+        """Take note of all labels of a scenario file."""
+        self._labels[path] = labels
+
+    def cut(self, paths: Iterable[Path]) -> None:
+        """Take note of files of which something was left out."""
+        self._cut.update(paths)
+
+    def collected(self, items: list[pytest.Item]) -> None:
+        self._items = list(items)
+        for argument in self._config.args:
+            path, colons, _ = argument.partition("::")
+            if colons:
+                self._cut.add(self._config.invocation_params.dir / path)
+
+    def report(self, report: pytest.TestReport) -> None:
+        passed = report.passed and not hasattr(report, "wasxfail")
+        self._passed[report.nodeid] = passed and self._passed.get(report.nodeid, True)
+
+    # --- with xdist
+
+    def tell(self) -> None:
+        """Tell the controller what this worker knows, where this is one."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            files = {str(path): file.tell() for path, file in self._files().items()}
+            output[_KEY] = {"files": files, "used": sorted(self.used)}
+
+    def hear(self, node: Any) -> None:
+        """Take in what a worker told when it ended."""
+        told = getattr(node, "workeroutput", {}).get(_KEY)
+        if told is None:
+            self._is_incomplete = True  # it crashed, and took along what it knew
+            return
+        self.used.update(told["used"])
+        for name, file in told["files"].items():
+            heard = _File.hear(file)
+            self._heard.setdefault(Path(name), heard).merge(heard)
+
+    # --- the end
+
+    def finish(self, session: pytest.Session) -> None:
+        """Find the orphans; remove them on an update, else fail the run as syrupy does."""
+        option = self._config.option
+        if self._is_incomplete or getattr(option, "disable_unused_snapshots", True):
+            return
+        self._orphans = sorted(self._find({**self._files(), **self._heard}))
+        if option.update_snapshots and not option.no_cleanup and not border.is_ci():
+            for path in self._orphans:
+                path.unlink(missing_ok=True)
+                if not any(path.parent.iterdir()):
+                    path.parent.rmdir()
+            self._is_removed = True
+        elif self._orphans and not option.update_snapshots and not option.warn_unused_snapshots:
+            session.exitstatus |= pytest.ExitCode.TESTS_FAILED
+
+    def lines(self) -> Iterator[str]:
+        """Say which snapshots no test needs."""
+        count = len(self._orphans)
+        if not count:
+            return
+        what = "1 snapshot is of no test" if count == 1 else f"{count} snapshots are of no test"
+        if self._is_removed:
+            yield f"{what} any more, and removed:"
+        else:
+            yield f"{what} any more; --snapshot-update removes {'it' if count == 1 else 'them'}:"
+        shown = count if self._config.option.include_snapshot_details else 10
+        for path in self._orphans[:shown]:
+            yield f"  {_below(path, self._config.rootpath)}"
+        if count > shown:
+            yield f"  … and {count - shown} more (--snapshot-details)"
+
+    def _files(self) -> dict[Path, _File]:
+        """Return what is known of the files of tests that have a folder for their snapshots."""
+        folders: dict[Path, bool] = {}
+        files: dict[Path, _File] = {}
+        for path in (*self._labels, *(item.path for item in self._items)):
+            if path not in folders:
+                folders[path] = _folder_of(path).is_dir() or (path.parent / FOLDER).is_dir()
+                if folders[path]:
+                    labels = self._labels.get(path)
+                    whole = path not in self._cut and not self._config.getoption("lf", False)
+                    files[path] = _File(
+                        live={stem(label) for label in labels or ()},
+                        is_whole=whole,
+                        is_python=labels is None,
+                    )
+        if not files:
+            return files
+        from syrupy.location import PyTestLocation  # imported already, where syrupy is at work
+
+        for item in self._items:
+            if (file := files.get(item.path)) is not None and isinstance(item, pytest.Function):
+                base = stem(PyTestLocation(item).snapshot_name)
+                file.live.add(base)
+                if self._passed.get(item.nodeid):
+                    file.passed.add(base)
+        return files
+
+    def _find(self, files: dict[Path, _File]) -> Iterator[Path]:
+        for path, file in files.items():
+            for snapshot in _snapshots(_folder_of(path)):
+                if str(snapshot) not in self.used and not file.needs(base_of(snapshot.name)):
+                    yield snapshot
+        for folder in {path.parent / FOLDER for path in files}:
+            for below in folder.iterdir() if folder.is_dir() else ():
+                if below.is_dir() and not (folder.parent / below.name).exists():
+                    yield from _snapshots(below)
+
+
+def _folder_of(path: Path) -> Path:
+    return path.parent / FOLDER / path.name
+
+
+def _snapshots(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix == SUFFIX and not path.name.startswith("."):
+            yield path
+
+
+def _below(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path

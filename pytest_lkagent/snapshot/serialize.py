@@ -1,0 +1,254 @@
+"""Conversations as stable text: YAML in the words of scenario files.
+
+A snapshot is read in a pull request and lives for years. It holds what a conversation *is*: who
+said what, which tools were called with what, who took over, what failed; nothing that differs from
+run to run, such as ids, times, metrics and addresses. An entry of ``events`` can stand in the
+``expect:`` of a scenario as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import singledispatch
+from typing import Any
+
+import yaml
+
+from ..errors import UsageError
+from ..scenarios.model import ScenarioResult
+from ..scenarios.scalars import resolve
+from ..transcript import (
+    AgentConfigUpdate,
+    AgentHandoff,
+    Close,
+    Event,
+    FunctionCall,
+    FunctionCallOutput,
+    Message,
+    Transcript,
+    Turn,
+)
+
+__all__ = ["FORMAT", "document", "dump", "entry_of", "parse", "shorten_call_ids"]
+
+FORMAT = 1
+"""The version of the format, written into each snapshot."""
+
+_WIDTH = 96
+_ESCAPED = "!escaped"
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def document(value: Any) -> dict[str, Any]:
+    """Return what a snapshot holds of `value`, as mappings, lists, texts and numbers.
+
+    Raises:
+        UsageError: It is nothing that a snapshot can be made of.
+    """
+    return {"format": FORMAT, **_content(value)}
+
+
+@singledispatch
+def _content(value: Any) -> dict[str, Any]:
+    raise UsageError(
+        "a snapshot is made of a chat context, a RunResult, a turn or its events, the transcript, "
+        f"a scenario's result or an exception, not of {value!r}"
+    )
+
+
+@_content.register
+def _(value: Transcript) -> dict[str, Any]:
+    start = {"start": _entries(value.start)} if value.start.events else {}
+    return {**start, "turns": [_content(turn) for turn in value.turns]}
+
+
+@_content.register
+def _(value: Turn) -> dict[str, Any]:
+    user = {} if value.user is None else {"user": value.user}
+    error = {} if value.error is None else {"error": _error(value.error)}
+    return {**user, "events": _entries(value), **error}
+
+
+@_content.register
+def _(value: ScenarioResult) -> dict[str, Any]:
+    outcome = {} if value.outcome == "passed" else {"outcome": value.outcome}
+    message = {} if value.message is None else {"message": value.message}
+    return {**_content(value.transcript), **outcome, **message}
+
+
+@_content.register
+def _(value: BaseException) -> dict[str, Any]:
+    return {"error": _error(value)}
+
+
+@_content.register(list)
+@_content.register(tuple)
+def _(value: Sequence[Any]) -> dict[str, Any]:
+    return {"events": [entry_of(event) for event in value]}
+
+
+def _entries(turn: Turn) -> list[dict[str, Any]]:
+    """Return the events of a turn without the input that began it."""
+    events = list(turn.events)
+    if (
+        events
+        and isinstance(first := events[0], Message)
+        and (first.role, first.text)
+        == (
+            "user",
+            turn.user,
+        )
+    ):
+        del events[0]
+    return [entry_of(event) for event in events]
+
+
+@singledispatch
+def entry_of(event: Event | AgentConfigUpdate) -> dict[str, Any]:
+    """Return one event as an entry of ``expect:``, ``{function_call: {name: book, …}}``.
+
+    A call whose arguments are no JSON object, what changes an agent and the error of a close have
+    no words in ``expect:``; they are there all the same.
+    """
+    return _content(event)
+
+
+@entry_of.register
+def _(event: Message) -> dict[str, Any]:
+    if event.role == "assistant" and not event.interrupted:
+        return {"message": event.text}
+    role = {} if event.role == "assistant" else {"role": event.role}
+    cut = {"interrupted": True} if event.interrupted else {}
+    return {"message": {**role, "text": event.text, **cut}}
+
+
+@entry_of.register
+def _(event: FunctionCall) -> dict[str, Any]:
+    return {"function_call": {"name": event.name, "arguments": _sorted(event.arguments)}}
+
+
+@entry_of.register
+def _(event: FunctionCallOutput) -> dict[str, Any]:
+    failed = {"is_error": True} if event.is_error else {}
+    return {"function_call_output": {"name": event.name, **failed, "output": event.output}}
+
+
+@entry_of.register
+def _(event: AgentHandoff) -> dict[str, Any]:
+    if event.old is None:
+        return {"agent_handoff": event.new}
+    return {"agent_handoff": {"from": event.old, "to": event.new}}
+
+
+@entry_of.register
+def _(event: AgentConfigUpdate) -> dict[str, Any]:
+    changes = {
+        "instructions": event.instructions,
+        "tools_added": sorted(event.tools_added),
+        "tools_removed": sorted(event.tools_removed),
+    }
+    return {"agent_config_update": {key: value for key, value in changes.items() if value}}
+
+
+@entry_of.register
+def _(event: Close) -> dict[str, Any]:
+    if event.error is None:
+        return {"close": event.reason}
+    return {"close": {"reason": event.reason, "error": event.error}}
+
+
+def _sorted(value: Any) -> Any:
+    """Return JSON values with the keys of their objects in order."""
+    if isinstance(value, Mapping):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+def _error(error: BaseException) -> dict[str, Any]:
+    """Return an exception and what caused it; LiveKit's APIError says how it may be met again."""
+    given = {"status_code": getattr(error, "status_code", None)}
+    given["retryable"] = getattr(error, "retryable", None)
+    message = getattr(error, "message", None)
+    cause = error.__cause__
+    return {
+        "type": type(error).__name__,
+        "message": message if isinstance(message, str) else str(error),
+        **{key: value for key, value in given.items() if isinstance(value, int)},
+        **({} if cause is None else {"cause": _error(cause)}),
+    }
+
+
+def shorten_call_ids(events: Iterable[Any]) -> dict[str, str]:
+    """Return ``call#1`` and so on for the ids of calls, by their first appearance.
+
+    LiveKit derives further ids from the first, ``…_update_1``; they are none of their own.
+    """
+    names: dict[str, str] = {}
+    for event in events:
+        given = getattr(event, "call_id", "")
+        if given and not any(given.startswith(known) for known in names):
+            names[given] = f"call#{len(names) + 1}"
+    return names
+
+
+# --- the text
+
+
+class _Dumper(_Base):  # type: ignore[misc]
+    """Write texts so that they are easy to read, and are the same when they are read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_text(self, text: str) -> Any:
+        if _SURROGATE.search(text):
+            # YAML has no such characters, and JSON's way to write them is in no way of its own
+            text = text.encode("unicode_escape", "surrogatepass").decode("ascii")
+            return self.represent_scalar(_ESCAPED, text, style='"')
+        style = None
+        if "\n" in text and _is_block(text):
+            style = "|"
+        elif text and resolve(text)[0] != "str":
+            style = "'"
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def _is_block(text: str) -> bool:
+    """Whether a literal block shows all that is in a text."""
+    lines = text.split("\n")
+    return not text[0].isspace() and all(
+        line.isprintable() and line == line.rstrip() for line in lines
+    )
+
+
+class _Loader(_BaseLoader):  # type: ignore[misc]
+    """Read what `_Dumper` wrote."""
+
+    def construct_escaped(self, node: Any) -> str:
+        return str(node.value).encode("ascii").decode("unicode_escape", "surrogatepass")
+
+
+_Loader.add_constructor(_ESCAPED, _Loader.construct_escaped)
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """Write a document as YAML."""
+    text: str = yaml.dump(
+        content, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_WIDTH
+    )
+    return text
+
+
+def parse(text: str) -> Any:
+    """Read a document again.
+
+    Raises:
+        yaml.YAMLError: It is no YAML, as after a slip of the hand.
+    """
+    return yaml.load(text, Loader=_Loader)
