@@ -159,7 +159,7 @@ class ScenarioModule(pytest.Module):
         function = _function(play)
         function.pytestmark = marks = _marks(play.scenario)
         setattr(self.obj, name, function)
-        alike = (play.names.fixtures, repr(marks))
+        alike = (play.fixtures, repr(marks))
         for item in self._made(name, function, alike, models):
             item.stash[border.PLAY] = play
             item.extra_keyword_matches.update(play.scenario.tags.values())
@@ -214,7 +214,7 @@ def _function(play: Play) -> Any:
         harness = fixtures.pop("_lk_main")
         await play.run(stage, harness, fixtures)
 
-    scenario.__signature__ = _signature(play.names.fixtures)  # type: ignore[attr-defined]
+    scenario.__signature__ = _signature(play.fixtures)  # type: ignore[attr-defined]
     return scenario
 
 

@@ -39,6 +39,7 @@ class Names:
 
     @cached_property
     def fixtures(self) -> frozenset[str]:
+        """The fixtures that the agent and the checks take."""
         functions = [*self.checks.values(), *([] if self.agent is ... else [self.agent])]
         return frozenset(name for function in functions for name in fixture_names(function))
 

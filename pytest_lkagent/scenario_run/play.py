@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent
 
-from ..errors import BehaviourError, ScriptError, UnusedStep, UsageError
+from ..errors import BehaviourError, ScriptError, SnapshotMismatch, UnusedStep, UsageError
 from ..references import References, fixture_names
 from ..scenarios.expect import (
     Mismatch,
@@ -22,11 +22,11 @@ from ..scenarios.expect import (
     match_turn,
 )
 from ..scenarios.expectations import CloseExpectation, OutputExpectation
-from ..scenarios.model import Ref, Scenario, ScenarioResult, ScenarioTurn
+from ..scenarios.model import Ref, Scenario, ScenarioResult, ScenarioTurn, SnapshotSpec
 from ..script import Step
 from ..sites import Site
 from ..strict import TOOL_ERROR
-from ..transcript import FunctionCallOutput, Turn, render
+from ..transcript import FunctionCallOutput, Transcript, Turn, render
 from .captures import Captures
 from .mocks import put_mocks
 from .names import Names, resolve_classes
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from ..stage import Stage
 
 __all__ = ["Play", "ScenarioFailure"]
+
+
+_SNAPSHOT = "chat_snapshot"
 
 
 class ScenarioFailure(BehaviourError):
@@ -54,6 +57,14 @@ class Play:
         self.scenario = scenario
         self.names = names
         self._captures = Captures()
+
+    @property
+    def fixtures(self) -> frozenset[str]:
+        """The fixtures that playing takes."""
+        scenario = self.scenario
+        turns = (*filter(None, [scenario.start]), *(scenario.turns or ()))
+        is_compared = scenario.snapshot or any(turn.snapshot for turn in turns)
+        return self.names.fixtures | ({_SNAPSHOT} if is_compared else frozenset())
 
     def prepare(self, stage: Stage, references: References, agent: Any) -> None:
         """Put the mocks on the stage, before the session starts.
@@ -102,6 +113,8 @@ class Play:
         self._refuse(match_absent(scenario.absent, harness.transcript.events), scenario.site)
         if scenario.check is not None:
             await self._check(scenario.check, fixtures, "at the end")
+        if scenario.snapshot is not None:
+            self._compare_whole(scenario.snapshot, harness.transcript, fixtures)
         return ScenarioResult(
             label=scenario.label,
             outcome="passed",
@@ -162,6 +175,29 @@ class Play:
             self._refuse(missed, turn.after.site, where)
         if turn.check is not None:
             await self._check(turn.check, fixtures, where)
+        if (spec := turn.snapshot) is not None:
+            with self._located(spec.site, where):
+                name = where.replace(" ", "-")
+                snapshot = fixtures[_SNAPSHOT]
+                snapshot(exclude=spec.exclude, replace=spec.replace, name=name).assert_match(played)
+
+    def _compare_whole(
+        self, spec: SnapshotSpec, transcript: Transcript, fixtures: Mapping[str, Any]
+    ) -> None:
+        """Compare the conversation with its snapshot; a difference is told at its turn."""
+        __tracebackhide__ = True
+        snapshot = fixtures[_SNAPSHOT].with_defaults()  # its own numbers: the checks have others
+        try:
+            snapshot(exclude=spec.exclude, replace=spec.replace).assert_match(transcript)
+        except SnapshotMismatch as error:
+            site, where = spec.site, ""
+            if error.turn == 0 and self.scenario.start is not None:
+                site, where = self.scenario.start.site, "start"
+            elif error.turn and error.turn <= len(turns := self.scenario.turns or ()):
+                site, where = turns[error.turn - 1].site, f"turn {error.turn}"
+            raise ScenarioFailure(f"{self._place(site, where)}: {error}", site) from None
+        except UsageError as error:
+            raise UsageError(f"{self._place(spec.site, '')}: {error}") from None
 
     def _compare(self, moment: _Moment, harness: Harness) -> None:
         """Compare the events of a turn with its `expect`, and its failed tools even without one."""

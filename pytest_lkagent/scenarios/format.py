@@ -30,6 +30,7 @@ __all__ = [
     "PastFormat",
     "PastOutputFormat",
     "ScenarioFormat",
+    "SnapshotFormat",
     "StartFormat",
     "TaskFormat",
     "TurnFormat",
@@ -170,6 +171,18 @@ class AfterFormat(_Closed):
     userdata: _Arguments = _may("A subset of the userdata's attributes and keys.")
 
 
+class SnapshotFormat(_Closed):
+    """What is left out of a snapshot."""
+
+    exclude: list[_Text] = _may("Kinds of events, keys, or ends of a way: arguments.token.")
+    replace: dict[str, _Text] = _may("Regular expression → the text to write for what it finds.")
+
+
+_Snapshot = Annotated[
+    bool | SnapshotFormat, Field(description="Compare what happens with a snapshot.")
+]
+
+
 class StartFormat(_Closed):
     """The start of the session: what the model answers before the user says anything."""
 
@@ -186,6 +199,7 @@ class StartFormat(_Closed):
         "Name → regular expression; later texts use what it found as ${name}."
     )
     within: _Duration = _may("How long the turn may take.")
+    snapshot: _Snapshot = _may()
 
 
 class TurnFormat(StartFormat):
@@ -277,6 +291,7 @@ class ScenarioFormat(DefaultsFormat):
     turns: list[TurnFormat] = _may("The conversation, turn by turn.")
     absent: list[EventFormat] = _may("Events that must not happen.")
     check: _Reference = _may("A function that is called at the end.")
+    snapshot: _Snapshot = _may()
     marks: list[str] = _may("pytest marks.")
     xfail: _Text = _may("Why the scenario is expected to fail.")
 

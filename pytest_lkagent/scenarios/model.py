@@ -37,6 +37,7 @@ __all__ = [
     "ScenarioFile",
     "ScenarioResult",
     "ScenarioTurn",
+    "SnapshotSpec",
     "TaskSpec",
     "Unset",
     "UserInput",
@@ -187,6 +188,18 @@ class After:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSpec:
+    """What happens is compared with a snapshot.
+
+    `exclude` and `replace` say what is left out of it, as for `chat_snapshot`.
+    """
+
+    exclude: tuple[str, ...] = ()
+    replace: Mapping[str, str] = field(default_factory=dict)
+    site: Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioTurn:
     """One input and all that follows it. The start of a session is one with no input.
 
@@ -206,6 +219,7 @@ class ScenarioTurn:
     interrupt: float | None = None
     settle: bool = True
     within: float | None = None
+    snapshot: SnapshotSpec | None = None
     site: Site
 
 
@@ -231,6 +245,7 @@ class Scenario:
     turns: tuple[ScenarioTurn, ...] | None = None
     absent: tuple[Expectation, ...] = ()
     check: Ref | None = None
+    snapshot: SnapshotSpec | None = None
     marks: tuple[Ref, ...] = ()
     xfail: str | None = None
     session: Mapping[str, Any] = field(default_factory=dict)

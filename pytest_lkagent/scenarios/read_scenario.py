@@ -12,6 +12,7 @@ from ..transcript import FunctionCall, FunctionCallOutput, Message
 from .model import Ref, Scenario
 from .read_expect import read_absent
 from .read_mocks import read_mocks
+from .read_snapshot import read_snapshot
 from .read_turns import read_start, read_turns
 from .reading import Reading, is_null, site_of
 
@@ -27,7 +28,7 @@ _LIVEKIT_KEYS = ("id", "label", "instructions", "agent_expectations", "tags", "u
 DEFAULT_KEYS = ("start", "mocks", "session", "history", "now", "allow", "timeout")
 SCENARIO_KEYS = (
     *_LIVEKIT_KEYS,
-    *("agent", "turns", "absent", "check", "marks", "xfail"),
+    *("agent", "turns", "absent", "check", "snapshot", "marks", "xfail"),
     *DEFAULT_KEYS,
 )
 _MESSAGE_ROLES = ("user", "assistant", "system", "developer")
@@ -209,6 +210,7 @@ _READERS: dict[str, Callable[[Reading, Node], Any]] = {
     "turns": read_turns,
     "absent": read_absent,
     "check": lambda reading, node: reading.reference(node, "check"),
+    "snapshot": read_snapshot,
     "marks": _names("marks"),
     "xfail": _reason,
 }

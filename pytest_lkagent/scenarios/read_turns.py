@@ -9,6 +9,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ..errors import did_you_mean, one_of
 from .model import Failure, LlmCall, LlmEntry, ScenarioTurn, UserInput
 from .read_expect import read_after, read_expect, read_expect_error
+from .read_snapshot import read_snapshot
 from .reading import Reading, is_null, site_of
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "read_turns",
 ]
 
-START_KEYS = ("llm", "expect", "expect_error", "after", "check", "capture", "within")
+START_KEYS = (
+    *("llm", "expect", "expect_error", "after", "check", "capture", "within", "snapshot"),
+)
 TURN_KEYS = ("user", "wait", *START_KEYS, "interrupt", "settle")
 USER_KEYS = ("text", "modality")
 _TIMING_KEYS = ("ttft", "duration", "by")
@@ -77,6 +80,7 @@ def _course(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
         ("expect", read_expect),
         ("expect_error", read_expect_error),
         ("after", read_after),
+        ("snapshot", read_snapshot),
     ):
         if key in fields:
             course[key] = read(reading, fields[key])

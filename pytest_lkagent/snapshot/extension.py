@@ -110,6 +110,7 @@ class ChatSnapshot(SnapshotAssertion):
     folders: Mapping[str, str] = field(default_factory=dict)
     is_ci: bool = False
     used: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
@@ -157,6 +158,7 @@ class ChatSnapshot(SnapshotAssertion):
         self._redaction = None
         value = self.neutral(other)
         content = redaction.apply(document(value), shorten_call_ids(_events(value)))
+        self._take()
         is_equal = super().__eq__(dump(content))
         result = self.executions[self.num_executions - 1]
         path = Path(result.snapshot_location)
@@ -176,10 +178,20 @@ class ChatSnapshot(SnapshotAssertion):
             )
         return True
 
+    def _take(self) -> None:
+        """Refuse a name that this test gave to a snapshot before."""
+        name = self.extension.get_snapshot_name(test_location=self.test_location, index=self.index)
+        if name in self.taken:
+            raise UsageError(
+                f"two snapshots of this test are called {name}: give one another name, "
+                "chat_snapshot(name='…')"
+            )
+        self.taken.add(name)
+
     def with_defaults(self, **how: Any) -> ChatSnapshot:
         made: Any = super().with_defaults(**how)
         made.neutral, made.folders = self.neutral, self.folders
-        made.is_ci, made.used = self.is_ci, self.used
+        made.is_ci, made.used, made.taken = self.is_ci, self.used, self.taken
         return cast("ChatSnapshot", made)
 
 

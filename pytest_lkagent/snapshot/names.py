@@ -17,6 +17,9 @@ FOLDER = "__lk_snapshots__"
 
 SUFFIX = ".yaml"
 
+_PLAIN = re.compile(r"[a-z][a-z0-9-]{0,40}(?<!-[0-9a-f]{8})")
+"""A second name that needs no hash: no other name makes a file of that name."""
+
 _BYTES = 100
 """What the readable part takes at most: with the hash, a second name and the suffix, under 255."""
 
@@ -33,7 +36,9 @@ def file_name(label: str, index: int | str = 0) -> str:
     """Return the name of a test's snapshot: its first, a later one by number, or one by name."""
     if not index:
         return f"{stem(label)}{SUFFIX}"
-    return f"{stem(label)}.{stem(index) if isinstance(index, str) else index}{SUFFIX}"
+    if isinstance(index, str) and not _PLAIN.fullmatch(index):
+        index = stem(index)
+    return f"{stem(label)}.{index}{SUFFIX}"
 
 
 def base_of(name: str) -> str:

@@ -88,7 +88,7 @@ class Account:
 
     def report(self, report: pytest.TestReport) -> None:
         passed = report.passed and not hasattr(report, "wasxfail")
-        self._passed[report.nodeid] = passed and self._passed.get(report.nodeid, True)
+        self._passed[report.nodeid] = passed and self._passed.get(report.nodeid) is not False
 
     # --- with xdist
 
@@ -152,7 +152,7 @@ class Account:
                 folders[path] = _folder_of(path).is_dir() or (path.parent / FOLDER).is_dir()
                 if folders[path]:
                     labels = self._labels.get(path)
-                    whole = path not in self._cut and not self._config.getoption("lf", False)
+                    whole = path not in self._cut and not getattr(self._config.option, "lf", False)
                     files[path] = _File(
                         live={stem(label) for label in labels or ()},
                         is_whole=whole,

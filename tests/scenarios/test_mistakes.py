@@ -130,7 +130,8 @@ SCENARIO = [
         "nothing: 1",
         (
             "1: unknown key 'nothing' in a scenario; the keys of a scenario: id, label, "
-            "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, marks, "
+            "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, "
+            "snapshot, marks, "
             "xfail, start, mocks, session, history, now, allow, timeout"
         ),
     ),
@@ -168,14 +169,14 @@ SCENARIO = [
         "start: hi",
         (
             "8: start cannot be 'hi'; write a mapping with some of llm, expect, expect_error, "
-            "after, check, capture, within"
+            "after, check, capture, within, snapshot"
         ),
     ),
     (
         "start: {user: hi}",
         (
             "9: unknown key 'user' in start; the keys of start: llm, expect, "
-            "expect_error, after, check, capture, within"
+            "expect_error, after, check, capture, within, snapshot"
         ),
     ),
     ("history: [{usr: x}]", "12: unknown key 'usr' in history; did you mean 'user'?"),
@@ -287,7 +288,8 @@ def test_a_scenario_in_which_nothing_happens_is_refused(mistakes):
         "desk.yaml:3:3: a scenario without a label; write label: and a name for it",
         (
             "desk.yaml:4:3: a scenario cannot be nothing; write a mapping with some of id, label, "
-            "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, marks, "
+            "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, "
+            "snapshot, marks, "
             "xfail, start, mocks, session, history, now, allow, timeout"
         ),
     ]
