@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .public_time import real_time, virtual_now, virtual_time
     from .record import Turn
     from .script import Request, Step, call, fail, raw_call, reply, say, silence, stall
+    from .snapshot.extension import ChatSnapshot
     from .transcript import (
         AgentHandoff,
         Close,
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AgentHandoff",
     "BehaviourError",
+    "ChatSnapshot",
     "Close",
     "FakeLLM",
     "FunctionCall",
@@ -78,6 +80,7 @@ _HOMES = {
         "silence",
         "stall",
     ),
+    "snapshot.extension": ("ChatSnapshot",),
     "transcript": (
         "AgentHandoff",
         "Close",

@@ -21,6 +21,7 @@ import pytest
 from . import border
 from .environment import Dummies
 from .errors import LoadError, UsageError, did_you_mean, one_of
+from .snapshot.names import FOLDER
 from .strict import KINDS
 
 if TYPE_CHECKING:
@@ -79,7 +80,11 @@ def _expand(path: str, start: Path) -> Iterator[str]:
     else:
         # Path.glob takes no absolute pattern
         matches = map(Path, sorted(glob(str(start / name), recursive=True)))  # noqa: PTH207
-        found = [file for file in matches if file.suffix in _SUFFIXES and file.is_file()]
+        found = [
+            file
+            for file in matches
+            if file.suffix in _SUFFIXES and file.is_file() and not _is_snapshot(file)
+        ]
         if not found:
             raise UsageError(f"--lk-scenarios={path}: there is no such file, folder or glob")
     for file in found:
@@ -88,6 +93,11 @@ def _expand(path: str, start: Path) -> Iterator[str]:
 
 def _file_of(argument: str) -> Path:
     return Path(argument.partition("::")[0])
+
+
+def _is_snapshot(path: Path) -> bool:
+    """Whether this YAML file is no scenario file, whatever the globs: one of our own writing."""
+    return path.parent.parent.name == FOLDER
 
 
 def _looks_like_scenarios(path: Path) -> bool:
@@ -99,7 +109,7 @@ def _looks_like_scenarios(path: Path) -> bool:
 def collect_file(path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Return a collector for `path` where it is a scenario file that this run is to play."""
     config = parent.config
-    if path.suffix not in _SUFFIXES:
+    if path.suffix not in _SUFFIXES or _is_snapshot(path):
         return None
     if (
         path in config.stash[_FILES]

@@ -28,6 +28,14 @@ async def test_the_host_hands_over_to_the_waiter(userdata, user_says, fake_llm):
     assert "Ask Ada" in fake_llm.requests[-1].reply_instructions
 
 
+async def test_what_the_waiter_is_told_at_the_hand_over(
+    agent_session, user_says, fake_llm, chat_snapshot
+):
+    fake_llm.script(call("take_order", name="Ada"), "Ada, what may I bring you?")
+    await user_says("It's Ada, I'd like to order.")
+    assert agent_session.history == chat_snapshot  # instructions and tools of both
+
+
 @pytest.mark.lk(agent=Waiter, start=["What shall it be?"])
 async def test_takes_two_dishes_at_once(userdata, user_says, fake_llm):
     fake_llm.script(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-TURN_KEYS = "user, wait, llm, expect, expect_error, after, check, capture, within, snapshot, interrupt, settle"
+TURN_KEYS = (
+    "user, wait, llm, expect, expect_error, after, check, capture, within, snapshot, interrupt, "
+    "settle"
+)
 STEPS = "write one of say, call, raw_call, fail, silence, stall"
 TURN = [
     ("{}", "1: a turn without input; write user: and what is said, or wait: 30s"),

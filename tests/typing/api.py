@@ -23,6 +23,7 @@ import pytest_lkagent
 from pytest_lkagent import (
     AgentHandoff,
     BehaviourError,
+    ChatSnapshot,
     Close,
     FakeLLM,
     FunctionCall,
@@ -230,6 +231,16 @@ async def test_errors(user_says: UserSays, fake_llm: FakeLLM) -> None:
 
 
 # --- time
+
+
+async def test_snapshots(
+    agent_session: AgentSession[None], user_says: UserSays, chat_snapshot: ChatSnapshot
+) -> None:
+    turn = await user_says("hi")
+    assert turn == chat_snapshot
+    assert agent_session.history == chat_snapshot(
+        exclude=["instructions"], replace={r"O_\d+": "O_1"}, name="history"
+    )
 
 
 async def test_time() -> None:
