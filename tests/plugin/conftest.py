@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from textwrap import dedent
 
 import pytest
@@ -87,7 +88,7 @@ def desk(project: Callable[[Mapping[str, str]], Project]) -> MakeDesk:
     def make(files: Mapping[str, str | bytes], /, *, ini: str = "") -> Project:
         given = {
             name: IMPORTS + dedent(content).removeprefix("\n")
-            if name.rpartition("/")[2].startswith("test_")
+            if PurePath(name).match("test_*.py")
             else content
             for name, content in files.items()
         }
