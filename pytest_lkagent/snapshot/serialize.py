@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import singledispatch
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -38,6 +38,7 @@ FORMAT = 1
 _WIDTH = 96
 _ESCAPED = "!escaped"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_DERIVED = re.compile(r"(_update_\d+|_final)+$")
 _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -92,17 +93,11 @@ def _(value: Sequence[Any]) -> dict[str, Any]:
 
 def _entries(turn: Turn) -> list[dict[str, Any]]:
     """Return the events of a turn without the input that began it."""
-    events = list(turn.events)
-    if (
-        events
-        and isinstance(first := events[0], Message)
-        and (first.role, first.text)
-        == (
-            "user",
-            turn.user,
-        )
-    ):
-        del events[0]
+    match list(turn.events):
+        case [Message(role="user", text=text), *events] if text == turn.user:
+            pass
+        case events:
+            pass
     return [entry_of(event) for event in events]
 
 
@@ -111,7 +106,7 @@ def entry_of(event: Event | AgentConfigUpdate) -> dict[str, Any]:
     """Return one event as an entry of ``expect:``, ``{function_call: {name: book, …}}``.
 
     A call whose arguments are no JSON object, what changes an agent and the error of a close have
-    no words in ``expect:``; they are there all the same.
+    no words in ``expect:``; they are there all the same, as is half a surrogate pair in a text.
     """
     return _content(event)
 
@@ -167,17 +162,17 @@ def _sorted(value: Any) -> Any:
     return [_sorted(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def _error(error: BaseException) -> dict[str, Any]:
+def _error(error: BaseException, *seen: BaseException) -> dict[str, Any]:
     """Return an exception and what caused it; LiveKit's APIError says how it may be met again."""
     given = {"status_code": getattr(error, "status_code", None)}
     given["retryable"] = getattr(error, "retryable", None)
     message = getattr(error, "message", None)
-    cause = error.__cause__
+    seen, cause = (*seen, error), error.__cause__
     return {
         "type": type(error).__name__,
         "message": message if isinstance(message, str) else str(error),
         **{key: value for key, value in given.items() if isinstance(value, int)},
-        **({} if cause is None else {"cause": _error(cause)}),
+        **({} if cause is None or cause in seen else {"cause": _error(cause, *seen)}),
     }
 
 
@@ -186,12 +181,9 @@ def shorten_call_ids(events: Iterable[Any]) -> dict[str, str]:
 
     LiveKit derives further ids from the first, ``…_update_1``; they are none of their own.
     """
-    names: dict[str, str] = {}
-    for event in events:
-        given = getattr(event, "call_id", "")
-        if given and not any(given.startswith(known) for known in names):
-            names[given] = f"call#{len(names) + 1}"
-    return names
+    given = (_DERIVED.sub("", getattr(event, "call_id", "")) for event in events)
+    known = dict.fromkeys(filter(None, given))
+    return {one: f"call#{number}" for number, one in enumerate(known, start=1)}
 
 
 # --- the text
@@ -220,18 +212,23 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def _is_block(text: str) -> bool:
-    """Whether a literal block shows all that is in a text."""
+    """Whether a literal block shows all that is in a text, blanks at the end of a line too."""
     lines = text.split("\n")
-    return not text[0].isspace() and all(
-        line.isprintable() and line == line.rstrip() for line in lines
-    )
+    shows_all = all(line.isprintable() and line == line.rstrip() for line in lines)
+    return shows_all and not text[0].isspace() and not text.endswith("\n\n")
 
 
 class _Loader(_BaseLoader):  # type: ignore[misc]
-    """Read what `_Dumper` wrote."""
+    """Read what `_Dumper` wrote; a date that a hand wrote is a text, as in scenarios."""
+
+    yaml_implicit_resolvers: ClassVar[Any] = {
+        first: [one for one in known if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, known in _BaseLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_escaped(self, node: Any) -> str:
-        return str(node.value).encode("ascii").decode("unicode_escape", "surrogatepass")
+        text = str(self.construct_scalar(node))
+        return text.encode("ascii").decode("unicode_escape", "surrogatepass")
 
 
 _Loader.add_constructor(_ESCAPED, _Loader.construct_escaped)
@@ -251,4 +248,12 @@ def parse(text: str) -> Any:
     Raises:
         yaml.YAMLError: It is no YAML, as after a slip of the hand.
     """
-    return yaml.load(text, Loader=_Loader)
+    if (odd := _SURROGATE.search(text)) is not None:
+        before = text[: odd.start()].split("\n")
+        mark = yaml.Mark("", odd.start(), len(before) - 1, len(before[-1]), None, 0)
+        raise yaml.MarkedYAMLError(problem="not UTF-8 text", problem_mark=mark)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (ValueError, LookupError, AttributeError) as error:
+        # PyYAML lets these through where a value is not what its tag says
+        raise yaml.YAMLError(str(error)) from error
