@@ -284,8 +284,8 @@ class VirtualClock:
         return reason
 
     def _move(self, now: float) -> None:
-        """Set the time. What is due at `now` is due, what is due a hair later is not."""
-        self._now = now
+        """Set the time, never back. What is due at `now` is due, a hair later it is not."""
+        now = self._now = max(self._now, now)
         self._turns = 0
         self._loop._clock_resolution = math.ulp(now)
         if self.wall is not None:
@@ -295,7 +295,6 @@ class VirtualClock:
         """Keep the timers as far in the future as they are, on a clock `seconds` ahead."""
         for timer in self._loop._scheduled:
             timer._when += seconds
-        heapq.heapify(self._loop._scheduled)
 
     def _replace(self, name: str, stand_in: Callable[..., Any]) -> None:
         self._replaced[name] = stand_in
@@ -409,7 +408,7 @@ class VirtualClock:
         """Go to `target` at once, or to the end of the first budget before it."""
         budget = min(self._budgets, key=lambda one: one.deadline, default=None)
         ends = math.inf if budget is None else budget.deadline
-        self._move(max(self._now, min(target, ends)))
+        self._move(min(target, ends))
         if budget is None or target <= ends:
             return
         budget.deadline = math.inf
@@ -432,7 +431,7 @@ class VirtualClock:
 
     def _halt(self, reason: str) -> None:
         """Cancel the coroutine that the loop runs; where that did not end it, stop the loop."""
-        running = next((one for one in reversed(self._running) if not one.done()), None)
+        running = next((one for one in self._running if not one.done()), None)
         if running is None:
             raise Halted(f"the event loop cannot go on: {reason}")
         if self.halted is not None:
@@ -454,12 +453,15 @@ class RealClock(VirtualClock):
         """It was never taken."""
 
     def _move(self, now: float) -> None:
-        self._now = max(now, self._loop.time())
+        self._now = now
         self._turns = 0
 
     def _pass_time(self, selector: Any, timeout: float) -> Any:
-        self._now = self._loop.time()
         return self._wait_really(selector, timeout, math.inf)
+
+    def _wait_really(self, selector: Any, timeout: float | None, patience: float) -> Any:
+        self._now = self._loop.time()  # it went on while the loop was busy
+        return super()._wait_really(selector, timeout, patience)
 
 
 _clocks: dict[asyncio.AbstractEventLoop, VirtualClock] = {}

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from loops import elapsed, run, virtual
 
 from pytest_lkagent import clock as clock_module
-from pytest_lkagent.clock import Halted, Stopped, VirtualClock
+from pytest_lkagent.clock import Halted, RealClock, Stopped, VirtualClock
 from pytest_lkagent.errors import Stuck, UsageError
 
 # --- exact
@@ -316,6 +316,20 @@ def test_a_loop_that_nobody_runs_a_coroutine_on_is_stopped() -> None:
         loop.run_forever()
 
 
+def test_what_took_over_the_loop_and_is_done_is_not_taken_for_what_it_runs() -> None:
+    loop = asyncio.SelectorEventLoop()
+    clock = VirtualClock(loop)
+
+    async def install() -> None:
+        clock.install()
+
+    loop.run_until_complete(install())
+    with pytest.raises(Halted, match="the event loop cannot go on: nothing can"):
+        loop.run_forever()
+    clock.restore()
+    loop.close()
+
+
 def test_a_budget_ends_what_outlasts_it() -> None:
     async def tick_for_ever(clock: VirtualClock) -> None:
         with clock.budget(600):
@@ -327,6 +341,20 @@ def test_a_budget_ends_what_outlasts_it() -> None:
             run(clock, tick_for_ever(clock))
         assert clock.now == 600
         assert clock.take_halt() == "it went on for more than 600 virtual seconds"
+
+
+def test_what_a_budget_ended_may_take_its_time_to_clean_up() -> None:
+    async def tidy(clock: VirtualClock) -> None:
+        with clock.budget(600):
+            try:
+                await asyncio.sleep(1_000)
+            finally:
+                await asyncio.sleep(5)
+
+    with virtual() as clock:
+        with pytest.raises(Stopped):
+            run(clock, tidy(clock))
+        assert clock.now == 605
 
 
 def test_a_budget_that_is_just_enough_is_enough() -> None:
@@ -407,6 +435,91 @@ def test_who_asks_again_and_again_for_a_thread_does_not_run_in_circles(
     with virtual() as clock:
         assert run(clock, poll()) >= 10_000
         assert clock.now > 0
+
+
+def test_time_never_runs_back() -> None:
+    gate = threading.Event()
+    seen: list[float] = []
+
+    async def poll(clock: VirtualClock) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(60)
+        job = asyncio.ensure_future(asyncio.to_thread(gate.wait))
+        try:
+            for _ in range(3_000):
+                loop.call_at(loop.time() - 30, seen.append, 0)  # behind its time
+                await asyncio.sleep(0)
+                seen.append(clock.now)
+        finally:
+            gate.set()
+        await job
+
+    with virtual() as clock:
+        run(clock, poll(clock))
+    shown = [now for now in seen if now]
+    assert len(shown) == 3_000
+    assert shown == sorted(shown)
+
+
+# --- real time
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time of a machine on which it passes by waiting, and as one says."""
+    now = [100.0]
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "time", lambda self: now[0])
+    monkeypatch.setattr(clock_module, "monotonic", lambda: now[0])
+    return now
+
+
+class _Waits(selectors.SelectSelector):
+    def __init__(self, machine: list[float]) -> None:
+        super().__init__()
+        self._machine = machine
+
+    def select(self, timeout: float | None = None) -> Any:
+        self._machine[0] += timeout or 0
+        return super().select(0)
+
+
+@pytest.mark.parametrize("is_work_under_way", [False, True])
+def test_in_real_time_a_timer_is_not_late_for_what_kept_the_loop_busy(
+    is_work_under_way: bool, machine: list[float]
+) -> None:
+    async def keep_busy(clock: RealClock) -> float:
+        await asyncio.sleep(1)
+        timer = asyncio.ensure_future(asyncio.sleep(10))
+        await asyncio.sleep(0)
+        machine[0] += 3
+        with clock.work.under_way() if is_work_under_way else contextlib.nullcontext():
+            await timer
+        return machine[0]
+
+    loop = asyncio.SelectorEventLoop(_Waits(machine))
+    clock = RealClock(loop)
+    clock.install()
+    assert run(clock, keep_busy(clock)) == 111
+    clock.restore()
+    loop.close()
+
+
+def test_in_real_time_too_who_asks_again_and_again_for_a_thread_does_not_run_in_circles(
+    monkeypatch: pytest.MonkeyPatch, machine: list[float]
+) -> None:
+    monkeypatch.setattr(clock_module, "SPINS", 2_500)
+
+    async def poll(clock: RealClock) -> None:
+        with clock.work.under_way():
+            for _ in range(10_000):
+                await asyncio.sleep(0)
+
+    loop = asyncio.SelectorEventLoop(_Waits(machine))
+    clock = RealClock(loop)
+    clock.install()
+    run(clock, poll(clock))
+    clock.restore()
+    loop.close()
 
 
 def test_quiet_waits_until_nothing_is_ready_and_no_time_passes() -> None:
