@@ -148,9 +148,10 @@ class ScenarioModule(pytest.Module):
             with gc_paused():
                 file = load(self.path, allow_kinds=KINDS)
                 plays = self._resolve(file.scenarios)
+                items = [item for play in plays for item in self._items(play, models)]
                 labels = [one.label for one in file.scenarios]
-                border.snapshots_of(self.config).scenarios(self.path, labels)
-                return [item for play in plays for item in self._items(play, models)]
+                border.snapshots_of(self.config).scenarios(self.path, labels, items)
+                return items
         except UsageError as error:
             raise self.CollectError(str(error)) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         options = config.stash[border.OPTIONS] = _options(config)
         config.stash[border.SNAPSHOTS] = Account(config)
         collect.add_scenarios(config, options.scenarios)
-        config.pluginmanager.register(_AtTheEnd(config), "lkagent-end")
+        config.pluginmanager.register(_WholeRun(config), "lkagent-run")
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -127,15 +127,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept, left = [], list(items)
     items[:] = kept
     config.hook.pytest_deselected(items=left)
-
-
-def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    for item in items:
-        border.snapshots_of(item.config).cut([item.path])
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    border.snapshots_of(session.config).collected(session.items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -229,11 +220,25 @@ def pytest_fixture_setup(
         return (yield)
 
 
-class _AtTheEnd:
-    """What looks at the whole run."""
+class _WholeRun:
+    """What looks at the run as a whole: at the end it is known which snapshots nobody needs."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._snapshots = border.snapshots_of(config)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._snapshots.collecting(report)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, items: list[pytest.Item]
+    ) -> Generator[None, None, None]:
+        """See what is left out, whoever does it: not everybody says so."""
+        self._snapshots.offered(items)
+        return (yield)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._snapshots.collected(session.items)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._snapshots.report(report)

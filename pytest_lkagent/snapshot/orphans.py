@@ -8,7 +8,7 @@ known which snapshots its tests make. Any snapshot is one whose file of tests is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,36 +59,50 @@ class Account:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._labels: dict[Path, Collection[str]] = {}
-        self._cut: set[Path] = set()
+        self._scenarios: list[pytest.Item] = []
+        self._offered: list[pytest.Item] = []
         self._items: list[pytest.Item] = []
-        self._passed: dict[str, bool] = {}
+        self._cut: set[Path] = set()
+        self._is_part = getattr(config.option, "lf", False)
+        """Whether files were not collected as a whole, nobody says which."""
+        self._passed: set[str] = set()
+        self._failed: set[str] = set()
         self.used: set[str] = set()
         """The files that were compared with."""
         self._heard: dict[Path, _File] = {}
         self._is_incomplete = False
         self._orphans: list[Path] = []
+        self._stuck: dict[Path, OSError] = {}
         self._is_removed = False
 
     # --- what is collected, and what becomes of it
 
-    def scenarios(self, path: Path, labels: Collection[str]) -> None:
-        """Take note of all labels of a scenario file."""
+    def scenarios(
+        self, path: Path, labels: Collection[str], items: Collection[pytest.Item]
+    ) -> None:
+        """Take note of all that a scenario file has; one label makes more where fixtures do."""
         self._labels[path] = labels
+        self._scenarios += items
 
-    def cut(self, paths: Iterable[Path]) -> None:
-        """Take note of files of which something was left out."""
-        self._cut.update(paths)
+    def collecting(self, report: pytest.CollectReport) -> None:
+        self._is_part = self._is_part or report.failed
+
+    def offered(self, items: list[pytest.Item]) -> None:
+        """Take note of what was collected, before anybody leaves out any of it."""
+        self._offered = list(items)
 
     def collected(self, items: list[pytest.Item]) -> None:
         self._items = list(items)
-        for argument in self._config.args:
-            path, colons, _ = argument.partition("::")
-            if colons:
-                self._cut.add(self._config.invocation_params.dir / path)
+        kept = set(items)
+        self._cut = {item.path for item in self._offered if item not in kept}
+        # a file may be named in many ways, by --pyargs and through links
+        self._is_part = self._is_part or any("::" in one for one in self._config.args)
 
     def report(self, report: pytest.TestReport) -> None:
-        passed = report.passed and not hasattr(report, "wasxfail")
-        self._passed[report.nodeid] = passed and self._passed.get(report.nodeid) is not False
+        if not report.passed or hasattr(report, "wasxfail"):
+            self._failed.add(report.nodeid)
+        elif report.when == "call":
+            self._passed.add(report.nodeid)
 
     # --- with xdist
 
@@ -115,14 +129,18 @@ class Account:
     def finish(self, session: pytest.Session) -> None:
         """Find the orphans; remove them on an update, else fail the run as syrupy does."""
         option = self._config.option
-        if self._is_incomplete or getattr(option, "disable_unused_snapshots", True):
+        is_worker = hasattr(self._config, "workeroutput")
+        if is_worker or self._is_incomplete or getattr(option, "disable_unused_snapshots", True):
             return
         self._orphans = sorted(self._find({**self._files(), **self._heard}))
         if option.update_snapshots and not option.no_cleanup and not border.is_ci():
             for path in self._orphans:
-                path.unlink(missing_ok=True)
-                if not any(path.parent.iterdir()):
-                    path.parent.rmdir()
+                try:
+                    path.unlink(missing_ok=True)
+                    if not any(path.parent.iterdir()):
+                        path.parent.rmdir()
+                except OSError as error:
+                    self._stuck[path] = error
             self._is_removed = True
         elif self._orphans and not option.update_snapshots and not option.warn_unused_snapshots:
             session.exitstatus |= pytest.ExitCode.TESTS_FAILED
@@ -139,7 +157,8 @@ class Account:
             yield f"{what} any more; --snapshot-update removes {'it' if count == 1 else 'them'}:"
         shown = count if self._config.option.include_snapshot_details else 10
         for path in self._orphans[:shown]:
-            yield f"  {_below(path, self._config.rootpath)}"
+            stuck = f": not removed: {error.strerror}" if (error := self._stuck.get(path)) else ""
+            yield f"  {_below(path, self._config.rootpath)}{stuck}"
         if count > shown:
             yield f"  … and {count - shown} more (--snapshot-details)"
 
@@ -152,21 +171,21 @@ class Account:
                 folders[path] = _folder_of(path).is_dir() or (path.parent / FOLDER).is_dir()
                 if folders[path]:
                     labels = self._labels.get(path)
-                    whole = path not in self._cut and not getattr(self._config.option, "lf", False)
                     files[path] = _File(
                         live={stem(label) for label in labels or ()},
-                        is_whole=whole,
+                        is_whole=not self._is_part and path not in self._cut,
                         is_python=labels is None,
                     )
         if not files:
             return files
         from syrupy.location import PyTestLocation  # imported already, where syrupy is at work
 
-        for item in self._items:
+        passed = self._passed - self._failed
+        for item in {*self._items, *self._scenarios}:
             if (file := files.get(item.path)) is not None and isinstance(item, pytest.Function):
                 base = stem(PyTestLocation(item).snapshot_name)
                 file.live.add(base)
-                if self._passed.get(item.nodeid):
+                if item.nodeid in passed:
                     file.passed.add(base)
         return files
 
