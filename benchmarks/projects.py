@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
 
-__all__ = ["BY_HAND", "FEATURE", "PLAIN", "SCENARIOS", "Project", "large_file"]
+__all__ = ["BY_HAND", "FEATURE", "PLAIN", "SCENARIOS", "SNAPSHOTS", "Project", "large_file"]
 
 _INI = """\
 [pytest]
@@ -122,6 +122,13 @@ PLAIN = Project(
 SCENARIOS = Project(
     "pytest-lkagent",
     lambda count: {"desk.yaml": _scenario_file(count)},
+    "--lk-scenarios=desk.yaml",
+)
+SNAPSHOTS = Project(
+    "with a snapshot each",
+    lambda count: {
+        "desk.yaml": _scenario_file(count).replace("    turns:", "    snapshot: true\n    turns:")
+    },
     "--lk-scenarios=desk.yaml",
 )
 FEATURE = Project(

@@ -273,6 +273,49 @@ def size_row(rounds: int) -> None:
     print("\nLarge files (goal for the 7 MB: < 2 s)", *contenders, sep="\n")
 
 
+def snapshot_row(rounds: int, count: int = 1000) -> None:
+    """Compare scenarios that have a snapshot each with the same without."""
+    with _folder() as folder:
+        contenders = [
+            Contender(project.name, _suite(project, folder, count, f"{count} passed"))
+            for project in (projects.SCENARIOS, projects.SNAPSHOTS)
+        ]
+        recorded = folder / f"{projects.SNAPSHOTS.name.replace(' ', '_')}_{count}"
+        _pytest(recorded, *projects.SNAPSHOTS.arguments, "--snapshot-update", says="generated")
+        take_turns(contenders, rounds)
+    floor, ours = contenders
+    is_met = ours.median <= 1.3 * floor.median
+    report(f"{count} scenarios, with and without a snapshot", contenders, "<= 1.3 x", is_met=is_met)
+
+
+def unused_row(rounds: int, count: int = 10_000) -> None:
+    """Show how long it takes to find out which of so many snapshots no test needs."""
+    from pytest_lkagent.snapshot.names import FOLDER, file_name
+
+    for number in (count // 10, count):
+        with _folder() as folder:
+            without = projects.SCENARIOS.write(folder, number)
+            (folder / "recorded").mkdir()
+            with_them = projects.SCENARIOS.write(folder / "recorded", number)
+            snapshots = with_them / FOLDER / "desk.yaml"
+            snapshots.mkdir(parents=True)
+            for index in range(number):
+                (snapshots / file_name(f"Books slot {index}")).touch()
+            arguments = (*projects.SCENARIOS.arguments, "--collect-only")
+            contenders = [
+                Contender(name, _collected(project, arguments, number))
+                for name, project in (("without snapshots", without), ("with them", with_them))
+            ]
+            take_turns(contenders, 1 if rounds < 5 else 3)
+        more = contenders[1].median - contenders[0].median
+        report(f"Finding unused ones among {number} snapshots", contenders, "+ 2 s for 10,000",
+               is_met=more < 2)  # fmt: skip
+
+
+def _collected(folder: Path, arguments: Sequence[str], count: int) -> Timed:
+    return lambda: _pytest(folder, *arguments, says=f"{count} tests collected").seconds
+
+
 # --- runs in processes of their own
 
 
@@ -322,6 +365,8 @@ ROWS: dict[str, Callable[[int], None]] = {
     "collect": collect_row,
     "start": start_row,
     "size": size_row,
+    "snapshot": snapshot_row,
+    "unused": unused_row,
     "hour": virtual.hour_row,
     "retry": virtual.retry_row,
     "deadlock": virtual.deadlock_row,
