@@ -7,8 +7,8 @@ ends and the style of what is around it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import yaml
@@ -40,7 +40,7 @@ class LeftAlone(Exception):
 class Part:
     """A node as it stands in the text; in `parts` of a mapping, keys and values alternate.
 
-    Places are offsets in the text. Parts are equal if they say the same in the same style.
+    Places are offsets in the text; `said` is what it says and how, without its parts.
     """
 
     kind: str
@@ -48,9 +48,9 @@ class Part:
     anchor: str | None
     is_flow: bool = False
     parts: tuple[Part, ...] = ()
-    start: int = field(compare=False)
-    end: int = field(compare=False)
-    column: int = field(compare=False)
+    start: int
+    end: int
+    column: int
 
     @property
     def pairs(self) -> list[tuple[Part, Part]]:
@@ -66,17 +66,19 @@ class Part:
     def is_key(self, *names: str) -> bool:
         return self.kind == "scalar" and self.said[0] in names
 
-    def without_expect(self, path: _Path) -> Part:
-        """Return the part as if the turn at `path` had no `expect`."""
-        if not path:
-            kept = (pair for pair in self.pairs if not pair[0].is_key("expect"))
-            return replace(self, parts=tuple(part for pair in kept for part in pair))
-        index = self.index(path[0])
-        inner = (
-            part.without_expect(path[1:]) if number == index else part
-            for number, part in enumerate(self.parts)
+    def is_in(self, other: Part, turns: Collection[int]) -> bool:
+        """Whether `other` is the same, but for an `expect` in each mapping that starts at `turns`.
+
+        The starts are those of this part and the parts in it.
+        """
+        parts = other.parts
+        if self.kind == "mapping" and self.start in turns:
+            kept = (pair for pair in other.pairs if not pair[0].is_key("expect"))
+            parts = tuple(part for pair in kept for part in pair)
+        says = (self.kind, self.said, len(self.parts))
+        return says == (other.kind, other.said, len(parts)) and all(
+            part.is_in(its, turns) for part, its in zip(self.parts, parts, strict=True)
         )
-        return replace(self, parts=tuple(inner))
 
 
 class Source:
@@ -85,6 +87,7 @@ class Source:
     def __init__(self, text: str) -> None:
         self._text = text
         self._shared: set[str] = set()
+        self._turns: set[int] = set()
         events = iter(yaml.parse(text.encode("utf-8"), Loader=_BaseLoader))
         self.root = self._part(next(event for event in events if _is_node(event)), events)
 
@@ -92,13 +95,13 @@ class Source:
         bom = self._text.startswith("\ufeff")  # the parser does not count it
         mark = event.start_mark
         start, end = mark.index + bom, event.end_mark.index + bom
-        said: tuple[Any, ...] = (getattr(event, "value", None), getattr(event, "tag", None))
+        said = [getattr(event, name, None) for name in ("value", "tag", "anchor", "flow_style")]
         kind, is_flow, parts = "scalar", False, []
         if isinstance(event, yaml.AliasEvent):
             self._shared.add(str(event.anchor))
             kind = "alias"
         elif isinstance(event, yaml.ScalarEvent):
-            said += (event.style,)
+            said.append(event.style)
             end = self._end_of_block_text(start, end) if event.style in ("|", ">") else end
         else:
             kind = "mapping" if isinstance(event, yaml.MappingStartEvent) else "list"
@@ -108,7 +111,7 @@ class Source:
             # a list in block style ends, for the parser, where the next thing begins
             end = inner.end_mark.index + bom if is_flow else parts[-1].end
         return Part(
-            kind=kind, said=said, anchor=event.anchor, is_flow=is_flow, parts=tuple(parts),
+            kind=kind, said=tuple(said), anchor=event.anchor, is_flow=is_flow, parts=tuple(parts),
             start=start, end=end, column=mark.column,
         )  # fmt: skip
 
@@ -136,6 +139,7 @@ class Source:
         turn, list_indent = self._find(path)
         if turn.kind != "mapping":
             raise LeftAlone(_ELSEWHERE)
+        self._turns.add(turn.start)
         inputs = [pair for pair in turn.pairs if pair[0].is_key(*_INPUT_KEYS)] or turn.pairs
         if turn.is_flow:
             return self._within_line(turn, inputs[-1][1].end if inputs else None, entries)
@@ -167,9 +171,8 @@ class Source:
         line = f"expect: [{', '.join(items)}]"
         if end is None:
             return brace.end(), line
-        before = self._column(end)
-        after = len(_BREAK.split(self._text[end:], maxsplit=1)[0])
-        if before + len(line) + 2 + after <= _WIDTH:
+        rest = self._text[end : self._next_line(end)].rstrip()
+        if self._column(end) + len(f", {line}{rest}") <= _WIDTH:
             return end, f", {line}"
         newline = self._newline(turn.start) + " " * self._column(brace.end())
         between = "," + newline + " " * len("expect: [")
@@ -196,12 +199,17 @@ class Source:
         return place, newline + text
 
     def _column(self, place: int) -> int:
-        return len(_BREAK.split(self._text[:place])[-1])
+        newline = self._text.rfind("\n", 0, place)
+        return place - 1 - max(newline, self._text.rfind("\r", newline + 1, place))
 
     def _newline(self, place: int) -> str:
         """Return the line end that is usual around there."""
         found = _LINE_END.search(self._text, place) or _LINE_END.search(self._text)
         return found[0] if found else "\n"
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text says the same, but for an `expect` in each turn that was to get one."""
+        return self.root.is_in(Source(text).root, self._turns)
 
     def with_inserted(self, insertions: Sequence[tuple[int, str]]) -> str:
         pieces, done = [], 0
