@@ -104,6 +104,10 @@ class Account:
         elif report.when == "call":
             self._passed.add(report.nodeid)
 
+    def has_passed(self, nodeid: str) -> bool:
+        """Whether all phases of a test passed, and none was expected to fail."""
+        return nodeid in self._passed and nodeid not in self._failed
+
     # --- with xdist
 
     def tell(self) -> None:
@@ -133,7 +137,8 @@ class Account:
         if is_worker or self._is_incomplete or getattr(option, "disable_unused_snapshots", True):
             return
         self._orphans = sorted(self._find({**self._files(), **self._heard}))
-        if option.update_snapshots and not option.no_cleanup and not border.is_ci():
+        is_update = option.update_snapshots and not border.is_ci()
+        if is_update and not option.no_cleanup:
             for path in self._orphans:
                 try:
                     path.unlink(missing_ok=True)
@@ -142,7 +147,7 @@ class Account:
                 except OSError as error:
                     self._stuck[path] = error
             self._is_removed = True
-        elif self._orphans and not option.update_snapshots and not option.warn_unused_snapshots:
+        elif self._orphans and not is_update and not option.warn_unused_snapshots:
             session.exitstatus |= pytest.ExitCode.TESTS_FAILED
 
     def lines(self) -> Iterator[str]:
@@ -154,7 +159,9 @@ class Account:
         if self._is_removed:
             yield f"{what} any more, and removed:"
         else:
-            yield f"{what} any more; --snapshot-update removes {'it' if count == 1 else 'them'}:"
+            it = "it" if count == 1 else "them"
+            where = ", on your machine" if border.is_ci() else ""
+            yield f"{what} any more; --snapshot-update removes {it}{where}:"
         shown = count if self._config.option.include_snapshot_details else 10
         for path in self._orphans[:shown]:
             stuck = f": not removed: {error.strerror}" if (error := self._stuck.get(path)) else ""

@@ -5,6 +5,8 @@ syrupy's own clean-up takes away live snapshots of scenarios in the ways that th
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import pytest
 
 BOOKING = """\
@@ -247,4 +249,215 @@ def test_a_scenario_that_runs_with_several_agents_keeps_them_all(desk, files, ar
     assert len(before) == 10
     result = made.run("--snapshot-update", *arguments)
     assert 0 < result.counts["passed"] < 8
+    assert files() == before
+
+
+# --- what is an orphan
+
+SCENARIOS, TESTS = "hotel/hotel.yaml", "hotel/test_hotel.py"
+KEPT = "hotel/__lk_snapshots__"
+
+
+def changed(name, old, new):
+    assert old in FILES[name]
+    return {**FILES, name: FILES[name].replace(old, new, 1)}
+
+
+def without(name):
+    return {other: content for other, content in FILES.items() if other != name}
+
+
+CHANGES = {
+    "a label renamed": (
+        changed(SCENARIOS, "label: Books it\n", "label: Books\n"),
+        ["hotel.yaml/Books-it-*.yaml"],
+    ),
+    "a scenario removed": (
+        changed(SCENARIOS, BOOKING[BOOKING.index("- label: books") :], ""),
+        ["hotel.yaml/a-b-c-予約-*.yaml", "hotel.yaml/books-it-*.yaml"],
+    ),
+    "snapshot taken out": (
+        changed(SCENARIOS, "  snapshot: true\n", ""),
+        ["hotel.yaml/Books-it-*.yaml"],
+    ),
+    "snapshot of a turn taken out": (
+        changed(SCENARIOS, "[Done.], snapshot: true", "[Done.]"),
+        ["hotel.yaml/Books-it-twice-*.turn-2.yaml"],
+    ),
+    "a scenario file removed": (without("hotel/test_hotel.yaml"), ["test_hotel.yaml/*.yaml"] * 5),
+    "a test removed": (
+        changed(TESTS, "async def test_first(", "async def first("),
+        ["test_hotel.py/test_first-*.yaml"],
+    ),
+    "a parameter removed": (
+        changed(TESTS, '"ONE", ', ""),
+        ["test_hotel.py/test_each-ONE-*.yaml"],
+    ),
+    "a comparison removed": (
+        changed(TESTS, 'assert await talk("and again") == chat_snapshot(name="Again")', ""),
+        ["test_hotel.py/test_both-*.Again-*.yaml"],
+    ),
+    "a test file removed": (without(TESTS), ["test_hotel.py/*.yaml"] * 8),
+}
+
+
+@pytest.mark.parametrize(("now", "orphans"), CHANGES.values(), ids=CHANGES)
+def test_an_orphan_fails_the_run_is_told_and_removed_by_an_update(
+    hotel, desk, pytester, files, now, orphans
+):
+    before = ours(files())
+    for name in FILES.keys() - now.keys():
+        (pytester.path / name).unlink(missing_ok=True)
+    made = desk(now, ini=INI)
+
+    result = made.run()
+    assert result.exit_status == pytest.ExitCode.TESTS_FAILED, str(result)
+    what, it = (
+        ("1 snapshot is", "it") if len(orphans) == 1 else (f"{len(orphans)} snapshots are", "them")
+    )
+    told = [f"  {KEPT}/{one}" for one in orphans]
+    result.shows(f"{what} of no test any more; --snapshot-update removes {it}:", *told)
+    assert ours(files()) == before
+
+    result = made.run("--snapshot-update")
+    assert result.exit_status == pytest.ExitCode.OK, str(result)
+    result.shows(f"{what} of no test any more, and removed:", *told)
+    left = ours(files())
+    gone = sorted(before.keys() - left.keys())
+    assert len(gone) == len(orphans)
+    for name, pattern in zip(gone, orphans, strict=True):
+        assert PurePath(name).match(f"{KEPT}/{pattern}")
+    kept = before.keys() & left.keys()
+    assert {name: left[name] for name in kept} == {name: before[name] for name in kept}
+    made.run().shows_no("*of no test*")
+
+
+def test_the_hotel_leaves_no_empty_folder_behind(hotel, desk, pytester, files):
+    (pytester.path / TESTS).unlink(missing_ok=True)
+    desk(without(TESTS), ini=INI).run("--snapshot-update")
+    folders = [path.name for path in (pytester.path / KEPT).iterdir()]
+    assert sorted(folders) == ["hotel.yaml", "test_hotel.yaml"]
+
+
+GONE = changed(SCENARIOS, "  snapshot: true\n", "")
+ONE = "1 snapshot is of no test any more"
+FLAGS = {
+    "--snapshot-warn-unused": (0, f"{ONE}; --snapshot-update removes it:"),
+    "--snapshot-no-cleanup": (1, f"{ONE}; --snapshot-update removes it:"),
+    "--snapshot-update --snapshot-no-cleanup": (0, f"{ONE}; --snapshot-update removes it:"),
+    "--snapshot-update-new-only": (1, f"{ONE}; --snapshot-update removes it:"),
+    "--snapshot-disable-unused": (0, None),
+    "--snapshot-update --snapshot-disable-unused": (0, None),
+    "-p no:syrupy --ignore=hotel/test_own.py --ignore=hotel/test_hotel.py -k nothing": (5, None),
+}
+
+
+@pytest.mark.parametrize("flags", FLAGS)
+def test_syrupys_flags_say_what_becomes_of_an_orphan(hotel, desk, files, flags):
+    before = ours(files())
+    status, line = FLAGS[flags]
+    result = desk(GONE, ini=INI).run(*flags.split())
+    assert result.exit_status == status, str(result)
+    if line is None:
+        result.shows_no("*of no test*")
+    else:
+        result.shows(line, f"{KEPT}/hotel.yaml/Books-it-*.yaml")
+    assert ours(files()) == before
+
+
+def test_in_ci_an_orphan_fails_the_run_and_stays(hotel, desk, files, monkeypatch):
+    before = ours(files())
+    monkeypatch.setenv("CI", "true")
+    for arguments in [], ["--snapshot-update"]:
+        result = desk(GONE, ini=INI).run(*arguments)
+        assert result.exit_status == pytest.ExitCode.TESTS_FAILED, str(result)
+        result.shows(
+            f"{ONE}; --snapshot-update removes it, on your machine:",
+            f"  {KEPT}/hotel.yaml/Books-it-*.yaml",
+        )
+        assert ours(files()) == before
+
+
+def test_many_orphans_are_told_in_full_only_when_asked(desk, files):
+    def scenarios(*, numbers):
+        lines = [f"- {{label: number {n}, snapshot: true, turns: []}}" for n in numbers]
+        return desk({"many.yaml": "\n".join(["scenarios:", *lines])}, ini="lk_scenarios = *.yaml")
+
+    scenarios(numbers=range(13)).run("--snapshot-update").outcomes(passed=13)
+    assert len(files()) == 13
+    result = scenarios(numbers=[0]).run()
+    result.shows("12 snapshots are of no test any more; --snapshot-update removes them:")
+    result.shows("  … and 2 more (--snapshot-details)")
+    assert len([line for line in result.lines if "/number-" in line]) == 10
+    result = scenarios(numbers=[0]).run("--snapshot-details")
+    assert len([line for line in result.lines if "/number-" in line]) == 12
+    result.shows_no("*--snapshot-details*")
+
+
+def test_xdist_tells_and_removes_what_one_process_does(hotel, desk, files):
+    before = ours(files())
+    made = desk(changed(SCENARIOS, BOOKING[BOOKING.index("- label: books") :], ""), ini=INI)
+    result = made.run("-n2", "--snapshot-update", subprocess=True)
+    result.outcomes(passed=14)
+    result.shows(
+        "2 snapshots are of no test any more, and removed:",
+        f"{KEPT}/hotel.yaml/a-b-c-予約-*.yaml",
+        f"{KEPT}/hotel.yaml/books-it-*.yaml",
+    )
+    assert len(before.keys() - files().keys()) == 2
+
+
+REMOVED = "async def test_first("
+NOT_KNOWN = {
+    "deselected": (["--deselect", f"{TESTS}::test_both"], {}),
+    "one by its id": ([f"{TESTS}::test_both"], {}),
+    "skipped": ([], {"async def test_both(": "@pytest.mark.skip\n        async def test_both("}),
+    "xfailed": (
+        [],
+        {
+            "async def test_both(": "@pytest.mark.xfail\n        async def test_both(",
+            "== snapshot": "== 1",
+        },
+    ),
+    "failed": ([], {"== snapshot": "== 1"}),
+    "an error in set-up": (
+        [],
+        {"async def talk": "assert text is None\n            async def talk"},
+    ),
+    "an error in teardown": (
+        [],
+        {"return talk\n": "yield talk\n            assert text is None\n"},
+    ),
+}
+
+
+@pytest.mark.parametrize("why", NOT_KNOWN)
+def test_what_a_module_needs_is_known_only_when_all_of_it_passed(hotel, desk, files, why):
+    before = ours(files())
+    arguments, edits = NOT_KNOWN[why]
+    text = FILES[TESTS].replace(REMOVED, "async def first(", 1)
+    for old, new in edits.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    result = desk({**FILES, TESTS: text}, ini=INI).run("--snapshot-update", *arguments)
+    result.shows_no("*of no test*")
+    assert ours(files()) == before
+
+
+def test_an_orphan_that_cannot_be_removed_is_told(hotel, pytester):
+    odd = pytester.path / KEPT / "hotel.yaml" / "odd.yaml"
+    odd.mkdir()
+    result = hotel.run("--snapshot-update")
+    result.shows(
+        f"{ONE}, and removed:", f"  {KEPT}/hotel.yaml/odd.yaml: not removed: Is a directory"
+    )
+
+
+def test_other_files_in_our_folder_are_not_ours(hotel, pytester, files):
+    for name in ("README.md", ".1234.part", ".hidden.yaml"):
+        (pytester.path / KEPT / "hotel.yaml" / name).write_text("mine")
+    before = files()
+    result = hotel.run("--snapshot-update")
+    assert result.exit_status == pytest.ExitCode.OK
+    result.shows_no("*of no test*")
     assert files() == before
