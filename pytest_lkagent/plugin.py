@@ -43,6 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="let time pass as it does, instead of virtual time",
     )
+    group.addoption(
+        "--lk-write-expect",
+        action="store_true",
+        default=False,
+        help="write what happens into the expect: of each turn without one, if the scenario passes",
+    )
     parser.addini("lk_agent", "the agent of scenario files that name none", default="")
     parser.addini("lk_scenarios", "globs of files that are scenario files", "args", default=[])
     parser.addini("lk_timeout", "virtual seconds that a turn may take", default="")
@@ -73,6 +79,11 @@ def pytest_configure(config: pytest.Config) -> None:
         options = config.stash[border.OPTIONS] = _options(config)
         config.stash[border.SNAPSHOTS] = Account(config)
         collect.add_scenarios(config, options.scenarios)
+        if config.getoption("--lk-write-expect"):
+            from . import rewrite
+
+            rewrite.refuse_in_workers(config)
+            config.pluginmanager.register(rewrite.Rewrite(config), "lkagent-write-expect")
         config.pluginmanager.register(_WholeRun(config), "lkagent-run")
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None

@@ -71,6 +71,7 @@ FLOORS = MappingProxyType(
         "convert": 3,
         "report": 3,
         "collect": 4,
+        "rewrite": 4,
         "fixtures": 4,
         "snapshot.extension": 4,
         "snapshot.orphans": 4,

@@ -23,6 +23,7 @@ from ..scenarios.expect import (
 )
 from ..scenarios.expectations import CloseExpectation, OutputExpectation
 from ..scenarios.model import Ref, Scenario, ScenarioResult, ScenarioTurn, SnapshotSpec
+from ..scenarios.write_expect import Happened, Position
 from ..script import Step
 from ..sites import Site
 from ..strict import TOOL_ERROR
@@ -57,6 +58,8 @@ class Play:
         self.scenario = scenario
         self.names = names
         self._captures = Captures()
+        self.happened: dict[Position, Happened] = {}
+        """The turns that were played, and were as the file says."""
 
     @property
     def fixtures(self) -> frozenset[str]:
@@ -75,6 +78,7 @@ class Play:
             UsageError: A class or a tool does not exist, one line for each.
         """
         self._captures = Captures()
+        self.happened = {}
         if self.scenario.agent is None:
             owner = type(agent) if isinstance(agent, Agent) else agent
             self.names.module = sys.modules.get(getattr(owner, "__module__", ""))
@@ -103,6 +107,7 @@ class Play:
         if scenario.start is not None:
             played = harness.transcript.start
             await self._judge(_Moment(scenario.start, played, "start"), harness, fixtures)
+            self.happened["start"] = self._happened(scenario.start, played)
         for number, turn in enumerate(scenario.turns or (), start=1):
             where = f"turn {number}"
             harness.model.advice = f"add it to llm: of {where} ({turn.site})"
@@ -110,6 +115,7 @@ class Play:
             with self._located(turn.site, where):
                 played = await self._play(turn, harness)
             await self._judge(_Moment(turn, played, where), harness, fixtures)
+            self.happened[number - 1] = self._happened(turn, played)
         self._refuse(match_absent(scenario.absent, harness.transcript.events), scenario.site)
         if scenario.check is not None:
             await self._check(scenario.check, fixtures, "at the end")
@@ -121,6 +127,9 @@ class Play:
             transcript=harness.transcript,
             duration=harness.seconds,
         )
+
+    def _happened(self, turn: ScenarioTurn, played: Turn) -> Happened:
+        return Happened(played.events, [self._captures.fill(entry) for entry in turn.llm])
 
     async def _play(self, turn: ScenarioTurn, harness: Harness) -> Turn:
         """Play one turn; the error that it expects is not raised, but kept with the turn."""

@@ -1,0 +1,101 @@
+"""``--lk-write-expect``: a scenario is scripted, played, and gets its `expect:` lists written."""
+
+from __future__ import annotations
+
+import pytest
+
+SCENARIOS = """\
+# the desk
+agent: agent.py:FrontDesk
+scenarios:
+  - label: Books a slot   # the usual one
+    turns:
+      - user: 2 pm please
+        llm: [{call: {book: {slot: 2pm}}}, Booked.]
+      - {user: thanks, llm: [Goodbye.]}
+  - label: Fails
+    turns:
+      - user: hi
+        llm: [Hello.]
+        after: {userdata: {seen: true}}
+"""
+
+
+@pytest.fixture
+def written(desk, pytester):
+    """Play this file with the option, and return the result with what the file holds then."""
+
+    def play(text: str = SCENARIOS, *arguments: str, **files: str):
+        made = desk({"desk.yaml": text, **files})
+        result = made.run("--lk-scenarios=desk.yaml", "--lk-write-expect", *arguments)
+        return result, (pytester.path / "desk.yaml").read_text(encoding="utf-8")
+
+    return play
+
+
+def test_what_happened_is_shown_and_written_where_a_scenario_passed(written):
+    result, text = written()
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "*- expect: written by --lk-write-expect -*",
+        "--- desk.yaml",
+        "+++ desk.yaml with what happened",
+        "-      - {user: thanks, llm: [Goodbye.]}",
+        "+        expect:",
+        "+          - function_call_output: {name: book, output: booked 2pm}",
+        "+      - {user: thanks, llm: [Goodbye.], expect: []}",
+        "desk.yaml: written; read it, and take out what does not matter",
+    )
+    assert text == SCENARIOS.replace(
+        "Booked.]\n",
+        "Booked.]\n"
+        "        expect:\n"
+        "          - function_call_output: {name: book, output: booked 2pm}\n",
+    ).replace("[Goodbye.]}", "[Goodbye.], expect: []}")
+
+
+def test_a_second_run_passes_and_has_nothing_to_write(written):
+    _, text = written()
+    result, again = written(text)
+    result.outcomes(passed=1, failed=1)
+    result.shows("desk.yaml: nothing to write, each turn has its expect")
+    assert again == text
+
+
+def test_what_is_written_expects_it_from_then_on(written, desk):
+    _, text = written()
+    changed = {"desk.yaml": text.replace("output: booked 2pm", "output: booked 3pm")}
+    result = desk(changed).run("--lk-scenarios=desk.yaml", "-k", "Books")
+    result.outcomes(failed=1, deselected=1)
+    result.shows("desk.yaml:9: Books a slot, turn 1: expected function_call_output *")
+
+
+def test_a_run_in_which_nothing_passed_writes_nothing(written):
+    result, text = written(SCENARIOS, "-k", "Fails")
+    result.outcomes(failed=1, deselected=1)
+    result.shows("nothing: no scenario passed")
+    assert text == SCENARIOS
+
+
+def test_an_expected_failure_is_not_written(written):
+    xfailed = SCENARIOS.replace("label: Fails", "label: Fails\n    xfail: not yet")
+    result, text = written(xfailed, "-k", "Fails")
+    result.outcomes(xfailed=1, deselected=1)
+    assert text == xfailed
+
+
+def test_a_file_that_cannot_be_written_stays_and_says_so(written, monkeypatch):
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    result, text = written()
+    result.shows("desk.yaml: nothing was written: * No space left on device")
+    assert text == SCENARIOS
+
+
+def test_it_is_refused_over_several_processes(desk, refused):
+    result = desk({"desk.yaml": SCENARIOS}).run(
+        "--lk-scenarios=desk.yaml", "--lk-write-expect", "-n", "2", subprocess=True
+    )
+    refused(result, "--lk-write-expect plays in one process: leave -n away, or say -n 0")
