@@ -27,7 +27,7 @@ from .. import border
 from ..errors import UsageError
 from .compare import explain
 from .names import FOLDER, SUFFIX, file_name
-from .redact import Exclude, Redaction
+from .redact import Exclude, Redaction, listed
 from .serialize import document, dump, parse, shorten_call_ids
 
 __all__ = ["ChatSnapshot", "Extension", "chat_snapshot_of"]
@@ -135,12 +135,11 @@ class ChatSnapshot(SnapshotAssertion):
             replace: Regular expressions, and the text to write for what they find.
             name: What this snapshot is called, instead of by its number in the test.
         """
-        names = [exclude] if isinstance(exclude, str) or callable(exclude) else exclude or ()
         self._redaction = Redaction(
-            exclude=tuple(names),
+            exclude=listed(exclude),
             include=include,
             matcher=matcher,
-            replace=dict(replace or {}),
+            replace={} if replace is None else replace,
             folders=self.folders,
         )
         super().__call__(name=name)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ..errors import UsageError
 
-__all__ = ["Exclude", "Redaction"]
+__all__ = ["Exclude", "Redaction", "listed"]
 
 _Path: TypeAlias = tuple[tuple[Any, type], ...]
 """The way to a value, as syrupy tells it: keys and indexes, each with the type found there."""
@@ -17,7 +17,7 @@ _Path: TypeAlias = tuple[tuple[Any, type], ...]
 Exclude: TypeAlias = str | Callable[..., bool]
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
-_LIVEKITS = frozenset({"function_call", "function_call_output", "system", "developer"})
+_LIVEKITS = ("function_call", "function_call_output", "system", "developer")
 """Where LiveKit writes the ids of calls: what models and tools tell each other."""
 
 
@@ -43,40 +43,62 @@ class Redaction:
     def __post_init__(self) -> None:
         for one in self.exclude:
             if not isinstance(one, str) and not callable(one):
-                raise UsageError(
-                    f"exclude={one!r}: leave out a kind of event or a key by its name, "
-                    "'agent_config_update' or 'arguments.token', or by a filter of syrupy's"
-                )
+                raise _no_exclude(one)
+        for name, given, home in (
+            ("include", self.include, "filters"),
+            ("matcher", self.matcher, "matchers"),
+        ):
+            if given is not None and not callable(given):
+                raise UsageError(f"{name}={given!r}: give one of syrupy.{home}")
+        if not isinstance(self.replace, Mapping):
+            raise UsageError(f"replace={self.replace!r}: give a mapping of a regex to a text")
         for pattern, name in self.replace.items():
             if not isinstance(name, str):
                 raise UsageError(f"replace={{{pattern!r}: {name!r}}}: the replacement is a text")
             try:
-                re.compile(pattern)
-            except re.error as error:
+                re.compile(pattern).sub("", "")
+            except (re.error, TypeError, OverflowError, RecursionError) as error:
                 raise UsageError(f"replace={{{pattern!r}: …}}: not a regex: {error}") from None
 
     def apply(self, content: Any, call_ids: Mapping[str, str]) -> Any:
         """Return the document without it; `call_ids` is how calls are named instead."""
         swaps = [(_ADDRESS, "0x…")]
         for folder in sorted(self.folders, key=len, reverse=True):
-            swaps.append((re.compile(re.escape(folder) + r"(?![\w.-])"), self.folders[folder]))
+            whole = re.compile(rf"(?<![\w.-]){re.escape(folder)}(?![\w-]|\.\w)")
+            swaps.append((whole, self.folders[folder]))
         own = [(re.compile(pattern), name) for pattern, name in self.replace.items()]
-        ids = [
-            (re.compile(rf"(?<![^\W_]){re.escape(one)}(?![^\W_])"), call_ids[one])
-            for one in sorted(call_ids, key=len, reverse=True)
-        ]
-        return _Walk(self, [*swaps, *own], ids).value(content, ())
+        return _Walk(self, [*swaps, *own], call_ids).value(content, ())
+
+
+def listed(exclude: Exclude | Iterable[Exclude] | None) -> tuple[Exclude, ...]:
+    """Return what ``exclude=`` names, be it one or several."""
+    if exclude is None or isinstance(exclude, str) or callable(exclude):
+        return () if exclude is None else (exclude,)
+    if not isinstance(exclude, Iterable):
+        raise _no_exclude(exclude)
+    return tuple(exclude)
+
+
+def _no_exclude(given: object) -> UsageError:
+    return UsageError(
+        f"exclude={given!r}: leave out a kind of event or a key by its name, "
+        "'agent_config_update' or 'arguments.token', or by one of syrupy.filters"
+    )
 
 
 class _Walk:
     """One way through a document."""
 
-    def __init__(self, redaction: Redaction, swaps: list[Any], ids: list[Any]) -> None:
+    def __init__(
+        self, redaction: Redaction, swaps: list[tuple[re.Pattern[str], str]], ids: Mapping[str, str]
+    ) -> None:
         self._redaction = redaction
         self._swaps = swaps
         self._ids = ids
+        any_id = "|".join(map(re.escape, sorted(ids, key=len, reverse=True))) or "(?!)"
+        self._id = re.compile(rf"(?<![^\W_])(?:{any_id})(?![^\W_])")
         self._excluded = [one for one in redaction.exclude if callable(one)]
-        self._names = [tuple(o.split(".")) for o in redaction.exclude if isinstance(o, str)]
+        self._ends = tuple(f".{one}" for one in redaction.exclude if isinstance(one, str))
 
     def value(self, value: Any, path: _Path, *, is_livekits: bool = False) -> Any:
         if self._redaction.matcher is not None and path:
@@ -94,24 +116,27 @@ class _Walk:
             read = [
                 self.value(one, (*path, (index, type(one))), is_livekits=is_livekits)
                 for index, one in enumerate(value)
+                if self._stays(index, path)
             ]
-            # an event of which nothing stays is no event
-            return [one for one, was in zip(read, value, strict=True) if one != {} or was == {}]
+            # an event of which nothing stays is no event; a list that a tool gets keeps its length
+            return read if is_livekits else [one for one in read if one != {}]
         if isinstance(value, str):
             return self._text(value, is_livekits=is_livekits)
         return value if isinstance(value, (int, float, type(None))) else str(value)
 
     def _stays(self, key: Any, path: _Path) -> bool:
-        keys = (*(one for one, _ in path if isinstance(one, str)), key)
-        if any(keys[-len(name) :] == name for name in self._names):
+        if key == "format" and not path:
+            return True
+        keys = (*(one for one, _ in path), key)
+        way = "".join(f".{one}" for one in keys if isinstance(one, str))
+        if isinstance(key, str) and way.endswith(self._ends):
             return False
         if any(excludes(prop=key, path=path) for excludes in self._excluded):
             return False
         include = self._redaction.include
-        return include is None or key == "format" or bool(include(prop=key, path=path))
+        return include is None or bool(include(prop=key, path=path))
 
     def _text(self, text: str, *, is_livekits: bool) -> str:
-        swaps: Iterable[Any] = [*self._swaps, *self._ids] if is_livekits else self._swaps
-        for pattern, name in swaps:
-            text = pattern.sub(lambda _, name=name: name, text)
-        return text
+        for pattern, name in self._swaps:
+            text = pattern.sub(lambda _, name=name: name, text)  # type: ignore[misc]
+        return self._id.sub(lambda found: self._ids[found[0]], text) if is_livekits else text

@@ -201,14 +201,37 @@ class _Dumper(_Base):  # type: ignore[misc]
             text = text.encode("unicode_escape", "surrogatepass").decode("ascii")
             return self.represent_scalar(_ESCAPED, text, style='"')
         style = None
-        if "\n" in text and _is_block(text):
-            style = "|"
+        if "\n" in text:
+            style = "|" if _is_block(text) else '"'
         elif text and resolve(text)[0] != "str":
             style = "'"
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+        return self.represent_scalar("tag:yaml.org,2002:str", self.shown(text), style=style)
+
+    def shown(self, text: str) -> str:
+        return text
+
+
+class _PairDumper(_Dumper):
+    """Write an emoji as two private characters, since libyaml would write it as an escape."""
+
+    def shown(self, text: str) -> str:
+        return _BEYOND.sub(_pair, text)
 
 
 _Dumper.add_representer(str, _Dumper.represent_text)
+
+_BEYOND = re.compile(r"[\U00010000-\U0010ffff]")
+_PAIR = re.compile(r"([\ue000-\ue3ff])([\ue400-\ue7ff])")
+
+
+def _pair(found: re.Match[str]) -> str:
+    high, low = divmod(ord(found[0]) - 0x10000, 0x400)
+    return chr(0xE000 + high) + chr(0xE400 + low)
+
+
+def _one_of(pair: re.Match[str]) -> str:
+    high, low = ord(pair[1]) - 0xE000, ord(pair[2]) - 0xE400
+    return chr(0x10000 + high * 0x400 + low)
 
 
 def _is_block(text: str) -> bool:
@@ -236,9 +259,10 @@ _Loader.add_constructor(_ESCAPED, _Loader.construct_escaped)
 
 def dump(content: Mapping[str, Any]) -> str:
     """Write a document as YAML."""
-    text: str = yaml.dump(
-        content, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_WIDTH
-    )
+    how: dict[str, Any] = {"allow_unicode": True, "sort_keys": False, "width": _WIDTH}
+    text: str = yaml.dump(content, Dumper=_Dumper, **how)
+    if "\\U00" in text and not _PAIR.search(text):
+        text = _PAIR.sub(_one_of, yaml.dump(content, Dumper=_PairDumper, **how))
     return text
 
 

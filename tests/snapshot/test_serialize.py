@@ -44,6 +44,7 @@ ODD = st.sampled_from(
     ["", " ", "\n", "\t", "a\n", "a\n\n", "\na", "a \nb", " a\nb", "a\n b\n\nc", "a\r\nb\r\n", "\r",
      "\x00", "\x07\x1b[1m", "\x7f", "\x85", "a\x85b", "\u2028", "a\u2029b", "\ufeff", "a\ufeff\nb",
      "\ufffe", "\uffff", "\xa0", "caf\u00e9 \u65e5\u672c\u8a9e", "\U0001f44b\U0001f3fd", "e\u0301",
+     "\ue001\ue402 \U0010ffff", "\ue001\U0001f44b", "\ue001", "\ue402", "\\U0001f44b",
      "\ud83d", "a\udc4bb", "\\ud83d", "no", "Off", "y", "true", "TRUE", "null", "~", "1", "-1",
      "0777", "0o17", "0x1F", "0b11", "1_000", "1e3", "1.10", ".5", ".inf", "-.INF", ".nan", "08001",
      "12:30", "190:20:30", "2026-06-12", "2026-02-30", "2026-06-12T09:00:00Z", "6-1",
@@ -149,6 +150,26 @@ def test_a_number_beyond_json_comes_back_as_it_was(number):
 
 def call(name, arguments, call_id="call_1"):
     return FunctionCall(name=name, arguments=arguments, call_id=call_id)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\n\nb", "- message: |-\n    a\n\n    b\n"),
+        ("a\n  b\n", "- message: |\n    a\n      b\n"),
+        ("a \nb", '- message: "a \\nb"\n'),
+        ("a\tb\nc", '- message: "a\\tb\\nc"\n'),
+        ("a\n\n", '- message: "a\\n\\n"\n'),
+        ("a\x07\nb", '- message: "a\\a\\nb"\n'),
+        ("2026-06-12", "- message: '2026-06-12'\n"),
+        ("\U0001f44b \U0010ffff\n\U00020000", '- message: "\U0001f44b \U0010ffff\\n\U00020000"\n'),
+        ("\U0001f44b\n\U00020000", "- message: |-\n    \U0001f44b\n    \U00020000\n"),
+        ("caf\u00e9 \U0001f44b", "- message: caf\u00e9 \U0001f44b\n"),
+    ],
+)
+def test_lines_stand_one_below_the_other_where_that_shows_all_of_them(text, shown):
+    content = document([Message(role="assistant", text=text)])
+    assert dump(content) == f"format: 1\nevents:\n{shown}"
 
 
 # --- what one run has and another has not
