@@ -210,7 +210,7 @@ class _BlockWriter(_Writer):
 
     def style_of_lines(self, text: str) -> str:
         lines = text.split("\n")
-        shows = all(line.isprintable() and line == line.rstrip() for line in lines)
+        shows = all(line.isprintable() for line in lines)
         return "|" if shows and not text[0].isspace() and lines[-1] else '"'
 
 

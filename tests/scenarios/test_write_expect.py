@@ -114,7 +114,7 @@ def test_lists_are_indented_as_those_of_the_turn_and_comments_stay_with_what_the
     text = lines("""
         scenarios:
         - label: it
-          turns:
+          turns: &all
           - user: anything tomorrow?
             llm:
             - call: {list_slots: {range: +2week}}
@@ -127,11 +127,15 @@ def test_lists_are_indented_as_those_of_the_turn_and_comments_stay_with_what_the
             check: checks.py:one
           - wait: 3s
             # nobody speaks
+          - wait: 3s
+            llm:
+                - Hm.
+          - user: hi
         """)
-    assert written(text, LOOKED, []).text == lines("""
+    assert written(text, LOOKED, [], [MOVED], [said("Hi.")]).text == lines("""
         scenarios:
         - label: it
-          turns:
+          turns: &all
           - user: anything tomorrow?
             llm:
             - call: {list_slots: {range: +2week}}
@@ -147,6 +151,14 @@ def test_lists_are_indented_as_those_of_the_turn_and_comments_stay_with_what_the
           - wait: 3s
             expect: []
             # nobody speaks
+          - wait: 3s
+            llm:
+                - Hm.
+            expect:
+                - agent_handoff: {from: Desk, to: Billing}
+          - user: hi
+            expect:
+            - message: Hi.
         """)
 
 
@@ -374,8 +386,9 @@ def test_a_start_that_nobody_wrote_is_told_only_if_something_happened_in_it():
     text = "scenarios:\n- label: it\n  turns: [{user: hi}]\n"
     came = AgentHandoff(old=None, new="Desk")
     assert written(text, start=[came]).skipped == ()
-    [line] = written(text, start=[came, said("Hi.")]).skipped
-    assert line.startswith("desk.yaml:2: 'it', start: no expect was written: its text does not")
+    for same in (text, text + "  start:\n"):
+        [line] = written(same, start=[came, said("Hi.")]).skipped
+        assert line.startswith("desk.yaml:2: 'it', start: no expect was written: its text does not")
 
 
 # --- what has to be listed
@@ -428,7 +441,7 @@ def test_each_kind_of_event_is_written_in_a_line_of_its_own():
         Message(role="system", text="Be brief."),
         Message(role="user", text="No!"),
         called("look"),
-        called("book", {"slot": "2", "at": [1, None, {"a": 1.5}]}),
+        called("book", {"slot": "1e3", "at": [1, None, {"a": 1.5}]}),
         gave("book", "", is_error=True),
         AgentHandoff(old=None, new="Desk"),
         MOVED,
@@ -439,13 +452,42 @@ def test_each_kind_of_event_is_written_in_a_line_of_its_own():
             "- message: {text: I have, interrupted: true}",
             "- message: {role: system, text: Be brief.}",
             "- function_call: {name: look, arguments: {}}",
-            "- function_call: {name: book, arguments: {at: [1, null, {a: 1.5}], slot: '2'}}",
+            "- function_call: {name: book, arguments: {at: [1, null, {a: 1.5}], slot: '1e3'}}",
             "- function_call_output: {name: book, is_error: true, output: ''}",
             "- agent_handoff: {from: Desk, to: Billing}",
             "- close: user_initiated",
         ],
         [],
     )
+
+
+def test_a_text_is_shown_line_by_line_unless_something_of_it_would_be_lost_to_the_eye():
+    assert entries(gave("look", "2 pm\n\n  3 pm # late"))[0] == [
+        "- function_call_output:",
+        "    name: look",
+        "    output: |-",
+        "      2 pm",
+        "",
+        "        3 pm # late",
+    ]
+    for text, shown in (
+        (" 2 pm\n3 pm", r" 2 pm\n3 pm"),
+        ("2 pm \n3 pm", r"2 pm \n3 pm"),
+        ("2 pm\n3 pm\n", r"2 pm\n3 pm\n"),
+        ("2 pm\u2028\n3 pm", r"2 pm\L\n3 pm"),
+        ("2 pm\r\n3 pm", r"2 pm\r\n3 pm"),
+    ):
+        assert entries(said(text))[0] == [f'- message: "{shown}"']
+
+
+def test_a_line_that_would_be_too_long_is_folded():
+    text = "There is nothing on Monday. " * 4
+    assert entries(gave("look", text.strip()))[0] == [
+        "- function_call_output:",
+        "    name: look",
+        f"    output: {text[:90].strip()}",
+        f"      {text[90:].strip()}",
+    ]
 
 
 def test_what_a_file_would_read_as_a_capture_is_written_as_a_pattern():
@@ -566,6 +608,12 @@ def test_nothing_is_written_where_the_file_could_not_be_read_with_it():
         "with a colon stands in quotes); write the turns as `- user: …`, one key a line, and end "
         "the file with a line end"
     )
+
+
+def test_nothing_is_written_that_the_same_events_would_not_meet(monkeypatch):
+    monkeypatch.setattr("pytest_lkagent.scenarios.write_expect.entries_of", lambda *_: ([], []))
+    text = "scenarios:\n- label: it\n  turns:\n  - user: hi\n"
+    assert "would not mean the same" in refused(text, {"it": {0: Happened([said("Hi.")])}})
 
 
 # --- real files
