@@ -108,6 +108,7 @@ class ChatSnapshot(SnapshotAssertion):
 
     neutral: Callable[[Any], Any] = field(default=lambda value: value)
     folders: Mapping[str, str] = field(default_factory=dict)
+    start: Path = field(default_factory=Path.cwd)
     is_ci: bool = False
     used: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=set)
@@ -163,7 +164,7 @@ class ChatSnapshot(SnapshotAssertion):
         path = Path(result.snapshot_location)
         self.used.add(str(path))
         if isinstance(failed := result.exception, OSError):
-            shown = _shown(path)
+            shown = self._shown(path)
             raise UsageError(f"the snapshot {shown} cannot be written or read: {failed}") from None
         if result.exception is not None:
             raise result.exception
@@ -171,11 +172,22 @@ class ChatSnapshot(SnapshotAssertion):
             raise explain(
                 None if result.recalled_data is None else str(result.recalled_data),
                 content,
-                file=_shown(path),
-                accept=f"pytest {shlex.quote(self.test_location.nodeid)} --snapshot-update",
+                file=self._shown(path),
+                accept=f"pytest {shlex.quote(self._node())} --snapshot-update",
                 is_ci=self.is_ci,
             )
         return True
+
+    def _shown(self, path: Path) -> str:
+        """Write a path as it is from where pytest was started."""
+        with suppress(ValueError):  # another drive
+            return os.path.relpath(path, self.start)
+        return str(path)
+
+    def _node(self) -> str:
+        """Return the argument that selects this test; a node id begins at the root."""
+        _, colons, names = self.test_location.nodeid.partition("::")
+        return f"{self._shown(Path(self.test_location.filepath))}{colons}{names}"
 
     def _take(self) -> None:
         """Refuse a name that this test gave to a snapshot before."""
@@ -189,7 +201,7 @@ class ChatSnapshot(SnapshotAssertion):
 
     def with_defaults(self, **how: Any) -> ChatSnapshot:
         made: Any = super().with_defaults(**how)
-        made.neutral, made.folders = self.neutral, self.folders
+        made.neutral, made.folders, made.start = self.neutral, self.folders, self.start
         made.is_ci, made.used, made.taken = self.is_ci, self.used, self.taken
         return cast("ChatSnapshot", made)
 
@@ -199,13 +211,6 @@ def _events(value: Any) -> Iterable[Any]:
     value = getattr(value, "transcript", value)
     events = getattr(value, "events", value)
     return events if isinstance(events, (list, tuple)) else ()
-
-
-def _shown(path: Path) -> str:
-    """Write a path as short as it can be from here."""
-    with suppress(ValueError):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)
 
 
 def chat_snapshot_of(
@@ -228,6 +233,7 @@ def chat_snapshot_of(
         update_new_snapshots_only=option.update_new_snapshots_only and not in_ci,
         neutral=neutral,
         folders=_folders(config),
+        start=config.invocation_params.dir,
         is_ci=in_ci,
         used=used,
     )
