@@ -462,6 +462,8 @@ def test_each_kind_of_event_is_written_in_a_line_of_its_own():
 
 
 def test_a_text_is_shown_line_by_line_unless_something_of_it_would_be_lost_to_the_eye():
+    text = "scenarios:\n- label: it\n  turns:\n  - user: hi\n"
+    assert written(text, [gave("look", "2 pm\n\n3 pm")]).text.endswith("  2 pm\n\n          3 pm\n")
     assert entries(gave("look", "2 pm\n\n  3 pm # late"))[0] == [
         "- function_call_output:",
         "    name: look",
