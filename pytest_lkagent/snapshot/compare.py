@@ -26,8 +26,11 @@ _AROUND = 2
 
 
 class _Line(NamedTuple):
+    """An event, or another thing, as one reads it; `whole` is all there is to it."""
+
     label: str
     text: str
+    whole: str
 
 
 class _Row(NamedTuple):
@@ -36,26 +39,36 @@ class _Row(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        return self.expected != self.actual
+        return self.expected is None or self.actual is None or _differ(self.expected, self.actual)
 
     def __str__(self) -> str:
         expected, actual = self
-        if expected == actual and expected is not None:
-            return f"{expected.label:<{_LABEL}}{_cut(expected.text, 2 * _COLUMN)}"
-        label = ""
-        if expected is not None and actual is not None and expected.label == actual.label:
+        if expected is None or actual is None:
+            label, (left, right) = "", map(_alone, self)
+        elif not self.differs:
+            label = _cut(expected.label, _LABEL - 1)
+            return f"{label:<{_LABEL}}{_cut(expected.text, 2 * _COLUMN)}"
+        elif expected.label != actual.label:
+            label, left, right = "", _alone(expected), _alone(actual)
+        elif expected.text.split() != actual.text.split():
             label, left, right = expected.label, expected.text, actual.text
         else:
-            left, right = (
-                "(nothing)" if one is None else f"{one.label} {one.text}" for one in self
-            )
+            label, left, right = expected.label, expected.whole, actual.whole
         start = 0
-        if label and max(len(left), len(right)) > _COLUMN:
-            pairs = zip(left, right, strict=False)
-            same = next((index for index, (a, b) in enumerate(pairs) if a != b), 0)
-            start = max(0, same - _COLUMN // 2)
+        if max(len(left), len(right)) > _COLUMN:
+            pairs = enumerate(zip(left, right, strict=False))
+            end = min(len(left), len(right))
+            start = max(0, next((n for n, (a, b) in pairs if a != b), end) - _COLUMN // 2)
         left, right = _cut(left, _COLUMN, start), _cut(right, _COLUMN, start)
-        return f"{label:<{_LABEL}}{left:<{_COLUMN}} | {right}"
+        return f"{_cut(label, _LABEL - 1):<{_LABEL}}{left:<{_COLUMN}} | {right}"
+
+
+def _differ(one: _Line, other: _Line) -> bool:
+    return (one.label, one.whole) != (other.label, other.whole)
+
+
+def _alone(line: _Line | None) -> str:
+    return "(nothing)" if line is None else f"{line.label} {line.text}"
 
 
 def side_by_side(expected: Any, actual: Any) -> list[str]:
@@ -79,11 +92,10 @@ def side_by_side(expected: Any, actual: Any) -> list[str]:
 
 
 def _rows(expected: Sequence[_Line], actual: Sequence[_Line]) -> Iterator[_Row]:
-    for kind, a, b, c, d in SequenceMatcher(None, expected, actual, autojunk=False).get_opcodes():
-        if kind == "equal":
-            yield from (_Row(line, line) for line in expected[a:b])
-        else:
-            yield from (_Row(*pair) for pair in zip_longest(expected[a:b], actual[c:d]))
+    # autojunk: without it, 2,000 events of which most are alike take a minute
+    was, now = ([(line.label, line.whole) for line in lines] for lines in (expected, actual))
+    for _, a, b, c, d in SequenceMatcher(None, was, now).get_opcodes():
+        yield from (_Row(*pair) for pair in zip_longest(expected[a:b], actual[c:d]))
 
 
 def _lines(content: Any) -> Iterator[_Line]:
@@ -112,20 +124,26 @@ def _entry(entry: Any) -> _Line:
     fields = value if isinstance(value, Mapping) else {}
     if kind == "message" and ("text" in fields or not fields):
         cut = " (interrupted)" if fields.get("interrupted") else ""
-        return _line(fields.get("role", "assistant"), f"{fields.get('text', value)}{cut}")
-    if kind == "function_call" and isinstance(fields.get("arguments"), (Mapping, str)):
-        return _line(kind, describe_call(str(fields.get("name")), fields["arguments"]))
+        said = f"{fields.get('text', value)}{cut}"
+        return _line(fields.get("role", "assistant"), value, said)
+    if kind == "function_call" and isinstance(arguments := fields.get("arguments"), (Mapping, str)):
+        return _line(kind, value, describe_call(str(fields.get("name")), arguments))
     if kind == "function_call_output" and "output" in fields:
         arrow = "failed" if fields.get("is_error") else "->"
-        return _line(kind, f"{fields.get('name')} {arrow} {fields['output']!r}")
+        return _line(kind, value, f"{fields.get('name')} {arrow} {fields['output']!r}")
     if kind == "agent_handoff" and fields:
-        return _line(kind, f"{fields.get('from')} -> {fields.get('to')}")
+        return _line(kind, value, f"{fields.get('from')} -> {fields.get('to')}")
     return _line(kind, value)
 
 
-def _line(label: Any, value: Any) -> _Line:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return _Line(str(label), text if text.isprintable() else repr(text)[1:-1])
+def _line(label: Any, value: Any, shown: str | None = None) -> _Line:
+    try:
+        whole = json.dumps(value, ensure_ascii=False, sort_keys=True, default=repr)
+    except (TypeError, ValueError):  # keys that are no texts, an alias of what it stands in
+        whole = repr(value)
+    text = shown or (value if isinstance(value, str) else whole)
+    parts = (str(label), text, whole)
+    return _Line(*(one if one.isprintable() else repr(one)[1:-1] for one in parts))
 
 
 def _cut(text: str, width: int, start: int = 0) -> str:

@@ -34,7 +34,7 @@ def stem(label: str) -> str:
 
 def file_name(label: str, index: int | str = 0) -> str:
     """Return the name of a test's snapshot: its first, a later one by number, or one by name."""
-    if not index:
+    if index == 0:
         return f"{stem(label)}{SUFFIX}"
     if isinstance(index, str) and not _PLAIN.fullmatch(index):
         index = stem(index)
