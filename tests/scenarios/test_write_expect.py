@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_lkagent.errors import LoadError, UsageError
-from pytest_lkagent.scenarios.expect import match_turn
+from pytest_lkagent.scenarios.expect import match_failures, match_turn
 from pytest_lkagent.scenarios.load import load_text
 from pytest_lkagent.scenarios.model import LlmCall, LlmEntry
 from pytest_lkagent.scenarios.write_expect import Happened, write_expect
@@ -781,4 +781,5 @@ def test_whatever_happened_in_whatever_file_is_expected_afterwards_and_all_else_
         for position, one in happened[scenario.label].items():
             turn = scenario.start if position == "start" else scenario.turns[position]
             assert match_turn(turn.expect, one.events, scripted=turn.llm) is None
+            assert match_failures(turn.expect, one.events, scripted=turn.llm) is None
     assert write_expect(result.text, DESK, happened).text == result.text
