@@ -1,8 +1,9 @@
 """Writing what happened into the `expect:` lists that a scenario file lacks.
 
 A round trip through a YAML library does not keep a file as it is: ruamel.yaml, at the width and
-indent that suit each best, keeps one of LiveKit's three, and rewrites 40 lines of another. So nothing is dumped again. The parser only says where the turns stand, and text is put between
-two characters of the source; all others stay because nobody touches them. What comes out is read
+indent that suit each best, keeps one of LiveKit's three, and rewrites 40 lines of another. So
+nothing is dumped again. The parser only says where the turns stand, and text is put between two
+characters of the source; all others stay because nobody touches them. What comes out is read
 again before it is given out: it must say what the file said, and expect what happened.
 """
 
