@@ -9,8 +9,9 @@ run to run, such as ids, times, metrics and addresses. An entry of ``events`` ca
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import singledispatch
+from textwrap import shorten
 from typing import Any, ClassVar
 
 import yaml
@@ -54,9 +55,14 @@ def document(value: Any) -> dict[str, Any]:
 
 @singledispatch
 def _content(value: Any) -> dict[str, Any]:
+    shown, hint = shorten(repr(value), 80, placeholder=" …"), ""
+    if isinstance(value, Coroutine):
+        hint = "; write await before it"
+    elif hasattr(value, "history"):
+        hint = "; compare its history"
     raise UsageError(
         "a snapshot is made of a chat context, a RunResult, a turn or its events, the transcript, "
-        f"a scenario's result or an exception, not of {value!r}"
+        f"a scenario's result or an exception, not of {shown}{hint}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_an_argument_of_the_wrong_type_is_a_slip_of_the_script(desk):
     result = desk(
@@ -224,3 +226,24 @@ def test_a_call_that_livekit_drops_is_one_too_many(desk):
         "allows no call (tool_choice='none', as after max_tool_steps), and LiveKit drops it (if "
         "the model is meant to do that, make it a raw_call)",
     )
+
+
+SNAPSHOTS = {
+    "agent_session": "<livekit.agents.voice.agent_session.AgentSession object *; compare its history",
+    "user_says('hi')": "<coroutine object *; write await before it",
+    "'hi'": "'hi'",
+}
+
+
+@pytest.mark.parametrize("value", SNAPSHOTS)
+def test_what_no_snapshot_can_be_made_of_is_named_with_what_can(desk, value):
+    result = desk(
+        {
+            "test_it.py": f"""
+            async def test_it(agent_session, user_says, chat_snapshot):
+                assert {value} == chat_snapshot
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(f"E *a snapshot is made of a chat context, *, not of *{SNAPSHOTS[value]}")
