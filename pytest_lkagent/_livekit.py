@@ -302,7 +302,8 @@ def to_event(item: Any, agents: Mapping[str, Any] | None = None) -> Event | None
 def neutral(value: Any, agents: Mapping[str, Any]) -> Any:
     """Convert LiveKit's ways to hold a conversation into events; anything else stays as it is.
 
-    `agents` is what recorders know beyond the items, as in `to_event`.
+    An agent's context has its instructions twice, in a message and where they changed: once is
+    enough. `agents` is what recorders know beyond the items, as in `to_event`.
     """
     if isinstance(value, llm.ChatContext):
         value = value.items
@@ -315,6 +316,7 @@ def neutral(value: Any, agents: Mapping[str, Any]) -> Any:
         value, agents = [event.item for event in value.events], {**agents, **known}
     if not isinstance(value, (list, tuple)):
         return value
+    told = {getattr(item, "instructions", None) for item in value}
     return [
         _config_update(item)
         if (kind := getattr(item, "type", None)) == "agent_config_update"
@@ -322,6 +324,7 @@ def neutral(value: Any, agents: Mapping[str, Any]) -> Any:
         if kind is not None and hasattr(item, "id")
         else item
         for item in value
+        if getattr(item, "id", "") != INSTRUCTIONS_MESSAGE_ID or item.text_content not in told
     ]
 
 

@@ -49,7 +49,7 @@ CONVERSATION = document(
 
 
 def kinds(content):
-    return [kind for event in content["events"] for kind in event]
+    return [kind for [kind] in content["events"]]
 
 
 def arguments_of(content):
