@@ -429,3 +429,106 @@ def test_a_mismatch_may_be_caught(desk):
             """
         }
     ).run().outcomes(passed=1)
+
+
+# --- what is left out of it
+
+NOISY = """\
+from livekit.agents import Agent, function_tool
+
+class FrontDesk(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You book visits.")
+
+    @function_tool
+    async def book(self, slot: str, token: str) -> dict[str, str]:
+        \"\"\"Book a slot.\"\"\"
+        import secrets
+        return f"booked {slot} as O_{secrets.token_hex(8)}"
+
+Greeter = FrontDesk
+"""
+
+
+def noisy(snapshot, *, turn="false"):
+    return f"""\
+scenarios:
+- label: Books it
+  turns:
+  - user: 2 pm please
+    llm: [{{call: {{book: {{slot: 2pm, token: s3cret}}}}}}, Booked.]
+    snapshot: {turn}
+  snapshot: {snapshot}
+"""
+
+
+HOW = "{exclude: [arguments.token, start], replace: {'O_[0-9a-f]+': ORDER}}"
+
+
+def test_a_scenario_says_what_is_left_out_and_what_is_replaced(desk, files):
+    made = desk({"agent.py": NOISY, "hotel.yaml": noisy("true")}, ini=INI)
+    made.run("--snapshot-update").outcomes(passed=1)
+    result = made.run()
+    result.outcomes(failed=1)
+    result.shows("  >>> [4] function_call_output * 'booked 2pm as O_* | * 'booked 2pm as O_*")
+
+    made = desk({"agent.py": NOISY, "hotel.yaml": noisy(HOW)}, ini=INI)
+    made.run("--snapshot-update").outcomes(passed=1)
+    made.run().outcomes(passed=1)
+    assert files() == {
+        SCENARIO_FILE: """\
+format: 1
+turns:
+- user: 2 pm please
+  events:
+  - function_call:
+      name: book
+      arguments:
+        slot: 2pm
+  - function_call_output:
+      name: book
+      output: booked 2pm as ORDER
+  - message: Booked.
+"""
+    }
+
+
+def test_what_a_turn_leaves_out_is_its_own(desk, files):
+    made = desk({"agent.py": NOISY, "hotel.yaml": noisy(HOW, turn=HOW)}, ini=INI)
+    made.run("--snapshot-update").outcomes(passed=1)
+    made.run().outcomes(passed=1)
+    texts = {Path(name).name.partition(".")[2]: text for name, text in files().items()}
+    assert texts.keys() == {"yaml", "turn-1.yaml"}
+    assert texts["turn-1.yaml"].startswith("format: 1\nuser: 2 pm please\nevents:\n")
+    for text in texts.values():
+        assert "ORDER" in text
+        assert "s3cret" not in text
+
+    made = desk({"agent.py": NOISY, "hotel.yaml": noisy(HOW, turn="true")}, ini=INI)
+    result = made.run()
+    result.outcomes(failed=1)
+    result.shows(
+        "hotel.yaml:6: Books it, turn 1: the conversation is not the one in *.turn-1.yaml:",
+        "  >>> [1] function_call *(slot='2pm') *| *(slot='2pm', token='s3cret')",
+    )
+
+
+def test_a_test_says_so_for_the_next_comparison_alone(desk, files):
+    made = desk(
+        {
+            "agent.py": NOISY,
+            "test_hotel.py": """
+            async def test_books(user_says, fake_llm, chat_snapshot):
+                fake_llm.script(call("book", slot="2pm", token="s3cret"), say("Booked."))
+                turn = await user_says("2 pm please")
+                how = dict(exclude="arguments.token", replace={r"O_\\w+": "ORDER"})
+                assert turn == chat_snapshot(**how)
+                assert turn.events[-1:] == chat_snapshot(name="end")
+                assert turn.events[:2] == chat_snapshot(name="call")
+            """,
+        }
+    )
+    made.run("--snapshot-update").outcomes(passed=1)
+    texts = {Path(name).name.partition(".")[2]: text for name, text in files().items()}
+    assert "s3cret" not in texts["yaml"]
+    assert "s3cret" in texts["call.yaml"]
