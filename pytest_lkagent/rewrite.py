@@ -73,13 +73,14 @@ def _write(
     except UsageError as error:
         yield str(error)
         return
-    lines = old.decode().splitlines(), written.text.splitlines()
+    lines = old.decode().split("\n"), written.text.split("\n")
     yield from unified_diff(*lines, str(shown), f"{shown} with what happened", lineterm="", n=2)
     yield from written.skipped
     yield from written.inexact
     new = written.text.encode()
     if new == old:
-        yield f"{shown}: nothing to write, each turn has its expect"
+        if not written.skipped:
+            yield f"{shown}: nothing to write, each turn has its expect"
         return
     try:
         _replace(path.resolve(), new)

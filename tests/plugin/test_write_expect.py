@@ -70,6 +70,23 @@ def test_what_is_written_expects_it_from_then_on(written, desk):
     result.shows("desk.yaml:9: Books a slot, turn 1: expected function_call_output *")
 
 
+def test_a_turn_whose_text_stands_elsewhere_is_left_alone_and_says_so(written):
+    text = """\
+agent: agent.py:FrontDesk
+scenarios:
+  - label: One
+    turns: &turns
+      - {user: hi, llm: [Hello.]}
+  - label: Two
+    turns: *turns
+"""
+    result, after = written(text)
+    result.outcomes(passed=2)
+    result.shows("desk.yaml:5: 'One', turn 1: no expect was written: *")
+    result.shows_no("*nothing to write*")
+    assert after == text
+
+
 def test_a_run_in_which_nothing_passed_writes_nothing(written):
     result, text = written(SCENARIOS, "-k", "Fails")
     result.outcomes(failed=1, deselected=1)
