@@ -138,8 +138,8 @@ def _entry(entry: Any) -> _Line:
 
 def _line(label: Any, value: Any, shown: str | None = None) -> _Line:
     try:
-        whole = json.dumps(value, ensure_ascii=False, sort_keys=True, default=repr)
-    except (TypeError, ValueError):  # keys that are no texts, an alias of what it stands in
+        whole = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    except (TypeError, ValueError):  # no JSON, or an alias of what it stands in
         whole = repr(value)
     text = shown or (value if isinstance(value, str) else whole)
     parts = (str(label), text, whole)

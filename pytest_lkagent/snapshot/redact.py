@@ -17,6 +17,9 @@ _Path: TypeAlias = tuple[tuple[Any, type], ...]
 Exclude: TypeAlias = str | Callable[..., bool]
 
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
+_PYDANTIC = re.compile(r"(?<=errors\.pydantic\.dev/)\d+\.\d+(?=/)")
+"""Its version, in the output of a call whose arguments pydantic refused."""
+
 _LIVEKITS = ("function_call", "function_call_output", "system", "developer")
 """Where LiveKit writes the ids of calls: what models and tools tell each other."""
 
@@ -62,7 +65,7 @@ class Redaction:
 
     def apply(self, content: Any, call_ids: Mapping[str, str]) -> Any:
         """Return the document without it; `call_ids` is how calls are named instead."""
-        swaps = [(_ADDRESS, "0x…")]
+        swaps = [(_ADDRESS, "0x…"), (_PYDANTIC, "…")]
         for folder in sorted(self.folders, key=len, reverse=True):
             whole = re.compile(rf"(?<![\w.-]){re.escape(folder)}(?![\w-]|\.\w)")
             swaps.append((whole, self.folders[folder]))

@@ -241,9 +241,8 @@ def _one_of(pair: re.Match[str]) -> str:
 
 
 def _is_block(text: str) -> bool:
-    """Whether a literal block shows all that is in a text, blanks at the end of a line too."""
-    lines = text.split("\n")
-    shows_all = all(line.isprintable() and line == line.rstrip() for line in lines)
+    """Whether a literal block shows all that is in a text; where lines end in blanks none does."""
+    shows_all = all(map(str.isprintable, text.split("\n")))
     return shows_all and not text[0].isspace() and not text.endswith("\n\n")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_lkagent.snapshot.compare import explain, side_by_side
@@ -207,6 +207,8 @@ DOCUMENTS = st.fixed_dictionaries(
 
 @unhurried
 @given(DOCUMENTS, DOCUMENTS | VALUES)
+@example({"events": [{"function_call": {"name": 5, "arguments": [1]}}]}, {"turns": [None]})
+@example({"events": [{"message": {"role": ["a"], "text": {"b": b"c"}}}]}, {"start": {"a": 1}})
 def test_whatever_a_hand_made_of_a_snapshot_its_differences_are_shown(was, now):
     lines = side_by_side(was, now)
     assert [line for line in lines if not line.isprintable()] == []

@@ -71,6 +71,11 @@ def test_addresses_of_objects_are_not_told(text, shown):
     assert text_of(text) == shown
 
 
+def test_the_version_of_pydantic_is_not_told():
+    text = "For further information visit https://errors.pydantic.dev/2.14/v/literal_error"
+    assert text_of(text) == text.replace("2.14", "\u2026")
+
+
 FOLDERS = {"/tmp": "<tmp>", "/tmp/proj": "<rootdir>", "/home/ada": "<home>", "C:\\Ada": "<home>"}
 
 
