@@ -149,8 +149,7 @@ class ScenarioModule(pytest.Module):
                 file = load(self.path, allow_kinds=KINDS)
                 plays = self._resolve(file.scenarios)
                 items = [item for play in plays for item in self._items(play, models)]
-                labels = [one.label for one in file.scenarios]
-                border.snapshots_of(self.config).scenarios(self.path, labels, items)
+                border.snapshots_of(self.config).scenarios(self.path, items)
                 return items
         except UsageError as error:
             raise self.CollectError(str(error)) from None

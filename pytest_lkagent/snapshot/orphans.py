@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,7 @@ class Account:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._labels: dict[Path, Collection[str]] = {}
-        self._scenarios: list[pytest.Item] = []
+        self._scenarios: dict[Path, Collection[pytest.Item]] = {}
         self._offered: list[pytest.Item] = []
         self._items: list[pytest.Item] = []
         self._cut: set[Path] = set()
@@ -77,12 +77,9 @@ class Account:
 
     # --- what is collected, and what becomes of it
 
-    def scenarios(
-        self, path: Path, labels: Collection[str], items: Collection[pytest.Item]
-    ) -> None:
-        """Take note of all that a scenario file has; one label makes more where fixtures do."""
-        self._labels[path] = labels
-        self._scenarios += items
+    def scenarios(self, path: Path, items: Collection[pytest.Item]) -> None:
+        """Take note of all that a scenario file has, before pytest selects among them."""
+        self._scenarios[path] = items
 
     def collecting(self, report: pytest.CollectReport) -> None:
         self._is_part = self._is_part or report.failed
@@ -173,22 +170,20 @@ class Account:
         """Return what is known of the files of tests that have a folder for their snapshots."""
         folders: dict[Path, bool] = {}
         files: dict[Path, _File] = {}
-        for path in (*self._labels, *(item.path for item in self._items)):
+        for path in (*self._scenarios, *(item.path for item in self._items)):
             if path not in folders:
                 folders[path] = _folder_of(path).is_dir() or (path.parent / FOLDER).is_dir()
                 if folders[path]:
-                    labels = self._labels.get(path)
                     files[path] = _File(
-                        live={stem(label) for label in labels or ()},
                         is_whole=not self._is_part and path not in self._cut,
-                        is_python=labels is None,
+                        is_python=path not in self._scenarios,
                     )
         if not files:
             return files
         from syrupy.location import PyTestLocation  # imported already, where syrupy is at work
 
         passed = self._passed - self._failed
-        for item in {*self._items, *self._scenarios}:
+        for item in {*self._items, *chain.from_iterable(self._scenarios.values())}:
             if (file := files.get(item.path)) is not None and isinstance(item, pytest.Function):
                 base = stem(PyTestLocation(item).snapshot_name)
                 file.live.add(base)

@@ -57,7 +57,6 @@ def pytest_collection_modifyitems(items):
 
         async def test_first(talk, chat_snapshot):
             assert await talk("hi") == chat_snapshot
-            assert "FIRST" not in os.environ
 
         async def test_both(talk, chat_snapshot, snapshot):
             assert (await talk("hi")).events[-1].text == snapshot
@@ -76,19 +75,28 @@ def pytest_collection_modifyitems(items):
             async def test_last(self, talk, chat_snapshot):
                 assert await talk("most") == chat_snapshot
     """,
+    "hotel/test_alone.py": """
+        async def test_alone(agent_session, chat_snapshot):
+            assert "ALONE" not in os.environ
+            assert agent_session.history == chat_snapshot
+
+        async def test_other(agent_session, chat_snapshot):
+            assert agent_session.history == chat_snapshot
+    """,
     "hotel/test_own.py": """
         def test_own(snapshot):
             assert "mine" == snapshot
     """,
 }
 INI = "markers = slow\nlk_scenarios = *hotel.yaml\n"
-CHATS, AMBERS = 2 * 5 + 8, 2
+CHATS, AMBERS = 2 * 5 + 8 + 2, 2
+ALL = 2 * 4 + 7 + 2 + 1
 FOLDERS = ("__lk_snapshots__", "__snapshots__")
 
 
 @pytest.fixture(autouse=True)
 def no_ci(monkeypatch):
-    for name in ("CI", "ONLY", "FIRST"):
+    for name in ("CI", "ONLY", "ALONE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -119,7 +127,7 @@ def hotel(desk, pytester, files, recorded):
     made = desk(FILES, ini=INI)
     if not recorded:
         result = made.run("--snapshot-update")
-        result.outcomes(passed=2 * 4 + 8)
+        result.outcomes(passed=ALL)
         result.shows(f"{CHATS + AMBERS} snapshots generated.")
         recorded.update(files())
     for name, text in recorded.items():
@@ -186,14 +194,14 @@ def test_the_selections_are_some_at_all(hotel):
         for name, arguments in SELECTIONS.items()
         if name != "-n 2"
     }
-    assert ran.pop("everything") == ran.pop("a folder") == 16
-    assert [name for name, passed in ran.items() if not 0 < passed < 16] == []
+    assert ran.pop("everything") == ran.pop("a folder") == ALL
+    assert [name for name, passed in ran.items() if not 0 < passed < ALL] == []
 
 
 ENDS = {
     "-x": ["-x"],
     "--lf": ["--lf"],
-    "--lf, a file": ["--lf", "hotel/test_hotel.py"],
+    "--lf, a file": ["--lf", "hotel/test_alone.py"],
     "--ff": ["--ff"],
     "--sw": ["--sw"],
     "all, one fails": [],
@@ -203,11 +211,11 @@ ENDS = {
 @pytest.mark.parametrize("arguments", ENDS.values(), ids=ENDS)
 def test_no_run_with_a_failure_takes_away_a_live_snapshot(hotel, files, monkeypatch, arguments):
     before = files()
-    monkeypatch.setenv("FIRST", "fails")
+    monkeypatch.setenv("ALONE", "fails")
     assert hotel.run("-x", "--snapshot-update").counts["failed"] == 1
     assert hotel.run(*arguments, "--snapshot-update").counts["failed"] == 1
     assert files() == before
-    monkeypatch.delenv("FIRST")
+    monkeypatch.delenv("ALONE")
     result = hotel.run(*arguments, "--snapshot-update")
     assert result.exit_status == pytest.ExitCode.OK, str(result)
     assert files() == before
@@ -227,7 +235,7 @@ def test_what_pytest_could_not_collect_is_live(hotel, desk, files):
     slip = "@pytest.mark.parametrize('unknown', [1])\n        class TestMore:"
     made = desk({**FILES, name: FILES[name].replace("class TestMore:", slip)}, ini=INI)
     result = made.run("--snapshot-update", "--continue-on-collection-errors")
-    result.outcomes(passed=14, errors=1)
+    result.outcomes(passed=ALL - 2, errors=1)
     assert files() == before
 
 
@@ -336,7 +344,7 @@ def test_the_hotel_leaves_no_empty_folder_behind(hotel, desk, pytester, files):
     (pytester.path / TESTS).unlink(missing_ok=True)
     desk(without(TESTS), ini=INI).run("--snapshot-update")
     folders = [path.name for path in (pytester.path / KEPT).iterdir()]
-    assert sorted(folders) == ["hotel.yaml", "test_hotel.yaml"]
+    assert sorted(folders) == ["hotel.yaml", "test_alone.py", "test_hotel.yaml"]
 
 
 GONE = changed(SCENARIOS, "  snapshot: true\n", "")
@@ -398,7 +406,7 @@ def test_xdist_tells_and_removes_what_one_process_does(hotel, desk, files):
     before = ours(files())
     made = desk(changed(SCENARIOS, BOOKING[BOOKING.index("- label: books") :], ""), ini=INI)
     result = made.run("-n2", "--snapshot-update", subprocess=True)
-    result.outcomes(passed=14)
+    result.outcomes(passed=ALL - 2)
     result.shows(
         "2 snapshots are of no test any more, and removed:",
         f"{KEPT}/hotel.yaml/a-b-c-予約-*.yaml",

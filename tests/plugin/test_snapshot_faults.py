@@ -7,6 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from syrupy.data import Snapshot, SnapshotCollection
+
+from pytest_lkagent.snapshot.extension import Extension
 
 TEST = """
 async def test_books(user_says, fake_llm, chat_snapshot):
@@ -232,6 +235,27 @@ def test_two_workers_may_write_the_same_one(hotel, file):
     result.outcomes(passed=2)
     assert file.read_text() == TEXT
     assert list(file.parent.iterdir()) == [file]
+
+
+def test_another_process_may_write_it_in_between(tmp_path, monkeypatch):
+    replace = Path.replace
+
+    def write(text):
+        collection = SnapshotCollection(location=str(tmp_path / "it.yaml"))
+        collection.add(Snapshot(name="it", data=text))
+        Extension.write_snapshot_collection(snapshot_collection=collection)
+
+    def replace_late(part, target):
+        monkeypatch.setattr(Path, "replace", replace)
+        with monkeypatch.context() as other:
+            other.setattr(os, "getpid", lambda: 1)
+            write("theirs")
+        return replace(part, target)
+
+    monkeypatch.setattr(Path, "replace", replace_late)
+    write("ours")
+    (file,) = tmp_path.iterdir()
+    assert file.read_text() == "ours"
 
 
 # --- without syrupy

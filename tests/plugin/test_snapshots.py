@@ -212,9 +212,13 @@ def test_ci_may_be_set_to_nothing(hotel, monkeypatch, ci):
 
 
 def test_the_command_is_for_the_folder_in_which_pytest_was_started(desk):
-    test = TEST.replace("chat_snapshot):", "chat_snapshot, tmp_path, monkeypatch):")
-    test = test.replace("    assert ", "    monkeypatch.chdir(tmp_path)\n    assert ")
-    result = desk({"test_hotel.py": test}).run()
+    test = TEST.replace("(user_says", "(elsewhere, user_says")
+    elsewhere = """
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+"""
+    result = desk({"test_hotel.py": elsewhere + test}).run()
     assert accepts(result) == [["test_hotel.py::test_books", "--snapshot-update"]]
     result.shows(f"E *there is no snapshot {TEST_FILE} yet; *")
 
