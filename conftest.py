@@ -38,8 +38,14 @@ def _imported() -> None:
 
 
 @pytest.fixture
-def pytester(pytester: pytest.Pytester, _imported: None) -> pytest.Pytester:
-    """Give every test that runs pytest in this process the imports that it needs."""
+def pytester(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, _imported: None
+) -> pytest.Pytester:
+    """Give every test that runs pytest in this process the imports that it needs.
+
+    That this process may be a worker of xdist is not the inner run's affair; syrupy looks at it.
+    """
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     return pytester
 
 

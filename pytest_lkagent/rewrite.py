@@ -73,7 +73,7 @@ def _write(
     except UsageError as error:
         yield str(error)
         return
-    lines = old.decode().split("\n"), written.text.split("\n")
+    lines = [text.removesuffix("\n").split("\n") for text in (old.decode(), written.text)]
     yield from unified_diff(*lines, str(shown), f"{shown} with what happened", lineterm="", n=2)
     yield from written.skipped
     yield from written.inexact

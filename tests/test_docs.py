@@ -58,6 +58,7 @@ SAMPLE = """
 def play(pytester, monkeypatch):
     """Play a page in a folder of its own, its commands in this process where they can be."""
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("CI", raising=False)  # where no snapshot is written
 
     def run(arguments: Sequence[str]) -> Ran:
         if arguments[0] == "python":

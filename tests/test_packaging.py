@@ -15,7 +15,7 @@ import pytest_lkagent
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OURS = ("edit", "fuzz", "live", "report")  # the extras that users install
+OURS = ("fuzz", "live", "report")  # the extras that users install
 
 
 def lowest_declared() -> dict[str, str]:

@@ -8,6 +8,7 @@ run to run, such as ids, times, metrics and addresses. An entry of ``events`` ca
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from functools import singledispatch
@@ -37,6 +38,9 @@ FORMAT = 1
 """The version of the format, written into each snapshot."""
 
 _WIDTH = 96
+_SHORT = 88
+"""How long an event may be, in characters, to stand in one line."""
+
 _ESCAPED = "!escaped"
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DERIVED = re.compile(r"(_update_\d+|_final)+$")
@@ -226,6 +230,45 @@ class _PairDumper(_Dumper):
 
 _Dumper.add_representer(str, _Dumper.represent_text)
 
+
+class _InLine(dict[str, Any]):
+    """A mapping that is written in one line, as scenario files have it."""
+
+
+_Dumper.add_representer(
+    _InLine,
+    lambda dumper, value: dumper.represent_mapping(
+        "tag:yaml.org,2002:map", value.items(), flow_style=True
+    ),
+)
+
+
+def _laid_out(content: Any) -> Any:
+    """Put each short event into one line: what changes is one line of a diff then."""
+    if isinstance(content, Mapping):
+        return {
+            key: [_event_laid_out(entry) for entry in value]
+            if key in ("events", "start") and isinstance(value, list)
+            else _laid_out(value)
+            for key, value in content.items()
+        }
+    return [_laid_out(one) for one in content] if isinstance(content, list) else content
+
+
+def _event_laid_out(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+    return {
+        kind: _InLine(body) if isinstance(body, Mapping) and _is_short(kind, body) else body
+        for kind, body in entry.items()
+    }
+
+
+def _is_short(kind: str, body: Mapping[str, Any]) -> bool:
+    text = f"{kind}: {json.dumps(body, ensure_ascii=False, default=repr)}".replace('"', "")
+    return len(text) <= _SHORT and "\\" not in text and text.isprintable()
+
+
 _BEYOND = re.compile(r"[\U00010000-\U0010ffff]")
 _PAIR = re.compile(r"([\ue000-\ue3ff])([\ue400-\ue7ff])")
 
@@ -264,6 +307,7 @@ _Loader.add_constructor(_ESCAPED, _Loader.construct_escaped)
 
 def dump(content: Mapping[str, Any]) -> str:
     """Write a document as YAML."""
+    content = _laid_out(content)
     how: dict[str, Any] = {"allow_unicode": True, "sort_keys": False, "width": _WIDTH}
     text: str = yaml.dump(content, Dumper=_Dumper, **how)
     if "\\U00" in text and not _PAIR.search(text):

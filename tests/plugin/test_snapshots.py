@@ -85,9 +85,8 @@ def test_a_snapshot_that_is_missing_fails_the_test_and_says_what_would_be_in_it(
         "      - user: hello",
         "        - message: Hi.",
         "      - user: 2 pm please",
-        "        - function_call:",
-        "              slot: 2pm",
-        "            output: booked 2pm",
+        "        - function_call: {name: book, arguments: {slot: 2pm}}",
+        "        - function_call_output: {name: book, output: booked 2pm}",
         "        - message: Booked.",
         "      if this is right: pytest 'hotel.yaml::Books it' --snapshot-update",
         "> * assert transcript == chat_snapshot",
@@ -485,13 +484,8 @@ format: 1
 turns:
 - user: 2 pm please
   events:
-  - function_call:
-      name: book
-      arguments:
-        slot: 2pm
-  - function_call_output:
-      name: book
-      output: booked 2pm as ORDER
+  - function_call: {name: book, arguments: {slot: 2pm}}
+  - function_call_output: {name: book, output: booked 2pm as ORDER}
   - message: Booked.
 """
     }

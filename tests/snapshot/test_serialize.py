@@ -261,41 +261,19 @@ def test_a_transcript_reads_like_the_scenario_that_it_was():
         turns:
         - user: 2 pm please
           events:
-          - function_call:
-              name: book
-              arguments:
-                by:
-                  a: true
-                  b: null
-                guests: 2
-                slot: 2pm
-          - function_call_output:
-              name: book
-              is_error: true
-              output: taken
-          - function_call:
-              name: list_slots
-              arguments: {}
-          - function_call:
-              name: book
-              arguments: '[oops'
+          - function_call: {name: book, arguments: {by: {a: true, b: null}, guests: 2, slot: 2pm}}
+          - function_call_output: {name: book, is_error: true, output: taken}
+          - function_call: {name: list_slots, arguments: {}}
+          - function_call: {name: book, arguments: '[oops'}
           - function_call_output:
               name: list_slots
               output: |-
                 3 pm
                 4 pm
-          - message:
-              text: Is 3 pm
-              interrupted: true
-          - agent_handoff:
-              from: FrontDesk
-              to: Waiter
-          - message:
-              role: system
-              text: Be brief.
-          - close:
-              reason: error
-              error: 'ValueError: no'
+          - message: {text: Is 3 pm, interrupted: true}
+          - agent_handoff: {from: FrontDesk, to: Waiter}
+          - message: {role: system, text: Be brief.}
+          - close: {reason: error, error: 'ValueError: no'}
         """)
 
 
