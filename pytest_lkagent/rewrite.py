@@ -73,8 +73,10 @@ def _write(
     except UsageError as error:
         yield str(error)
         return
-    lines = [text.removesuffix("\n").split("\n") for text in (old.decode(), written.text)]
-    yield from unified_diff(*lines, str(shown), f"{shown} with what happened", lineterm="", n=2)
+    before, after = (one.removesuffix("\n").split("\n") for one in (old.decode(), written.text))
+    yield from unified_diff(
+        before, after, str(shown), f"{shown} with what happened", lineterm="", n=2
+    )
     yield from written.skipped
     yield from written.inexact
     new = written.text.encode()
