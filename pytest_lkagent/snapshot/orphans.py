@@ -9,7 +9,6 @@ known which snapshots its tests make. Any snapshot is one whose file of tests is
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,20 @@ _KEY = "lk_snapshots"
 """Under which a worker of xdist tells the controller what it knows."""
 
 
-@dataclass(slots=True)
 class _File:
-    """What is known of a file of tests: whose snapshots are live, and whose may be missing."""
+    """What is known of a file of tests: whose snapshots are live, and whose may be missing.
 
-    live: set[str] = field(default_factory=set)
-    passed: set[str] = field(default_factory=set)
-    is_whole: bool = False
-    """Whether all that the file has is among `live`."""
-    is_python: bool = True
+    No dataclass: making one is a tenth of what the plugin may add to the start of pytest.
+    """
+
+    def __init__(
+        self, live: set[str], passed: set[str], *, is_whole: bool, is_python: bool
+    ) -> None:
+        self.live = live
+        self.passed = passed
+        self.is_whole = is_whole
+        """Whether all that the file has is among `live`."""
+        self.is_python = is_python
 
     def needs(self, base: str) -> bool:
         if self.is_python:
@@ -51,7 +55,7 @@ class _File:
     @classmethod
     def hear(cls, told: list[Any]) -> _File:
         live, passed, is_whole, is_python = told
-        return cls(set(live), set(passed), is_whole, is_python)
+        return cls(set(live), set(passed), is_whole=is_whole, is_python=is_python)
 
 
 class Account:
@@ -175,6 +179,8 @@ class Account:
                 folders[path] = _folder_of(path).is_dir() or (path.parent / FOLDER).is_dir()
                 if folders[path]:
                     files[path] = _File(
+                        set(),
+                        set(),
                         is_whole=not self._is_part and path not in self._cut,
                         is_python=path not in self._scenarios,
                     )
