@@ -159,12 +159,9 @@ def explain(
 
     `recalled` is None where there is none; `accept` is the command that writes it.
     """
-    advice = f"      if this is right: {accept}"
-    if is_ci:
-        advice = (
-            "      CI is set, so nothing is written here: do that on your machine, look at it and "
-            f"commit it: {accept}"
-        )
+    ci = "CI is set, so nothing is written here: do that on your machine, look at it and commit it"
+    advice = f"      {ci if is_ci else 'if this is right'}: {accept}"
+    anew = f"      {ci if is_ci else 'to write it anew'}: {accept}"
     if recalled is None:
         lines = dump(content).splitlines()
         shown = [f"      {line}" for line in lines[:_LINES]]
@@ -178,12 +175,12 @@ def explain(
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark is not None else file
         problem = getattr(error, "problem", None) or error
-        return SnapshotMismatch(f"{where}: the snapshot is no YAML any more: {problem}\n{advice}")
+        return SnapshotMismatch(f"{where}: the snapshot is no YAML any more: {problem}\n{anew}")
     if not isinstance(expected, dict) or expected.get("format") != FORMAT:
         version = expected.get("format") if isinstance(expected, dict) else None
         return SnapshotMismatch(
             f"the snapshot {file} is of the format {version!r}, and this version of "
-            f"pytest-lkagent reads and writes {FORMAT}\n{advice}"
+            f"pytest-lkagent reads and writes {FORMAT}\n{anew}"
         )
     told = [f"the conversation is not the one in {file}:", *side_by_side(expected, content)]
     return SnapshotMismatch("\n".join([*told, advice]), _first_turn(expected, content))

@@ -24,7 +24,7 @@ user: 2pm please
 events:
 - message: 2pm it is.
 """
-ACCEPT = "E *if this is right: pytest test_hotel.py::test_books --snapshot-update"
+ACCEPT = "E * *: pytest test_hotel.py::test_books --snapshot-update"
 
 
 @pytest.fixture(autouse=True)

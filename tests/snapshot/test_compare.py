@@ -298,7 +298,7 @@ def test_a_snapshot_that_is_not_there_is_shown_as_it_would_be():
 def test_a_snapshot_that_is_no_yaml_any_more_is_told_with_its_place(text, told):
     shown = str(explained(text, said("a")))
     assert shown.startswith(told)
-    assert shown.endswith(f"\n      if this is right: {ACCEPT}")
+    assert shown.endswith(f"\n      to write it anew: {ACCEPT}")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_a_snapshot_of_another_format_is_told_by_its_version(text, version):
     told = f"the snapshot desk.yaml is of the format {version}, and this version of pytest-lkagent"
     shown = str(explained(text, said("a")))
     assert shown.startswith(f"{told} reads and writes 1\n")
-    assert shown.endswith(f"\n      if this is right: {ACCEPT}")
+    assert shown.endswith(f"\n      to write it anew: {ACCEPT}")
 
 
 # --- at which turn
