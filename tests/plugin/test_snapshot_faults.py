@@ -145,7 +145,7 @@ def test_in_a_scenario_too(desk, pytester):
     result.shows(
         "hotel.yaml:3: books: __lk_snapshots__/hotel.yaml/books-*.yaml:3:1: the snapshot is no "
         "YAML any more: *",
-        "      if this is right: pytest hotel.yaml::books --snapshot-update",
+        "      to write it anew: pytest hotel.yaml::books --snapshot-update",
     )
 
 
