@@ -28,7 +28,7 @@ from ..errors import UsageError
 from .compare import explain
 from .names import FOLDER, SUFFIX, file_name
 from .redact import Exclude, Redaction, listed
-from .serialize import document, dump, parse, shorten_call_ids
+from .serialize import canonical, document, dump, shorten_call_ids
 
 __all__ = ["ChatSnapshot", "Extension", "chat_snapshot_of"]
 
@@ -64,8 +64,8 @@ class Extension(AbstractSyrupyExtension):
         if serialized_data == snapshot_data:
             return True
         try:
-            return bool(parse(snapshot_data) == parse(serialized_data))
-        except yaml.YAMLError:
+            return canonical(snapshot_data) == canonical(serialized_data)
+        except (yaml.YAMLError, RecursionError):  # by a slip of the hand it may refer to itself
             return False
 
     def discover_snapshots(self, **_: Any) -> SnapshotCollections:

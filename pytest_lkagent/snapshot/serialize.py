@@ -32,7 +32,15 @@ from ..transcript import (
     Turn,
 )
 
-__all__ = ["FORMAT", "document", "dump", "entry_of", "parse", "shorten_call_ids"]
+__all__ = [
+    "FORMAT",
+    "canonical",
+    "document",
+    "dump",
+    "entry_of",
+    "parse",
+    "shorten_call_ids",
+]
 
 FORMAT = 1
 """The version of the format, written into each snapshot."""
@@ -168,7 +176,7 @@ def _(event: Close) -> dict[str, Any]:
 def _sorted(value: Any) -> Any:
     """Return JSON values with the keys of their objects in order."""
     if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        return {key: _sorted(value[key]) for key in sorted(value, key=str)}
     return [_sorted(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -313,6 +321,15 @@ def dump(content: Mapping[str, Any]) -> str:
     if "\\U00" in text and not _PAIR.search(text):
         text = _PAIR.sub(_one_of, yaml.dump(content, Dumper=_PairDumper, **how))
     return text
+
+
+def canonical(text: str) -> str:
+    """Return what a document says, however it is laid out; 1, 1.0 and true are three things.
+
+    Raises:
+        yaml.YAMLError: It is no YAML.
+    """
+    return dump(_sorted(parse(text)))
 
 
 def parse(text: str) -> Any:

@@ -74,6 +74,22 @@ def test_how_it_is_laid_out_does_not_matter(hotel, file, text):
         assert file.read_bytes() == text.encode()
 
 
+TYPES = {"a number": "1", "a number with a point": "1.0", "a truth": "true", "a text": "'1'"}
+
+
+@pytest.mark.parametrize("was", TYPES)
+@pytest.mark.parametrize("now", TYPES)
+def test_what_is_of_another_type_is_another_thing(was, now):
+    """In Python ``1 == 1.0 == True``."""
+    texts = [f"format: 1\nevents: [{{a: {TYPES[one]}}}]\n" for one in (was, now)]
+    extension = Extension()
+    assert extension.matches(snapshot_data=texts[0], serialized_data=texts[1]) is (was == now)
+    laid_out = texts[0].replace("[{", "[ {")
+    assert extension.matches(snapshot_data=laid_out, serialized_data=texts[1]) is (was == now)
+    itself = "format: &it [*it]\n"
+    assert not extension.matches(snapshot_data=itself, serialized_data=texts[1])
+
+
 OTHER = {
     "no YAML": (
         TEXT.replace("- message", "- [message"),
