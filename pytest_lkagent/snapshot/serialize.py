@@ -69,6 +69,7 @@ def document(value: Any) -> dict[str, Any]:
 def _content(value: Any) -> dict[str, Any]:
     shown, hint = shorten(repr(value), 80, placeholder=" …"), ""
     if isinstance(value, Coroutine):
+        value.close()  # Python need not say that it was never awaited: the line after this does
         hint = "; write await before it"
     elif hasattr(value, "history"):
         hint = "; compare its history"
