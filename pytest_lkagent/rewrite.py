@@ -48,7 +48,7 @@ class Rewrite:
             for line in _write(path, happened, self._config.rootpath):
                 terminalreporter.write_line(line)
         if not files:
-            terminalreporter.write_line("nothing: no scenario passed")
+            terminalreporter.write_line("nothing: no scenario was played that passed")
 
     def _files(self, items: Sequence[pytest.Item]) -> dict[Path, dict[str, Any]]:
         snapshots = border.snapshots_of(self._config)
@@ -82,7 +82,7 @@ def _write(
     new = written.text.encode()
     if new == old:
         if not written.skipped:
-            yield f"{shown}: nothing to write, each turn has its expect"
+            yield f"{shown}: nothing to write, each turn of what passed has its expect"
         return
     try:
         _replace(path.resolve(), new)

@@ -116,26 +116,42 @@ class ChatSnapshot(SnapshotAssertion):
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
     _redaction: Redaction | None = field(init=False, default=None)
+    _name: str | None = field(init=False, default=None)
+    _unnamed: int = field(init=False, default=0)
+
+    @property
+    def index(self) -> int | str:
+        """What tells this snapshot from others of the test: one more with a name shifts none."""
+        return self._unnamed if self._name is None else self._name
 
     def __call__(  # type: ignore[override]
         self,
+        name: str | None = None,
         *,
         exclude: Exclude | Iterable[Exclude] | None = None,
         include: Callable[..., bool] | None = None,
         matcher: Callable[..., Any] | None = None,
         replace: Mapping[str, str] | None = None,
-        name: str | None = None,
     ) -> ChatSnapshot:
         """Say for the next comparison what to leave out or to replace, and what it is called.
 
         Args:
+            name: What this snapshot is called, instead of by its number among those without one.
             exclude: Kinds of events (``"agent_config_update"``), keys (``"instructions"``) or ends
                 of a way to them (``"arguments.token"``); or a filter of ``syrupy.filters``.
             include: A filter of ``syrupy.filters`` for what alone stays.
             matcher: A matcher of ``syrupy.matchers``.
             replace: Regular expressions, and the text to write for what they find.
-            name: What this snapshot is called, instead of by its number in the test.
+
+        Raises:
+            UsageError: One of them is nothing of the kind.
         """
+        if not isinstance(name, str | None):
+            raise UsageError(
+                f"a snapshot is called by a text, not by {type(name).__name__}; to compare, write "
+                "assert … == chat_snapshot"
+            )
+        self._name = name
         self._redaction = Redaction(
             exclude=listed(exclude),
             include=include,
@@ -143,7 +159,6 @@ class ChatSnapshot(SnapshotAssertion):
             replace={} if replace is None else replace,
             folders=self.folders,
         )
-        super().__call__(name=name)
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -154,8 +169,14 @@ class ChatSnapshot(SnapshotAssertion):
             SnapshotMismatch: It is another conversation, or there is no snapshot of it yet.
         """
         __tracebackhide__ = True
-        redaction = self._redaction or Redaction(folders=self.folders)
-        self._redaction = None
+        try:
+            return self._compare(other, self._redaction or Redaction(folders=self.folders))
+        finally:
+            self._unnamed += self._name is None
+            self._name = self._redaction = None
+
+    def _compare(self, other: object, redaction: Redaction) -> bool:
+        __tracebackhide__ = True
         value = self.neutral(other)
         content = redaction.apply(document(value), shorten_call_ids(_events(value)))
         self._take()

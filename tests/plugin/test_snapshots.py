@@ -290,7 +290,7 @@ def test_several_in_one_test_are_told_apart_by_number_and_name(desk, files):
     )
     made.run("--snapshot-update").outcomes(passed=1)
     names = {Path(name).name.partition(".")[2] for name in files()}
-    assert names == {"yaml", "1.yaml", "third.yaml", "the-4th-f68c3a12.yaml", "4.yaml"}
+    assert names == {"yaml", "1.yaml", "third.yaml", "the-4th-f68c3a12.yaml", "2.yaml"}
     result = made.run()
     result.outcomes(passed=1)
     result.shows("6 snapshots passed.")
@@ -530,3 +530,31 @@ def test_a_test_says_so_for_the_next_comparison_alone(desk, files):
     texts = {Path(name).name.partition(".")[2]: text for name, text in files().items()}
     assert "s3cret" not in texts["yaml"]
     assert "s3cret" in texts["call.yaml"]
+
+
+def test_one_with_a_name_shifts_none_of_those_without(desk, files):
+    body = """
+            async def test_it(chat_snapshot):
+                assert ValueError("a") == chat_snapshot
+                assert ValueError("b") == chat_snapshot{named}
+                assert ValueError("c") == chat_snapshot
+            """
+    desk({"test_it.py": body.format(named="('second')")}).run("--snapshot-update")
+    named = files()
+    assert {path.partition(".py/")[2].partition(".")[2] for path in named} == {
+        "yaml", "second.yaml", "1.yaml",
+    }  # fmt: skip
+    assert "message: c" in next(text for path, text in named.items() if path.endswith(".1.yaml"))
+
+
+def test_a_conversation_that_is_handed_over_for_a_name_is_told_what_to_write(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(agent_session, chat_snapshot):
+                assert chat_snapshot(agent_session.history)
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("E *by a text, not by *ChatContext; to compare, write assert \u2026 == *")

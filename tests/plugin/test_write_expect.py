@@ -58,7 +58,7 @@ def test_a_second_run_passes_and_has_nothing_to_write(written):
     _, text = written()
     result, again = written(text)
     result.outcomes(passed=1, failed=1)
-    result.shows("desk.yaml: nothing to write, each turn has its expect")
+    result.shows("desk.yaml: nothing to write, each turn of what passed has its expect")
     assert again == text
 
 
@@ -90,7 +90,7 @@ scenarios:
 def test_a_run_in_which_nothing_passed_writes_nothing(written):
     result, text = written(SCENARIOS, "-k", "Fails")
     result.outcomes(failed=1, deselected=1)
-    result.shows("nothing: no scenario passed")
+    result.shows("nothing: no scenario was played that passed")
     assert text == SCENARIOS
 
 
