@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import pkgutil
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ def _imported() -> None:
     ]
     for name in names:
         importlib.import_module(name)
+    gc.freeze()  # each run inside collects garbage, five times with pytest 8: not all of this anew
 
 
 @pytest.fixture

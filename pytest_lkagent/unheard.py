@@ -75,6 +75,7 @@ class Unheard:
         module._warn_unawaited_coroutine = self._warn
         del self._loop.call_exception_handler
         self._tasks.ended = lambda *_: None
+        self._log_failed_tasks()
 
     def is_ours(self) -> bool:
         """Whether the code that runs just now is the test's, on its loop or anywhere else."""
@@ -92,6 +93,22 @@ class Unheard:
             seen: Any = task
             if seen._log_traceback and take(seen._exception, _name(task)):
                 seen._log_traceback = False
+
+    def _log_failed_tasks(self) -> None:
+        """Let the loop log what was allowed to pass: with this test, not with whichever is next.
+
+        By itself it does when the task goes: in a cycle, that is when garbage is collected.
+        """
+        for task in list(self._failed):
+            seen: Any = task
+            if seen._log_traceback:
+                seen._log_traceback = False
+                context = {
+                    "message": "Task exception was never retrieved",
+                    "exception": seen._exception,
+                    "future": task,
+                }
+                type(self._loop).call_exception_handler(self._loop, context)
 
     def _ended(self, task: Any, made_by_user: object) -> None:
         """Look at how a task ended; of one that LiveKit made it may only have logged that."""

@@ -7,7 +7,6 @@ scenario in test_failed_tools.py.
 
 from __future__ import annotations
 
-import gc
 import re
 from pathlib import Path
 
@@ -690,9 +689,38 @@ def test_what_is_refused_in_the_background_passes_by_its_own_kind(desk, kind):
             """
         }
     ).run()
-    gc.collect()  # what is allowed to pass is logged by asyncio when its task goes: here, not later
     result.outcomes(passed=1, failed=1)
     result.shows("FAILED test_it.py::test_it - *")
+
+
+def test_what_may_pass_is_logged_with_its_own_test_and_not_with_the_next(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import gc
+
+            async def fail_in_the_background():
+                mine = asyncio.current_task()  # a circle: only the garbage collector takes it
+                raise LookupError("nobody asks")
+
+            @pytest.fixture
+            def log(caplog):
+                yield
+                told = caplog.get_records("teardown")
+                assert [one.exc_info[1].args for one in told] == [("nobody asks",)]
+
+            @pytest.mark.lk(allow=["background_error"])
+            async def test_allowed(log, agent_session):
+                task = asyncio.create_task(fail_in_the_background())
+                await asyncio.sleep(1)
+
+            def test_next(caplog):
+                gc.collect()
+                assert not caplog.records
+            """
+        }
+    ).run()
+    result.outcomes(passed=2)
 
 
 def test_a_handler_that_the_clock_ends_is_told_as_that(desk):
