@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.getoption("--lk-write-expect"):
             from . import rewrite
 
-            rewrite.refuse_in_workers(config)
+            rewrite.refuse_where_nobody_reads(config)
             config.pluginmanager.register(rewrite.Rewrite(config), "lkagent-write-expect")
         config.pluginmanager.register(_WholeRun(config), "lkagent-run")
     except UsageError as error:

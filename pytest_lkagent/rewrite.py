@@ -20,15 +20,20 @@ from .errors import UsageError
 if TYPE_CHECKING:
     from .scenarios.write_expect import Happened, Position
 
-__all__ = ["Rewrite", "refuse_in_workers"]
+__all__ = ["Rewrite", "refuse_where_nobody_reads"]
 
 
-def refuse_in_workers(config: pytest.Config) -> None:
-    """Refuse to write from several processes, of which none knows all of a file.
+def refuse_where_nobody_reads(config: pytest.Config) -> None:
+    """Refuse to write in CI, and from several processes, of which none knows all of a file.
 
     Raises:
-        UsageError: pytest-xdist distributes the tests.
+        UsageError: CI is set, or pytest-xdist distributes the tests.
     """
+    if border.is_ci():
+        raise UsageError(
+            "--lk-write-expect writes files that somebody has to read, and CI is set: run it where "
+            "you commit"
+        )
     if getattr(config.option, "tx", None) or hasattr(config, "workerinput"):
         raise UsageError("--lk-write-expect plays in one process: leave -n away, or say -n 0")
 

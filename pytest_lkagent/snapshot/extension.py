@@ -175,6 +175,11 @@ class ChatSnapshot(SnapshotAssertion):
             self._unnamed += self._name is None
             self._name = self._redaction = None
 
+    def __ne__(self, other: object) -> bool:
+        """Refuse: what differs is told by ``==``, and an update would record it."""
+        __tracebackhide__ = True
+        raise UsageError("a snapshot is compared with ==: write assert … == chat_snapshot")
+
     def _compare(self, other: object, redaction: Redaction) -> bool:
         __tracebackhide__ = True
         value = self.neutral(other)

@@ -182,15 +182,20 @@ def _sorted(value: Any) -> Any:
 
 
 def _error(error: BaseException, *seen: BaseException) -> dict[str, Any]:
-    """Return an exception and what caused it; LiveKit's APIError says how it may be met again."""
+    """Return an exception with what caused it and, of a group, with those in it.
+
+    LiveKit's APIError says how it may be met again.
+    """
     given = {"status_code": getattr(error, "status_code", None)}
     given["retryable"] = getattr(error, "retryable", None)
     message = getattr(error, "message", None)
     seen, cause = (*seen, error), error.__cause__
+    held = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     return {
         "type": type(error).__name__,
         "message": message if isinstance(message, str) else str(error),
         **{key: value for key, value in given.items() if isinstance(value, int)},
+        **({"errors": [_error(one, *seen) for one in held]} if held else {}),
         **({} if cause is None or cause in seen else {"cause": _error(cause, *seen)}),
     }
 

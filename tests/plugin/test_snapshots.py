@@ -558,3 +558,18 @@ def test_a_conversation_that_is_handed_over_for_a_name_is_told_what_to_write(des
     ).run()
     result.outcomes(failed=1)
     result.shows("E *by a text, not by *ChatContext; to compare, write assert \u2026 == *")
+
+
+def test_a_snapshot_is_compared_with_equals_alone(desk, files):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(user_says, fake_llm, chat_snapshot):
+                fake_llm.script("Hello.")
+                assert await user_says("hi") != chat_snapshot
+            """
+        }
+    ).run("--snapshot-update")
+    result.outcomes(failed=1)
+    result.shows("E *UsageError: a snapshot is compared with ==: write assert … == chat_snapshot")
+    assert files() == {}

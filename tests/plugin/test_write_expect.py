@@ -21,6 +21,11 @@ scenarios:
 """
 
 
+@pytest.fixture(autouse=True)
+def no_ci(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+
+
 @pytest.fixture
 def written(desk, pytester):
     """Play this file with the option, and return the result with what the file holds then."""
@@ -108,6 +113,17 @@ def test_a_file_that_cannot_be_written_stays_and_says_so(written, monkeypatch):
     monkeypatch.setattr("pathlib.Path.replace", full)
     result, text = written()
     result.shows("desk.yaml: nothing was written: * No space left on device")
+    assert text == SCENARIOS
+
+
+def test_it_is_refused_where_nobody_reads_what_it_writes(written, refused, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    result, text = written()
+    refused(
+        result,
+        "--lk-write-expect writes files that somebody has to read, and CI is set: run it where you "
+        "commit",
+    )
     assert text == SCENARIOS
 
 

@@ -316,6 +316,18 @@ def test_an_exception_is_told_with_what_caused_it():
     }
 
 
+def test_a_group_of_exceptions_is_told_with_each():
+    inner = ExceptionGroup("again", [ValueError("two")])
+    group = ExceptionGroup("both failed", [caused_by(LookupError("one"), inner), inner])
+    told = {"type": "ExceptionGroup", "message": "again"}
+    told["errors"] = [{"type": "ValueError", "message": "two"}]
+    assert document(group)["error"] == {
+        "type": "ExceptionGroup",
+        "message": "both failed",
+        "errors": [{"type": "LookupError", "message": "one", "cause": told}, told],
+    }
+
+
 def test_a_turn_is_told_with_its_error():
     turn = Turn(user="hi", events=[Message(role="user", text="hi")], error=ValueError("no"))
     error = {"type": "ValueError", "message": "no"}
