@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import border, collect, fixtures, keys, phases
+from . import border, collect, fixtures, keys, phases, remote_fixtures
 from .errors import BehaviourError, UsageError
 from .options import DEFAULT_TIMEOUT, Options, read_hosts, read_moment, read_seconds, read_tags
 from .snapshot.orphans import Account
@@ -75,6 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     # not by pytest_plugins: that looks through the metadata of all that is installed once more
     config.pluginmanager.register(fixtures, "lkagent-fixtures")
+    config.pluginmanager.register(remote_fixtures, "lkagent-remote-fixtures")
     try:
         options = config.stash[border.OPTIONS] = _options(config)
         config.stash[border.SNAPSHOTS] = Account(config)

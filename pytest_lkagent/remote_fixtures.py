@@ -1,0 +1,64 @@
+"""The fixtures for a session from outside, and for a model that is asked over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from . import border
+
+if TYPE_CHECKING:
+    from .harness import Harness
+    from .simulation.remote import RemoteSession
+
+
+@pytest.fixture
+def remote_transport() -> str:
+    """How `remote_session` reaches the session: ``"memory"`` or ``"tcp"``. Override it."""
+    return "memory"
+
+
+def _remote_on_loop(scope: Any) -> Any:
+    @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_remote_on_{scope}_loop")
+    async def remote_on_loop(
+        _lk_main: Harness, remote_transport: str
+    ) -> AsyncIterator[RemoteSession]:
+        from .simulation.remote import drive
+
+        with border.shown():
+            async with drive(_lk_main, remote_transport) as remote:
+                yield remote
+
+    return remote_on_loop
+
+
+def _of_its_loop(kind: str, request: pytest.FixtureRequest) -> Any:
+    """Return the value of one of these fixtures, that of the loop which the test runs on."""
+    scope = border.loop_scope(request.node)
+    plugins, name = request.config.pluginmanager, f"lkagent-remote-{scope}-loop"
+    if not plugins.has_plugin(name):
+        module = ModuleType(name)
+        vars(module).update(remote=_remote_on_loop(scope))
+        plugins.register(module, name)
+    return request.getfixturevalue(f"_lk_{kind}_on_{scope}_loop")
+
+
+@pytest.fixture
+def remote_session(
+    request: pytest.FixtureRequest, _lk_main: Harness, remote_transport: str
+) -> RemoteSession:
+    """LiveKit's ``RemoteSession``, connected to the session under test and ready.
+
+    ``await remote_session.run("2 pm please")``, ``.get_chat_history()``, ``.events`` and the rest
+    of the protocol, over a pair in memory or TCP: see `remote_transport`.
+    """
+    from .simulation.remote import check_way
+
+    with border.shown():
+        check_way(remote_transport)
+    remote: RemoteSession = _of_its_loop("remote", request)
+    return remote

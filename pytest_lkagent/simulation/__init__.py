@@ -1,0 +1,1 @@
+"""The agent from outside: its real entrypoint, remote sessions, verdicts."""
