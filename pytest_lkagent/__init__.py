@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .protocols import MockTask, MockTool, StartSession, UserSays
     from .public_time import real_time, virtual_now, virtual_time
     from .record import Turn
+    from .report.run_files import load_runs
+    from .report.runs import run_summary
     from .script import Request, Step, call, fail, raw_call, reply, say, silence, stall
     from .snapshot.extension import ChatSnapshot
     from .transcript import (
@@ -52,9 +54,11 @@ __all__ = [
     "UserSays",
     "call",
     "fail",
+    "load_runs",
     "raw_call",
     "real_time",
     "reply",
+    "run_summary",
     "say",
     "silence",
     "stall",
@@ -69,6 +73,8 @@ _HOMES = {
     "protocols": ("MockTask", "MockTool", "StartSession", "UserSays"),
     "public_time": ("real_time", "virtual_now", "virtual_time"),
     "record": ("Turn",),
+    "report.run_files": ("load_runs",),
+    "report.runs": ("run_summary",),
     "script": (
         "Request",
         "Step",

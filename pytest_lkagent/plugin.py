@@ -49,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=False,
         help="write what happens into the expect: of each turn without one, if the scenario passes",
     )
+    group.addoption(
+        "--lk-run-export",
+        default=None,
+        metavar="FILE.json",
+        help="write what became of each scenario, as LiveKit's SimulationRun",
+    )
     parser.addini("lk_agent", "the agent of scenario files that name none", default="")
     parser.addini("lk_scenarios", "globs of files that are scenario files", "args", default=[])
     parser.addini("lk_timeout", "virtual seconds that a turn may take", default="")
@@ -85,6 +91,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
             rewrite.refuse_where_nobody_reads(config)
             config.pluginmanager.register(rewrite.Rewrite(config), "lkagent-write-expect")
+        if config.getoption("--lk-run-export") is not None and not config.option.collectonly:
+            from .run_export import plugin_of
+
+            config.pluginmanager.register(plugin_of(config), "lkagent-run-export")
         config.pluginmanager.register(_WholeRun(config), "lkagent-run")
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None

@@ -73,6 +73,7 @@ FLOORS = MappingProxyType(
         "report": 3,
         "collect": 4,
         "rewrite": 4,
+        "run_export": 4,
         "fixtures": 4,
         "remote_fixtures": 4,
         "snapshot.extension": 4,
