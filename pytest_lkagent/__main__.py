@@ -1,11 +1,18 @@
-"""The command line: ``python -m pytest_lkagent schema`` prints the format's JSON Schema."""
+"""The command line.
+
+``python -m pytest_lkagent schema`` prints the format's JSON Schema, ``convert`` makes a scenario of
+a call.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from .errors import UsageError
 from .scenarios.schema import json_schema
 
 
@@ -14,9 +21,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pytest_lkagent")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("schema", help="print the JSON Schema of scenario files, for editors")
-    parser.parse_args(arguments)
+    _add_convert(commands.add_parser("convert", help="print a scenario that replays a call"))
+    options = parser.parse_args(arguments)
+    if options.command == "convert":
+        return _convert(options)
     print(json.dumps(json_schema(), indent=2))
     return 0
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="a session report or a chat context, as JSON; - is stdin")
+    parser.add_argument("--agent", metavar="REF", help="the agent: file.py:name or module:name")
+    parser.add_argument("--label", metavar="TEXT", help="the scenario's name")
+    parser.add_argument(
+        "--redact", action="store_true", help="take out emails, phone and card numbers"
+    )
+    parser.add_argument(
+        "--mock-tools", action="store_true", help="let the tools give back what they gave back then"
+    )
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from .convert import convert  # here: it imports livekit, which no other command needs
+
+    try:
+        converted = convert(
+            _read(options.file),
+            options.file if options.file != "-" else "stdin",
+            agent=options.agent,
+            label=options.label,
+            redact=options.redact,
+            mock_tools=options.mock_tools,
+        )
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for note in converted.notes:
+        print(f"note: {note}", file=sys.stderr)
+    sys.stdout.buffer.write(converted.text.encode())  # UTF-8, whatever the terminal has
+    return 0
+
+
+def _read(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{file}: cannot be read: {why}; name a file, or - for stdin") from None
 
 
 if __name__ == "__main__":
