@@ -63,7 +63,7 @@ def read_folder(folder: str | PathLike[str]) -> tuple[list[SimulationRun], list[
         raise UsageError(f"there is no folder {str(folder)!r}")
     runs: dict[tuple[int, str], SimulationRun] = {}
     problems = []
-    for path in sorted(Path(folder).glob("*.json")):
+    for path in sorted(one for one in Path(folder).glob("*.json") if one.is_file()):
         try:
             run = _read(path)
         except (OSError, ValueError, RecursionError, json_format.ParseError) as error:
