@@ -12,8 +12,10 @@ import pytest_asyncio
 from . import border
 
 if TYPE_CHECKING:
+    from .fake.server import FakeLLMServer
     from .harness import Harness
     from .simulation.remote import RemoteSession
+    from .stage import Stage
 
 
 @pytest.fixture
@@ -36,13 +38,27 @@ def _remote_on_loop(scope: Any) -> Any:
     return remote_on_loop
 
 
+def _server_on_loop(scope: Any) -> Any:
+    @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_server_on_{scope}_loop")
+    async def server_on_loop(_lk_stage: Stage) -> AsyncIterator[FakeLLMServer]:
+        from .fake.server import FakeLLMServer
+
+        with pytest.MonkeyPatch.context() as patch:
+            async with FakeLLMServer(_lk_stage.model) as server:
+                for name, value in server.environment.items():
+                    patch.setenv(name, value)
+                yield server
+
+    return server_on_loop
+
+
 def _of_its_loop(kind: str, request: pytest.FixtureRequest) -> Any:
     """Return the value of one of these fixtures, that of the loop which the test runs on."""
     scope = border.loop_scope(request.node)
     plugins, name = request.config.pluginmanager, f"lkagent-remote-{scope}-loop"
     if not plugins.has_plugin(name):
         module = ModuleType(name)
-        vars(module).update(remote=_remote_on_loop(scope))
+        vars(module).update(remote=_remote_on_loop(scope), server=_server_on_loop(scope))
         plugins.register(module, name)
     return request.getfixturevalue(f"_lk_{kind}_on_{scope}_loop")
 
@@ -62,3 +78,15 @@ def remote_session(
         check_way(remote_transport)
     remote: RemoteSession = _of_its_loop("remote", request)
     return remote
+
+
+@pytest.fixture
+def fake_llm_server(request: pytest.FixtureRequest, _lk_stage: Stage) -> FakeLLMServer:
+    """`fake_llm` behind OpenAI's HTTP interface, to which LiveKit's and OpenAI's clients are led.
+
+    ``inference.LLM("openai/gpt-4.1")`` and ``openai.LLM()`` made from here on ask it, by their own
+    code; ``.url`` is for other clients.
+    """
+    border.refuse_without_loop(request.node)
+    server: FakeLLMServer = _of_its_loop("server", request)
+    return server
