@@ -95,6 +95,7 @@ QUARANTINES = MappingProxyType(
         "_livekit_remote": "livekit",
         "clock": "asyncio",
         "collect": "pytest",
+        "fake.room.private": "livekit",
         "snapshot.extension": "syrupy",
         "unheard": "asyncio",
     }

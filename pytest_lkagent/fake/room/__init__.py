@@ -1,0 +1,6 @@
+"""A room that is connected to nobody."""
+
+from .room import FakeRoom
+from .wire import Sent
+
+__all__ = ["FakeRoom", "Sent"]
