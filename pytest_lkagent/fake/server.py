@@ -148,7 +148,8 @@ class _Answer(_FakeStream):
             tool_choice=body.tool_choice,
             read=body.read,
         )
-        model._requests.append(self._request)  # noqa: SLF001  (as the model itself does)
+        self._requests = model._requests  # noqa: SLF001  (it is one of them)
+        self._requests.append(self._request)
 
     @property
     def number(self) -> int:
