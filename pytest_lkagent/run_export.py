@@ -10,7 +10,8 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -144,19 +145,27 @@ class RunExport(Witness):
             jobs.append(_job(node, scenario, verdict or ("cancelled", "it did not run"), reports))
         reason = self._reason or session.shouldfail or session.shouldstop
         status: Status = "completed"
-        if self._broken or self._has_internal_error:
+        broken = self._broken
+        if not self.scenarios:  # whose workers died before they could tell of any
+            broken = [*broken, *self._crashes()]
+        if broken or self._has_internal_error:
             status = "failed"
         elif is_cut:
             status = "cancelled"
         return RunResult(
             id=str(uuid.uuid4()),
             status=status,
-            error="" if status == "completed" else "\n".join(self._broken) or str(reason),
+            error="" if status == "completed" else "\n".join(broken) or str(reason),
             started=self._started,
             ended=time.time(),
             jobs=jobs,
             ci=ci_of(os.environ),
         )
+
+    def _crashes(self) -> Iterator[str]:
+        for report in chain.from_iterable(self._reports.values()):
+            if report.when not in ("setup", "call", "teardown"):  # what xdist says of a dead worker
+                yield report.longreprtext
 
 
 def _job(
