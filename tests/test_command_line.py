@@ -21,7 +21,8 @@ def test_an_unknown_command_names_those_that_there_are(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["shema"])
     assert stopped.value.code == 2
-    assert "invalid choice: 'shema' (choose from 'schema')" in capsys.readouterr().err
+    told = "invalid choice: 'shema' (choose from 'schema', 'convert', 'runs')"
+    assert told in capsys.readouterr().err
 
 
 def test_without_a_command_the_usage_is_told(capsys):

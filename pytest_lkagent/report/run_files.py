@@ -15,7 +15,7 @@ from livekit.protocol.models import TokenPagination
 from ..errors import UsageError, did_you_mean, one_of
 from .runs import parse, put_summary
 
-__all__ = ["load_runs", "read_folder", "table"]
+__all__ = ["list_runs", "load_runs", "table"]
 
 
 def load_runs(
@@ -34,36 +34,49 @@ def load_runs(
     Raises:
         UsageError: There is no such folder, status or token.
     """
-    runs, problems = read_folder(folder)
+    page, problems = list_runs(folder, status=status, page_token=page_token, page_size=page_size)
     for problem in problems:
         warnings.warn(problem, stacklevel=2)
-    if status is not None:
-        wanted = _status(status)
-        runs = [run for run in runs if run.status == wanted]
+    return page
+
+
+def list_runs(
+    folder: str | PathLike[str],
+    *,
+    status: str | None,
+    page_token: str | TokenPagination,
+    page_size: int,
+) -> tuple[SimulationRun.List.Response, list[str]]:
+    """Return what `load_runs` does, and beside it a line for each file that is left out.
+
+    Raises:
+        UsageError: As `load_runs`.
+    """
+    wanted = None if status is None else _status(status)
     token = page_token if isinstance(page_token, str) else page_token.token
-    if token:
-        after = _key_of(token)
-        runs = [run for run in runs if _key(run) < after]
+    after = _key_of(token) if token else None
     if page_size < 1:
         raise UsageError(f"page_size={page_size!r}: a page has one run or more")
+    found, problems = _read_folder(Path(folder))
+    runs = [
+        run
+        for run in found
+        if (wanted is None or run.status == wanted) and (after is None or _key(run) < after)
+    ]
     page = SimulationRun.List.Response(runs=runs[:page_size])
     if len(runs) > page_size:
         nanoseconds, run_id = _key(runs[page_size - 1])
         page.next_page_token.token = f"{nanoseconds}:{run_id}"
-    return page
+    return page, problems
 
 
-def read_folder(folder: str | PathLike[str]) -> tuple[list[SimulationRun], list[str]]:
-    """Return the runs of a folder, the newest first, each once; and what is wrong with its files.
-
-    Raises:
-        UsageError: There is no such folder.
-    """
-    if not Path(folder).is_dir():
+def _read_folder(folder: Path) -> tuple[list[SimulationRun], list[str]]:
+    """Return the runs of a folder, the newest first and each once, and what is wrong with files."""
+    if not folder.is_dir():
         raise UsageError(f"there is no folder {str(folder)!r}")
     runs: dict[tuple[int, str], SimulationRun] = {}
     problems = []
-    for path in sorted(one for one in Path(folder).glob("*.json") if one.is_file()):
+    for path in sorted(one for one in folder.glob("*.json") if one.is_file()):
         try:
             run = _read(path)
         except (OSError, ValueError, RecursionError, json_format.ParseError) as error:

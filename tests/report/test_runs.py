@@ -11,8 +11,9 @@ from google.protobuf import json_format
 from livekit.protocol.agent_simulation import SimulationRun, SimulationRunSummary
 
 from pytest_lkagent import UsageError, load_runs, run_summary
+from pytest_lkagent.__main__ import main
 from pytest_lkagent.report.ci import ci_of
-from pytest_lkagent.report.run_files import read_folder, table
+from pytest_lkagent.report.run_files import table
 from pytest_lkagent.report.runs import (
     JobResult,
     RunResult,
@@ -392,8 +393,7 @@ def test_other_files_and_folders_are_no_runs(folder):
     (folder / "a.json").mkdir()
     (folder / "older").mkdir()
     (folder / "older" / "a.json").write_text("{", encoding="utf-8")
-    runs, problems = read_folder(folder)
-    assert (len(runs), problems) == (5, [])
+    assert len(load_runs(folder).runs) == 5  # and no warning, which would be an error here
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
@@ -443,3 +443,23 @@ def test_runs_as_a_table():
 
 def test_a_table_of_no_runs_is_its_headings():
     assert len(list(table([]))) == 1
+
+
+def test_the_command_prints_the_table_and_beside_it_what_was_left_out(folder, capsys):
+    (folder / "a.json").write_text("{", encoding="utf-8")
+    assert main(["runs", str(folder), "--status=completed", "--page-size=2"]) == 0
+    shown = capsys.readouterr()
+    assert [line.split()[-1] for line in shown.out.splitlines()] == ["id", "run-3", "run-1"]
+    left_out, more = shown.err.splitlines()
+    assert left_out.startswith(f"note: {folder / 'a.json'}: left out, it holds no run: Expecting")
+    assert more.startswith("note: there are more: --page-token=")
+    main(["runs", str(folder), "--status=completed", more.split()[-1]])
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["id", "run-0"]
+
+
+def test_a_mistake_in_the_command_is_one_line(folder, capsys):
+    assert main(["runs", str(folder), "--status=passed"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: status='passed': a run is one of pending_upload, ")
+    assert len(shown.err.splitlines()) == 1
