@@ -26,7 +26,7 @@ from ..transcript import Close, Event, FunctionCall, Message
 from .history import History
 from .names import AgentNames
 
-__all__ = ["NOWHERE", "Completion", "Part", "course_of"]
+__all__ = ["NOWHERE", "Completion", "Part", "course_of", "was_refused"]
 
 NOWHERE = Site("", 0)
 _OF_A_MODEL = ("llm_node_ttft", "llm_metadata", "provider_request_ids")
@@ -35,6 +35,9 @@ _IN_COMPLETION = re.compile(r"(.+)/fnc_\d+")
 _DERIVED = re.compile(r"(.+?)(?:_update_\d+|_final)+")
 _TOOL_NAME = re.compile(r"[^\W\d]\w*")
 _NAMES = "there the name of a tool has letters, digits and _"
+_UNKNOWN = "Unknown function: "
+_HANGS_UP = "end_call"
+"""The tool of LiveKit's EndCallTool."""
 _PIECE = 0.25
 """How long a word of an interrupted message takes, in seconds."""
 _PAUSE = 3.0
@@ -156,7 +159,9 @@ class _Reader:
             )
         self._is_session = any(item.type == "agent_handoff" for item in items)
         self._calls = {item.call_id for item in items if item.type == "function_call"}
-        self._outputs = {item.call_id for item in items if item.type == "function_call_output"}
+        self._outputs = {
+            item.call_id: item for item in items if item.type == "function_call_output"
+        }
         self._failures = list(history.failures)
         self._unspeakable = {
             item.call_id
@@ -200,6 +205,9 @@ class _Reader:
         key = in_completion[1] if in_completion else item.group_id
         call = _livekit.to_event(item)
         assert isinstance(call, FunctionCall), "it is one"
+        output = self._outputs.get(item.call_id)
+        if output is not None and was_refused(output):
+            call = replace(call, arguments=item.arguments)  # as text, which need not suit a tool
         self._completion(part, key, place).calls.append(call)
 
     def _completion(self, part: Part, key: str | None, place: int) -> Completion:
@@ -318,11 +326,11 @@ class _Reader:
     def close(self, last: Part) -> None:
         """Expect that the session closes, where the agent brings that about."""
         reason = self._history.closed
-        calls = [call.name for call in last.completions[-1].calls] if last.completions else []
+        calls = {call.name for completion in last.completions for call in completion.calls}
         is_agents = {
             "task_completed": True,
             "error": last.fails,
-            "user_initiated": "end_call" in calls,
+            "user_initiated": _HANGS_UP in calls,
         }
         if reason is not None and is_agents.get(reason):
             last.events.append(Close(reason=reason))
@@ -331,6 +339,12 @@ class _Reader:
                 f"then the session closed ({reason}); if the agent does that, expect "
                 f"`- close: {reason}`"
             )
+
+
+def was_refused(output: Any) -> bool:
+    """Whether LiveKit itself refused the call of this output, so that no tool ever ran."""
+    is_unknown: bool = output.is_error and output.output.startswith(_UNKNOWN)
+    return is_unknown or _livekit.is_argument_error(output)
 
 
 def _raw_text(item: Any) -> str:

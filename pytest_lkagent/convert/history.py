@@ -54,14 +54,14 @@ def read(data: bytes, source: str, *, redaction: Redaction | None = None) -> His
             )
         what = f"a mapping with {one_of(map(repr, keys[:5]))}" if keys else "another JSON"
         raise UsageError(f"{source}: this is {what}; {_WANTED}")
-    if redaction is not None:
-        given = [_redacted(one, redaction) for one in given]
-    items = _items(given, source)
     events = content.get("events") if context is not content else None
     reported = [one for one in events or () if isinstance(one, dict)]
+    begun = _unfinished(given, reported)
+    if redaction is not None:
+        given, begun = ([_redacted(one, redaction) for one in some] for some in (given, begun))
     failures, notes = _errors(reported)
     return History(
-        items=items,
+        items=_items(given, begun, source),
         has_times=all("created_at" in one for one in given),
         failures=failures,
         closed=next((_text(e, "reason") for e in reported if e.get("type") == "close"), None),
@@ -85,9 +85,10 @@ def _parsed(data: bytes, source: str) -> Any:
         raise UsageError(f"{source}: its JSON is nested too deeply; {_WANTED}") from None
 
 
-def _items(given: list[Any], source: str) -> Sequence[Any]:
+def _items(given: Sequence[Any], begun: Sequence[Any], source: str) -> Sequence[Any]:
+    """Return LiveKit's own items, with those that only began where they did."""
     try:
-        items = ChatContext.from_dict({"items": given}).items
+        context = ChatContext.from_dict({"items": [*given, *begun]})
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         index, *where = first["loc"]
@@ -95,10 +96,21 @@ def _items(given: list[Any], source: str) -> Sequence[Any]:
         raise UsageError(
             f"{source}: item {int(index) + 1} of the history cannot be read:{place} {first['msg']}"
         ) from None
+    items = context.items[: len(given)]
+    context.items, later = items, context.items[len(given) :]
+    context.insert(later)
     if not any(item.type in ("message", "function_call") for item in items):
         what = "the history is empty" if not items else "nobody says anything in the history"
         raise UsageError(f"{source}: {what}, so there is nothing to replay")
     return items
+
+
+def _unfinished(given: Sequence[Any], events: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the calls whose tools began: LiveKit's history has only those that also ended."""
+    known = {one.get("call_id") for one in given if isinstance(one, dict)}
+    updates = [one["update"] for one in events if isinstance(one.get("update"), dict)]
+    calls = [update.get("function_call") for update in updates]
+    return [one for one in calls if isinstance(one, dict) and one.get("call_id") not in known]
 
 
 def _redacted(item: Any, redaction: Redaction) -> Any:

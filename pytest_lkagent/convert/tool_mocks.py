@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _livekit
 from ..errors import UsageError
-from .course import Part
+from .course import Part, was_refused
 from .history import History
 from .names import AgentNames
 
 __all__ = ["mocks_of"]
 
 _INTERNAL = "An internal error occurred"
-_UNKNOWN = "Unknown function: "
 
 
 def mocks_of(
@@ -33,7 +31,7 @@ def mocks_of(
         if item.type == "agent_handoff":
             owner = names.of(item.new_agent_id)
         output = outputs.get(item.call_id) if item.type == "function_call" else None
-        if output is None or item.name in real or _was_refused(output):
+        if output is None or item.name in real or was_refused(output):
             continue
         if owner is None:
             raise UsageError(
@@ -65,12 +63,6 @@ def _real(history: History, parts: Sequence[Part]) -> dict[str, str]:
                 elif call.call_id not in answered:
                     real[call.name] = "its output is not in the history"
     return real
-
-
-def _was_refused(output: Any) -> bool:
-    """Whether LiveKit refused the call, so that no tool and no mock ever ran."""
-    refused: bool = output.is_error and output.output.startswith(_UNKNOWN)
-    return refused or _livekit.is_argument_error(output)
 
 
 def _outcome(output: Any) -> Any:

@@ -22,6 +22,8 @@ __all__ = ["label_of", "scenario_text"]
 _WIDTH = 88
 _LABEL = 60
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_REFUSED = re.compile(r"(?:Unknown function: \w+)|(?:Error parsing arguments for `\w+`)")
+"""What LiveKit says of a call that it refuses, without what a version changes."""
 _SPACED = "a scenario takes ${ for a capture, so it is written with a space here"
 _HALF = "half of a character, which YAML cannot hold, is written as \ufffd"
 
@@ -99,9 +101,14 @@ def _worded(entry: Any) -> Any:
     if entry is ...:
         return entry
     [(kind, words)] = entry.items()
-    if isinstance(words, dict) and words.get("interrupted"):
+    if not isinstance(words, dict):
+        return entry
+    if words.get("interrupted"):
         return {kind: {"contains": words["text"]}}  # what code let the agent say is said whole
-    if isinstance(words, dict) and "matches" in words:
+    refused = _REFUSED.match(words.get("output", "")) if words.get("is_error") else None
+    if refused is not None:
+        return {kind: {"name": words["name"], "is_error": True, "contains": refused[0]}}
+    if "matches" in words:
         # what a tool repeats has the space with which it was told
         return {kind: {**words, "matches": words["matches"].replace(r"\$\{", r"\$ ?\{")}}
     return entry
@@ -203,7 +210,7 @@ def _is_read_as(arguments: Mapping[str, Any]) -> bool:
     except LoadError:
         return False
     [turn] = scenario.turns or ()
-    return turn.llm[0].calls[0].arguments == arguments
+    return json.dumps(turn.llm[0].calls[0].arguments) == json.dumps(arguments)
 
 
 # --- lines
