@@ -55,7 +55,7 @@ def read(data: bytes, source: str, *, redaction: Redaction | None = None) -> His
         what = f"a mapping with {one_of(map(repr, keys[:5]))}" if keys else "another JSON"
         raise UsageError(f"{source}: this is {what}; {_WANTED}")
     events = content.get("events") if context is not content else None
-    reported = [one for one in events or () if isinstance(one, dict)]
+    reported = [one for one in events if isinstance(one, dict)] if isinstance(events, list) else []
     begun = _unfinished(given, reported)
     if redaction is not None:
         given, begun = ([_redacted(one, redaction) for one in some] for some in (given, begun))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from ..errors import UsageError
@@ -51,9 +52,8 @@ def _real(history: History, parts: Sequence[Part]) -> dict[str, str]:
     calls = {item.call_id: item for item in history.items if item.type == "function_call"}
     answered = {item.call_id for item in history.items if item.type == "function_call_output"}
     for part in parts:
-        ends = [*(one.place for one in part.completions[1:]), len(part.items)]
-        for completion, end in zip(part.completions, ends, strict=True):
-            within = part.items[completion.place : end]
+        for completion, following in zip_longest(part.completions, part.completions[1:]):
+            within = part.items[completion.place : following and following.place]
             hands_over = any(item.type == "agent_handoff" for item in within)
             for call in completion.calls:
                 if hands_over:

@@ -178,7 +178,7 @@ CALLS = {
         await user_says("both")
         """,
         shows=(
-            "- say: Moment.",
+            "llm: [{say: Moment., call: {book: [{slot: 2pm}, {slot: 9pm}], tell: {}}}, Booked one.]",
             "- function_call_output: {name: book, is_error: true, output: closed}",
         ),
         needs="metrics",
