@@ -22,16 +22,33 @@ MAX_FRAME: Final = remote_session._TCP_MAX_MESSAGE_SIZE  # noqa: SLF001  (a quar
 """How many bytes a message may have: LiveKit's side drops the connection at a longer one."""
 
 
-class Host(remote_session.SessionHost):
-    """LiveKit's host of a session, which also answers a request that it does not know."""
+def _end_of(transport: SessionTransport) -> str | None:
+    return getattr(transport, "ended", None)
 
-    async def _handle_request_safe(self, req: protocol.SessionRequest) -> None:
+
+class Host(remote_session.SessionHost):
+    """LiveKit's host of a session, which also answers a request that it does not know.
+
+    Where a transport of ours has ended, nobody is left to be answered or told anything.
+    """
+
+    async def _handle_request(self, req: protocol.SessionRequest) -> None:
         if req.WhichOneof("request") is None:
             error = f"unknown request: livekit-agents {__version__} has no answer to it"
             response = protocol.SessionResponse(request_id=req.request_id, error=error)
             await self._transport.send_message(protocol.AgentSessionMessage(response=response))
             return
-        await super()._handle_request_safe(req)
+        try:
+            await super()._handle_request(req)
+        except RuntimeError:
+            if _end_of(self._transport) is None:
+                raise
+
+    def _send_event(
+        self, event: protocol.AgentSessionEvent, created_at: float | None = None
+    ) -> None:
+        if _end_of(self._transport) is None:
+            super()._send_event(event, created_at)
 
 
 class Client(RemoteSession):
@@ -70,13 +87,19 @@ class Client(RemoteSession):
         request: protocol.SessionRequest,
         timeout: float = 60.0,  # noqa: ASYNC109  (as LiveKit's)
     ) -> protocol.SessionResponse:
+        __tracebackhide__ = True
+        what = request.WhichOneof("request")
+        if (length := protocol.AgentSessionMessage(request=request).ByteSize()) > MAX_FRAME:
+            raise RuntimeError(
+                f"session request {what} was not sent: it has {length} bytes, and LiveKit's "
+                f"session protocol takes {MAX_FRAME} at most"
+            )
         try:
             return await super()._send_request(request, timeout)
         except RuntimeError as error:
-            if (why := getattr(self._transport, "ended", None)) is None:
-                raise
-            what = request.WhichOneof("request")
-            raise RuntimeError(f"session request {what} was not answered: {why}") from error
+            if (why := _end_of(self._transport)) is None:
+                raise error.with_traceback(None) from None
+            raise RuntimeError(f"session request {what} was not answered: {why}") from None
 
     async def _recv_loop(self) -> None:
         await super()._recv_loop()

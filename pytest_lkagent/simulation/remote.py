@@ -57,12 +57,22 @@ class RemoteSession(Client):
         except RuntimeError as error:
             if (refused := self._harness.model.unraised()) is not None:
                 raise refused.with_traceback(None) from None
+            cause = None
             for reported in [one for one in record.errors if one not in before]:
                 self._harness.told(reported)
-                error.__cause__ = reported
-            raise
+                cause = self._without_ours(reported)
+            raise error.with_traceback(None) from cause
         finally:
             record.collect()
+
+    def _without_ours(self, error: BaseException) -> BaseException:
+        """Leave out the way that a scripted error took: it begins in our code."""
+        step = self._harness.model.script_of(error)
+        if step is None:
+            return error
+        error.add_note(f"scripted at {step.written_at}: {step.describe()}")
+        error.__suppress_context__ = True
+        return error.with_traceback(None)
 
 
 def check_way(way: object) -> str:

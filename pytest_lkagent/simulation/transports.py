@@ -2,7 +2,7 @@
 
 LiveKit's ``TcpSessionTransport`` is the connecting side, that of the agent; it and `TcpListener`
 speak the same frames, four bytes of length and then the message. Both ways here say in `ended` why
-no more messages come, and refuse to send what the other side would drop the connection for.
+no more messages come.
 """
 
 from __future__ import annotations
@@ -29,6 +29,14 @@ class _Ended(Exception):
     """No more frames come; its text says why."""
 
 
+def _check_length(length: int) -> None:
+    if length > MAX_FRAME:
+        raise _Ended(
+            f"a frame of {length} bytes came, and LiveKit's session protocol takes {MAX_FRAME} at "
+            "most"
+        )
+
+
 class _Transport(SessionTransport):
     """What the ways have in common: messages as frames, in order, until there are no more."""
 
@@ -40,17 +48,11 @@ class _Transport(SessionTransport):
         """Send a message.
 
         Raises:
-            RuntimeError: The way has ended, or the message is too long for LiveKit's side.
+            RuntimeError: The way has ended.
         """
         if self.ended is not None:
             raise RuntimeError(self.ended)
-        frame = msg.SerializeToString()
-        if len(frame) > MAX_FRAME:
-            raise RuntimeError(
-                f"a message of {len(frame)} bytes was not sent: LiveKit's session protocol takes "
-                f"{MAX_FRAME} at most"
-            )
-        await self._write(frame)
+        await self._write(msg.SerializeToString())
 
     async def close(self) -> None:
         self._end("the transport is closed")
@@ -72,6 +74,7 @@ class _Transport(SessionTransport):
                 self._end(str(end))
             except DecodeError:
                 self._end("a frame came that is no message of LiveKit's session protocol")
+            await self._close()  # so that the other side need not wait for an answer
         raise StopAsyncIteration
 
     @abstractmethod
@@ -103,9 +106,11 @@ class MemoryTransport(_Transport):
 
     async def _read(self) -> bytes:
         try:
-            return await self._inbox.recv()
+            frame = await self._inbox.recv()
         except aio.ChanClosed:
             raise _Ended("the other end was closed") from None
+        _check_length(len(frame))
+        return frame
 
     async def _close(self) -> None:
         self._inbox.close()
@@ -170,11 +175,7 @@ class TcpListener(_Transport):
 
     async def _read(self) -> bytes:
         length = int.from_bytes(await self._exactly(_HEADER))
-        if length > MAX_FRAME:
-            raise _Ended(
-                f"a frame of {length} bytes came, and LiveKit's session protocol takes "
-                f"{MAX_FRAME} at most"
-            )
+        _check_length(length)
         return await self._exactly(length, within_frame=True)
 
     async def _exactly(self, size: int, *, within_frame: bool = False) -> bytes:

@@ -241,3 +241,14 @@ async def test_a_host_that_goes_away_is_told_to_who_waits(agent_session, fake_ll
             await waiting
     await remote.aclose()
     await host.aclose()
+
+
+async def test_a_request_over_1_mib_is_not_sent_and_the_next_one_is(agent_session, ends) -> None:
+    async with talking(Client, SessionHost, agent_session, ends) as remote:
+        refused = (
+            r"^session request run_input was not sent: it has 104\d+ bytes, and LiveKit's session "
+            r"protocol takes 1048576 at most$"
+        )
+        with pytest.raises(RuntimeError, match=refused):
+            await remote.run("x" * 2**20)
+        await remote.wait_for_ready()
