@@ -53,7 +53,8 @@ def _real(history: History, parts: Sequence[Part]) -> dict[str, str]:
     answered = {item.call_id for item in history.items if item.type == "function_call_output"}
     for part in parts:
         for completion, following in zip_longest(part.completions, part.completions[1:]):
-            within = part.items[completion.place : following and following.place]
+            end = following.place if following is not None else None
+            within = part.items[completion.place : end]
             hands_over = any(item.type == "agent_handoff" for item in within)
             for call in completion.calls:
                 if hands_over:

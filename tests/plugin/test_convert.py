@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from textwrap import dedent, indent
 
+import livekit.agents  # noqa: F401  (once for all runs within this process)
 import pytest
 
 from pytest_lkagent.__main__ import main
@@ -178,7 +179,7 @@ CALLS = {
         await user_says("both")
         """,
         shows=(
-            "llm: [{say: Moment., call: {book: [{slot: 2pm}, {slot: 9pm}], tell: {}}}, Booked one.]",
+            "llm: [{say: Moment., call: {book: [{slot: 2pm}, {slot: 9pm}], *",
             "- function_call_output: {name: book, is_error: true, output: closed}",
         ),
         needs="metrics",
@@ -417,9 +418,8 @@ def convert(pytester, capsysbinary, monkeypatch):
 
     def run(*arguments: str) -> tuple[str, str]:
         capsysbinary.readouterr()
-        before = set(sys.modules)
         assert main(["convert", *arguments]) == 0
-        for name in sys.modules.keys() - before:
+        for name in [name for name in sys.modules if name.startswith("_lk_office_")]:
             del sys.modules[name]  # a command has a process of its own
         written, notes = capsysbinary.readouterr()
         (pytester.path / "scenario.yaml").write_bytes(written)
