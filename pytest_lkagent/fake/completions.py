@@ -21,6 +21,18 @@ class _Named(BaseModel):
     name: str
     description: str = ""
     parameters: dict[str, Any] = {}
+    strict: bool | None = None
+
+    @property
+    def raw_schema(self) -> dict[str, Any]:
+        """The schema for LiveKit; a strict one requires all, and lets what is optional be null."""
+        parameters = dict(self.parameters)
+        fields = parameters.get("properties") or {}
+        if self.strict and "required" in parameters:
+            parameters["required"] = [
+                name for name in parameters["required"] if not _may_be_null(fields.get(name) or {})
+            ]
+        return {"name": self.name, "description": self.description, "parameters": parameters}
 
 
 class _Tool(BaseModel):
@@ -90,7 +102,7 @@ class Body(BaseModel):
     def offered(self) -> dict[str, llm.RawFunctionTool[Any, Any]]:
         """The tools on offer, by name, as the schemas that came."""
         return {
-            tool.function.name: llm.function_tool(_elsewhere, raw_schema=tool.function.model_dump())
+            tool.function.name: llm.function_tool(_elsewhere, raw_schema=tool.function.raw_schema)
             for tool in self.tools or ()
         }
 
@@ -111,6 +123,11 @@ class Body(BaseModel):
             reply = rest.pop().text
         names = {call.id: call.function.name for one in rest for call in one.tool_calls or ()}
         return tuple(event for one in rest for event in _events(one, names)), instructions, reply
+
+
+def _may_be_null(field: Mapping[str, Any]) -> bool:
+    kinds = field.get("type", ())
+    return "null" in kinds or any(_may_be_null(one) for one in field.get("anyOf", ()))
 
 
 async def _elsewhere(raw_arguments: dict[str, object]) -> None:

@@ -19,7 +19,7 @@ from livekit.agents import APIConnectionError, APITimeoutError, llm
 from livekit.agents.utils import aio
 from pydantic import ValidationError
 
-from ..errors import UsageError
+from ..errors import BehaviourError, UsageError
 from ..script import Request
 from .completions import Body, Completion, describe_mistakes
 from .llm import FakeLLM, _FakeStream
@@ -29,6 +29,8 @@ __all__ = ["FakeLLMServer"]
 _COMPLETIONS = "/chat/completions"
 _REFUSED = 422
 """The status for what the script has no answer to: no client asks again."""
+_PATIENCE = 0.01
+"""Seconds for an answer to end by itself when the server closes; aiohttp takes 0 for no bound."""
 
 
 class FakeLLMServer:
@@ -88,7 +90,7 @@ class FakeLLMServer:
         """Close the port and all connections, whoever still waits for an answer."""
         if self._listening is not None and self._web is not None:
             self._listening.close()
-            await self._web.shutdown(0)
+            await self._web.shutdown(_PATIENCE)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -203,10 +205,12 @@ async def _refuse(
     request: web.BaseRequest, stream: _Events, status: int, error: Exception
 ) -> web.StreamResponse:
     """Answer with an error: as a status, or within the stream where that has begun."""
-    told = str(getattr(error, "message", error))
+    kind = type(error).__name__
+    whole = str(error) if isinstance(error, (UsageError, BehaviourError)) else f"{kind}: {error}"
+    told = str(getattr(error, "message", whole))
     if not stream.prepared:
-        return _refusal(status, told, type(error).__name__)
-    await stream.send(request, json.dumps(_as_error(status, told, type(error).__name__)))
+        return _refusal(status, told, kind)
+    await stream.send(request, json.dumps(_as_error(status, told, kind)))
     return stream
 
 
