@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from . import border
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from .fake.server import FakeLLMServer
@@ -87,6 +88,12 @@ def fake_llm_server(request: pytest.FixtureRequest, _lk_stage: Stage) -> FakeLLM
     ``inference.LLM("openai/gpt-4.1")`` and ``openai.LLM()`` made from here on ask it, by their own
     code; ``.url`` is for other clients.
     """
-    border.refuse_without_loop(request.node)
+    if not border.is_coroutine_test(request.node):
+        border.stop(
+            UsageError(
+                f"{request.node.nodeid} asks for a server, and a server needs a running loop; "
+                "write the test as async def"
+            )
+        )
     server: FakeLLMServer = _of_its_loop("server", request)
     return server

@@ -259,3 +259,97 @@ def test_an_answer_over_1_mib_says_so(desk):
         "and LiveKit's session protocol takes 1048576 at most"
     )
     result.shows(told, told)
+
+
+# --- fake_llm_server
+
+ADVISED = """
+from livekit.agents import function_tool, inference, llm
+
+class Advised(FrontDesk):
+    @function_tool
+    async def consult(self, question: str) -> str:
+        "Ask a colleague."
+        context = llm.ChatContext.empty()
+        context.add_message(role="user", content=question)
+        async with inference.LLM("openai/gpt-4.1") as colleague:
+            async with colleague.chat(chat_ctx=context) as stream:
+                return (await stream.collect()).text
+
+@pytest.fixture
+def agent():
+    return Advised
+"""
+
+
+def test_a_model_of_the_agents_own_is_answered_by_its_real_code(desk):
+    result = desk(
+        {
+            "test_it.py": ADVISED
+            + """
+async def test_it(fake_llm_server, user_says, fake_llm):
+    fake_llm.script(call("consult", question="2 pm?"), say("Fine."), say("2 pm is fine."))
+    turn = await user_says("2 pm please")
+    assert [event.output for event in turn.events if event.type.endswith("output")] == ["Fine."]
+    assert [request.asker for request in fake_llm.requests] == [
+        "Advised", "code outside an agent", "Advised"
+    ]
+"""
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_what_nobody_scripted_over_http_fails_the_test_though_the_agent_goes_on(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import APIStatusError, inference, llm
+
+            async def test_it(fake_llm_server):
+                context = llm.ChatContext.empty()
+                context.add_message(role="user", content="2 pm?")
+                async with inference.LLM("openai/gpt-4.1") as model:
+                    with pytest.raises(APIStatusError):
+                        async with model.chat(chat_ctx=context) as stream:
+                            await stream.collect()
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        "code outside an agent asked its model for a completion that nobody scripted",
+        "request 1, last input: '2 pm?'",
+    )
+
+
+def test_the_environment_leads_to_the_server_only_as_long_as_the_test_runs(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            NAMES = ("LIVEKIT_INFERENCE_URL", "OPENAI_BASE_URL", "NO_PROXY", "no_proxy")
+            before = [os.environ.get(name) for name in NAMES]
+            urls = []
+
+            async def test_it(fake_llm_server):
+                assert os.environ["LIVEKIT_INFERENCE_URL"] == fake_llm_server.url
+                assert os.environ["OPENAI_BASE_URL"] == fake_llm_server.url
+                urls.append((fake_llm_server.host, fake_llm_server.port))
+
+            def test_afterwards():
+                import socket
+                assert [os.environ.get(name) for name in NAMES] == before
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(urls[0])
+            """
+        }
+    ).run()
+    result.outcomes(passed=2)
+
+
+def test_a_plain_function_cannot_have_the_server(desk):
+    result = desk({"test_it.py": "def test_it(fake_llm_server): pass"}).run()
+    result.outcomes(errors=1)
+    result.shows(
+        "*test_it asks for a server, and a server needs a running loop; write the test as *"
+    )
