@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_lkagent.__main__ import main
@@ -103,6 +103,20 @@ def test_nothing_of_a_report_but_the_conversation_reaches_the_file():
     assert "secret" not in text
     assert "317" not in text
     assert "1780304431" not in text
+
+
+@pytest.mark.parametrize(
+    ("user", "label"),
+    [
+        ("\x00 a::b [c]\n", "a:b (c)"),
+        ("word " * 20, "word " * 12 + "…"),
+        ("w" * 100, "w" * 60 + " …"),
+        ("\x00 \x00", "Nobody answers the agent"),
+    ],
+)
+def test_the_label_is_what_the_user_says_first(user, label):
+    [scenario] = load_text(converted(said("user", user)), Path("x.yaml")).scenarios
+    assert scenario.label == label
 
 
 def test_calls_without_ids_of_their_completion_are_parallel_where_they_stand_together():
@@ -397,6 +411,7 @@ def test_without_being_asked_for_nothing_is_taken_out():
     assert "- user: I am maya@home.net\n" in converted(said("user", "I am maya@home.net"))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789 -+()./:,@ab", max_size=60))
 def test_taking_out_keeps_the_length_of_all_but_emails(text):
     cleaned = Redaction().text(text)

@@ -7,6 +7,7 @@ the agent was given one.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -72,8 +73,11 @@ class AgentNames:
 
 
 def _subclasses(cls: type[Agent]) -> Iterator[str]:
+    """Yield the names of the classes that their own module still knows by them."""
     for subclass in cls.__subclasses__():
-        yield subclass.__name__
+        name = subclass.__name__
+        if getattr(sys.modules.get(subclass.__module__), name, None) is subclass:
+            yield name
         yield from _subclasses(subclass)
 
 

@@ -57,8 +57,8 @@ def scenario_text(
 
 def label_of(parts: Sequence[Part]) -> str:
     """Return the name of a scenario: what the user says first."""
-    said = next((" ".join(part.user.split()) for part in parts if part.user), "")
-    plain = "".join(sign for sign in said if sign.isprintable())
+    said = ("".join(s if s.isprintable() else " " for s in part.user or "") for part in parts)
+    plain = next(filter(None, (" ".join(text.split()) for text in said)), "")
     plain = plain.replace("::", ":").replace("[", "(").replace("]", ")")
     if len(plain) > _LABEL:
         plain = f"{plain[:_LABEL].rpartition(' ')[0] or plain[:_LABEL]} …"

@@ -148,6 +148,10 @@ async def test_call(
 """
 
 
+KEPT = {"": ("history", "bare"), "metrics": ("history",), "report": ()}
+"""What else LiveKit keeps of a call that may be enough for its replay, by what that needs."""
+
+
 @dataclass(frozen=True)
 class Call:
     """A call: what is said in it, and a change to the agent that its replay must not survive."""
@@ -413,7 +417,7 @@ def record(desk, pytester):
 
 @pytest.fixture
 def convert(pytester, capsysbinary, monkeypatch):
-    """Convert a file of the folder into scenario.yaml, and return its text and the notes."""
+    """Convert a file of the folder, and return the scenario and the notes."""
     monkeypatch.chdir(pytester.path)
 
     def run(*arguments: str) -> tuple[str, str]:
@@ -422,16 +426,14 @@ def convert(pytester, capsysbinary, monkeypatch):
         for name in [name for name in sys.modules if name.startswith("_lk_office_")]:
             del sys.modules[name]  # a command has a process of its own
         written, notes = capsysbinary.readouterr()
-        (pytester.path / "scenario.yaml").write_bytes(written)
         return written.decode(), notes.decode()
 
     return run
 
 
-def _replay(desk, text: str, change: tuple[str, str] = ("", "")):
+def _replay(desk, scenarios: dict[str, str], change: tuple[str, str] = ("", "")):
     assert change[0] in AGENT
-    files = {"office.py": AGENT.replace(*change), "scenario.yaml": text}
-    return desk(files).run("scenario.yaml")
+    return desk({"office.py": AGENT.replace(*change), **scenarios}).run(*scenarios)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -443,23 +445,11 @@ def test_a_call_is_replayed_by_the_same_agent_and_by_no_other(desk, record, conv
     lines = iter(text.splitlines())
     for shown in made.shows:
         assert any(fnmatchcase(line.strip(), shown.replace("[", "[[]")) for line in lines), shown
-    _replay(desk, text).outcomes(passed=1)
-    changed = _replay(desk, text, made.change)
+    scenarios = {"report.yaml": text}
+    for kept in KEPT[made.needs]:
+        agent = f"--agent=office.py:{made.agent}"
+        scenarios[f"{kept}.yaml"], _ = convert(f"{kept}.json", agent)
+    _replay(desk, scenarios).outcomes(passed=len(scenarios))
+    changed = _replay(desk, {"report.yaml": text}, made.change)
     changed.outcomes(failed=1)
     changed.shows(made.told)
-
-
-@pytest.mark.parametrize("name", [name for name, made in CALLS.items() if made.needs != "report"])
-def test_a_chat_history_is_enough_for_most_calls(desk, record, convert, name):
-    record(CALLS[name])
-    text, notes = convert("history.json", f"--agent=office.py:{CALLS[name].agent}")
-    assert notes == ""
-    _replay(desk, text).outcomes(passed=1)
-
-
-@pytest.mark.parametrize("name", [name for name, made in CALLS.items() if not made.needs])
-def test_without_metrics_everything_is_taken_for_the_models(desk, record, convert, name):
-    record(CALLS[name])
-    text, notes = convert("bare.json", f"--agent=office.py:{CALLS[name].agent}")
-    assert not notes or notes.startswith("note: nothing in the history tells what the model said ")
-    _replay(desk, text).outcomes(passed=1)
