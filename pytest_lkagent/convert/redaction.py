@@ -20,7 +20,7 @@ _FIRST = r"(?<![\w.@+-])(?!\d\d?[./-]\d\d?[./-](?:19|20)\d\d\b)"  # not in a wor
 _LAST = r"(?![\w@]|[.,:-]\d)"
 _CARD = rf"{_FIRST}\d(?:[ -]?\d){{12,18}}{_LAST}"
 _PHONES = (
-    r"(?:\+|00)\d(?:[ .()/-]{0,2}\d){6,13}",  # international
+    r"(?:\+|00)\d(?:[ .()/-]{0,2}\d){6,14}",  # international
     r"\(?0(?:[ .()/-]{0,2}\d){8,12}",  # with the 0 before the area
     r"(?:1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-]?)[2-9]\d\d[ .-]?\d{4}",  # North American
     r"[2-9]\d\d[.-]\d{4}",  # North American, without the area
