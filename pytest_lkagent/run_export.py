@@ -65,7 +65,7 @@ class Witness:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, Any, Any]:
-        """Tell it as JSON, ASCII alone: what xdist sends may hold no half of a surrogate pair."""
+        """Tell it as JSON text: xdist sends a str, but no subclass of it that may be inside."""
         report = yield
         if border.play_of(item) is not None:
             report.lk_played = json.dumps(_played(item, call))
@@ -109,8 +109,6 @@ class RunExport(Witness):
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.scenarios |= json.loads(getattr(report, "lk_scenarios", "{}"))
-        if report.when == "setup":
-            self._reports[report.nodeid] = []  # once more, for those who run a test again
         self._reports.setdefault(report.nodeid, []).append(report)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:

@@ -410,6 +410,7 @@ REFUSED = {
     "nowhere/run.json": "there is no folder *nowhere; make it first",
     "desk.yaml/run.json": "there is no folder *desk.yaml; make it first",
     "x" * 300 + ".json": "nothing can be written there: File name too long",
+    "x" * 250 + ".json": "nothing can be written there: File name too long",  # of what precedes it
 }
 
 
@@ -419,11 +420,15 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_runs(desk, ref
     refused(result, f"--lk-run-export={given}: {REFUSED[given]}")
 
 
-def test_a_file_that_was_there_is_replaced_and_nothing_else_is_left(exported, pytester):
-    exported({"desk.yaml": TWO, "run.json": "an old one"})
-    assert [path.name for path in pytester.path.iterdir() if "run.json" in path.name] == [
-        "run.json"
-    ]
+def test_a_file_that_was_there_is_replaced_as_a_whole(desk, pytester):
+    made = desk({"desk.yaml": TWO, "runs/run.json": "an old one"}, ini=INI)
+    made._made.write()
+    kept = pytester.path / "kept.json"
+    kept.hardlink_to(pytester.path / "runs" / "run.json")
+    pytester.runpytest_inprocess("--lk-run-export=runs/run.json")
+    assert read(pytester.path / "runs" / "run.json").job_count == 2
+    assert kept.read_text(encoding="utf-8") == "an old one"
+    assert [path.name for path in (pytester.path / "runs").iterdir()] == ["run.json"]
 
 
 def test_a_file_is_named_from_where_pytest_was_started(desk, pytester, monkeypatch):
@@ -437,15 +442,22 @@ def test_a_file_is_named_from_where_pytest_was_started(desk, pytester, monkeypat
     ]
 
 
-def test_a_file_that_cannot_be_written_any_more_fails_the_run_and_says_so(desk, pytester):
-    removes = "import os\ndef interrupts():\n    os.rmdir('runs')\n"
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("os.rename('runs', 'gone')", "No such file or directory"),
+        ("os.mkdir('runs/run.json')", "Is a directory"),
+    ],
+)
+def test_a_file_that_cannot_be_written_any_more_fails_the_run(desk, pytester, line, why):
+    breaks = f"import os\ndef interrupts():\n    {line}\n"
     text = INTERRUPTED.replace("Hello.], expect: [{message: Bye.}]", "Hello.]")
-    made = desk({"desk.yaml": text, "checks.py": removes}, ini=INI)
-    (pytester.path / "runs").mkdir()
+    made = desk({"desk.yaml": text, "checks.py": breaks, "runs/old.json": "{}"}, ini=INI)
     result = made.run("--lk-run-export=runs/run.json")
     result.outcomes(passed=4)
-    result.shows("*--lk-run-export=runs/run.json: nothing was written: No such file or directory*")
+    result.shows(f"*--lk-run-export=runs/run.json: nothing was written: {why}*")
     assert result.exit_status == pytest.ExitCode.TESTS_FAILED
+    assert not list(pytester.path.rglob("*.part"))
 
 
 @pytest.mark.parametrize("arguments", [["--collect-only"], ["--lk-tag=no=such"], ["nowhere.yaml"]])
