@@ -19,9 +19,17 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, Protocol
 
-from livekit.agents import Agent, AgentSession, JobContext, RunContext, llm, stt, tts
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    JobContext,
+    RunContext,
+    get_job_context,
+    llm,
+    stt,
+    tts,
+)
 from livekit.agents.log import logger
-from livekit.agents.testing import fake_job_context
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
 from livekit.agents.voice import run_result
@@ -46,14 +54,15 @@ from .transcript import (
 
 __all__ = [
     "MODELS_AT_WORK",
+    "Adopter",
     "Seam",
+    "adopted_by",
     "asking_agent",
     "at_work",
     "attach",
     "call_item",
     "detach",
     "expect",
-    "fake_job",
     "is_argument_error",
     "neutral",
     "open_work",
@@ -62,6 +71,7 @@ __all__ = [
     "read_request",
     "refuses_as_closed",
     "release_run",
+    "replace_model",
     "run_user_mock",
     "running_tools",
     "speaking_agent",
@@ -101,27 +111,75 @@ class Seam(Protocol):
         """Return what runs in the place of `tool`; `user_mock` is LiveKit's own mock for it."""
 
 
+class Adopter(Protocol):
+    """What takes the sessions under its wing that the code of a job makes by itself."""
+
+    async def session_starting(self, session: AgentSession[Any], agent: Agent) -> None:
+        """Look at a session before it starts; `attach` it for instance."""
+
+    def session_started(self, session: AgentSession[Any]) -> None:
+        """Look at it once it has started."""
+
+
 _seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
+_adopters: dict[int, tuple[JobContext, Adopter]] = {}
 _originals: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 def attach(session: AgentSession[Any], seam: Seam) -> None:
     """Put `seam` around the models and tools of `session`, until `detach`."""
-    if not _seams:
-        _patch()
+    _patch()
     _seams[id(session)] = (session, seam)
 
 
 def detach(session: AgentSession[Any]) -> None:
     """Leave `session` to itself; with the last one gone, LiveKit's classes are as they were."""
     _seams.pop(id(session), None)
-    if not _seams:
+    _unpatch()
+
+
+@contextmanager
+def adopted_by(adopter: Adopter, job: JobContext) -> Iterator[None]:
+    """Show `adopter` the sessions that start in this job inside."""
+    _patch()
+    _adopters[id(job)] = (job, adopter)
+    try:
+        yield
+    finally:
+        del _adopters[id(job)]
         _unpatch()
+
+
+def replace_model(session: AgentSession[Any], model: llm.LLM[Any]) -> None:
+    """Give a session that has not started `model` in the place of its own."""
+    session._llm = model
 
 
 def _seam_of(session: Any) -> Seam | None:
     found = _seams.get(id(session))
     return found[1] if found is not None else None
+
+
+def _adopter() -> Adopter | None:
+    _, adopter = _adopters.get(id(get_job_context(required=False)), (None, None))
+    return adopter
+
+
+@functools.wraps(llm.LLM.prewarm)
+def _prewarm(self: Any, **how: Any) -> None:
+    if _adopter() is None:  # else the session gets another model before it asks any
+        _originals[_prewarm](self, **how)
+
+
+@functools.wraps(AgentSession.start)
+async def _start(self: Any, agent: Agent, **options: Any) -> Any:
+    adopter = _adopter()
+    if adopter is None or self._started or _seam_of(self) is not None:
+        return await _originals[_start](self, agent, **options)
+    await adopter.session_starting(self, agent)
+    result = await _originals[_start](self, agent, **options)
+    adopter.session_started(self)
+    return result
 
 
 @functools.wraps(AgentSession.run)
@@ -171,6 +229,8 @@ async def _wait_for_idle(self: Any) -> Any:
 
 
 _AT_THE_SEAM: Sequence[tuple[type, Callable[..., Any]]] = (
+    (llm.LLM, _prewarm),
+    (AgentSession, _start),
     (AgentSession, _run),
     (AgentSession, _update_activity),
     (AgentSession, _wait_for_idle),
@@ -180,12 +240,16 @@ _AT_THE_SEAM: Sequence[tuple[type, Callable[..., Any]]] = (
 
 
 def _patch() -> None:
+    if _seams or _adopters:
+        return
     for owner, stand_in in _AT_THE_SEAM:
         _originals[stand_in] = getattr(owner, stand_in.__name__)
         setattr(owner, stand_in.__name__, stand_in)
 
 
 def _unpatch() -> None:
+    if _seams or _adopters:
+        return
     for owner, stand_in in _AT_THE_SEAM:
         setattr(owner, stand_in.__name__, _originals[stand_in])
 
@@ -477,16 +541,6 @@ def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[N
     finally:
         for log in (logger, rtc_logger):
             log.removeFilter(unless_reported)
-
-
-@contextmanager
-def fake_job() -> Iterator[JobContext]:
-    """Enter LiveKit's fake job, and take away at its end the folder that it made."""
-    with fake_job_context() as job:
-        try:
-            yield job
-        finally:
-            job._tempdir.cleanup()
 
 
 def release_run(session: AgentSession[Any]) -> None:

@@ -18,7 +18,7 @@ __all__ = ["MAX_FRAME", "Client", "Host", "SessionTransport", "TcpSessionTranspo
 SessionTransport = remote_session.SessionTransport
 TcpSessionTransport = remote_session.TcpSessionTransport
 
-MAX_FRAME: Final = remote_session._TCP_MAX_MESSAGE_SIZE  # noqa: SLF001  (a quarantine)
+MAX_FRAME: Final = remote_session._TCP_MAX_MESSAGE_SIZE
 """How many bytes a message may have: LiveKit's side drops the connection at a longer one."""
 
 

@@ -18,7 +18,15 @@ import pytest
 
 from .errors import BehaviourError, NeverAwaited, Stuck, UsageError
 from .keys import set_dummies
-from .options import DEFAULT_NOW, Options, read_marker, read_moment, read_seconds
+from .options import (
+    DEFAULT_NOW,
+    JobOptions,
+    Options,
+    read_job,
+    read_marker,
+    read_moment,
+    read_seconds,
+)
 from .phases import wall_clock_of
 from .strict import check_allowed
 
@@ -42,6 +50,7 @@ __all__ = [
     "is_coroutine_test",
     "is_message_only",
     "is_ours",
+    "job_of",
     "lent_to",
     "loop_scope",
     "mark_for_asyncio",
@@ -197,8 +206,20 @@ def bounds_of(item: pytest.Item) -> tuple[float, str, frozenset[str]]:
     return timeout, bound, allow
 
 
+def job_of(item: pytest.Item, given: object) -> JobOptions:
+    """Return what the job of a test is like; `given` is what its fixture says."""
+    where, scenario = "job_options", scenario_of(item)
+    marked = marker_of(item)
+    if "job" in marked:
+        given, where = marked["job"], f"{item.nodeid}: lk(job=…)"
+    options = read_job(given, where=where)
+    if scenario is None or scenario.job is None:
+        return options
+    return read_job({**vars(options), **scenario.job.said}, where=f"{scenario.job.site}: job")
+
+
 @contextmanager
-def stage_of(item: pytest.Item) -> Iterator[Stage]:
+def stage_of(item: pytest.Item, job_options: object) -> Iterator[Stage]:
     """Set the stage for `item`, and clear it afterwards."""
     for mark in ("anyio", "trio"):
         if item.get_closest_marker(mark) is not None:
@@ -214,6 +235,7 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
     config = item.config
     with shown():
         timeout, bound, allow = bounds_of(item)
+        job = job_of(item, job_options)
     stage = Stage(
         timeout=timeout,
         bound=bound,
@@ -223,6 +245,7 @@ def stage_of(item: pytest.Item) -> Iterator[Stage]:
         hosts=options_of(config).hosts,
         wall=wall_clock_of(item),
         real_time=time_of(item)[1],
+        job=job,
     )
     stage.before_session = lambda: set_dummies(item)
     item.stash[_STAGE] = stage
@@ -298,6 +321,7 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
         failure, (Exception, pytest.fail.Exception, type(None))
     ):
         return failure  # skipped, interrupted, or the end of the whole run
+    stage.ask_for_verdict(failure)
     stage.close()
     stage.settle_account(went_through=not isinstance(failure, (UsageError, BehaviourError)))
     if isinstance(failure, _StartFailed):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +13,14 @@ import pytest
 
 from . import border
 from .collect import references_of
-from .errors import UsageError
+from .errors import UsageError, one_of
 from .script import Step, as_step
 from .sites import Site
 
 if TYPE_CHECKING:
+    from .harness import Harness
+    from .scenarios.model import Scenario
+    from .simulation.entrypoint import Entrypoint
     from .stage import Stage
 
 __all__ = ["Defaults", "of_scenario", "of_test", "set_the_scene"]
@@ -34,18 +39,39 @@ class Defaults:
     owes_start: bool = True
     without_agent: str = (
         "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, "
-        "its class or a factory; or mark the test @pytest.mark.lk(agent=FrontDesk)"
+        "its class or a factory, or `entrypoint` that returns an AgentServer; or mark the test "
+        "@pytest.mark.lk(agent=FrontDesk)"
     )
+    entrypoint: Entrypoint | None = None
+    simulation: Mapping[str, Any] | None = None
     options_of: str = "session_options"
     advice: str = (
         "it was asked while the session started: script that with the start_script fixture, or "
         "with @pytest.mark.lk(start=[say('…')])"
     )
 
+    async def session_on(self, stage: Stage) -> Harness:
+        """Start the session under test: build one, or let the entrypoint."""
+        if self.entrypoint is None:
+            return await stage.start_session(**self.arguments())
+        if self.options:
+            raise UsageError(
+                f"{self.options_of}: the entrypoint builds its own session; take "
+                f"{one_of(sorted(self.options))} away, or test an agent"
+            )
+        return await stage.run_entrypoint(
+            history=self.history, start=self.start, advice=self.advice, owes_start=self.owes_start
+        )
+
     def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
         """Return arguments for `Stage.start_session`; `given` wins."""
         from .build import check_session_options
 
+        if self.entrypoint is not None:
+            raise UsageError(
+                f"start_session() builds a session of its own, and {self.entrypoint.what} starts "
+                "the one under test; take agent_session, or test an agent"
+            )
         what = self.what if agent is None else "start_session()"
         agent = self.agent if agent is None else agent
         if agent is ...:
@@ -70,19 +96,31 @@ class Defaults:
 
 
 def of_test(
-    request: pytest.FixtureRequest, agent: Any, userdata: Any, options: Any, start: Any
+    request: pytest.FixtureRequest,
+    agent: Any,
+    entrypoint: Any,
+    userdata: Any,
+    options: Any,
+    start: Any,
 ) -> Defaults:
     """Return what holds for a Python test: its markers over the fixtures, ini below them."""
     marker = border.marker_of(request.node)
-    if "agent" in marker:
-        agent = marker["agent"]
-    elif agent is ...:
-        agent = _agent_of_ini(request)
+    if marked := {"agent", "entrypoint"} & marker.keys():
+        _refuse_both(marked, f"{request.node.nodeid}: lk(…)")
+        agent, entrypoint = marker.get("agent", ...), marker.get("entrypoint", ...)
+        entrypoint = _entrypoint_of_marker(entrypoint, request)
+    else:
+        agent, entrypoint = _of_fixtures(request, agent, entrypoint)
+    if "userdata" in marker:
+        userdata = copy.deepcopy(marker["userdata"])
+    made = _entrypoint(entrypoint)
     return Defaults(
         agent=agent,
         what="the agent under test",
-        userdata=copy.deepcopy(marker["userdata"]) if "userdata" in marker else userdata,
+        userdata=userdata,
         options=options,
+        entrypoint=made,
+        simulation=_simulation(request, request.node.name, userdata, made),
         start=_steps(marker["start"], "lk(start=…)", request)
         if "start" in marker
         else _steps(start, "start_script", request),
@@ -90,13 +128,27 @@ def of_test(
 
 
 def of_scenario(
-    request: pytest.FixtureRequest, agent: Any, userdata: Any, options: Any, start: Any
+    request: pytest.FixtureRequest,
+    agent: Any,
+    entrypoint: Any,
+    userdata: Any,
+    options: Any,
+    start: Any,
 ) -> Defaults:
     """Return what holds for a scenario: what its file says over the fixtures, ini below them."""
     play = border.play_of(request.node)
     assert play is not None
     scenario = play.scenario
-    if scenario.userdata and not (
+    if scenario.agent is not None:
+        agent = _with_fixtures(play.names.agent, request)
+    elif scenario.entrypoint is not None:
+        entrypoint = play.names.entrypoint
+    else:
+        agent, entrypoint = _of_fixtures(request, agent, entrypoint)
+    made = _entrypoint(entrypoint) if scenario.agent is None else None
+    if made is not None:
+        userdata = scenario.userdata or {}
+    elif scenario.userdata and not (
         border.USERDATA_IS_SEEN in request.node.stash or "scenario" in request.fixturenames
     ):
         raise UsageError(
@@ -105,13 +157,11 @@ def of_scenario(
             "make it of that, as in return Guest(**(scenario and scenario.userdata or {}))"
         )
     site = scenario.agent.site if scenario.agent is not None else scenario.site
-    if scenario.agent is not None:
-        agent = play.names.agent
-    elif agent is ...:
-        agent = _agent_of_ini(request)
     return Defaults(
-        agent=_with_fixtures(agent, request) if scenario.agent is not None else agent,
+        agent=agent,
         what=f"{site}: the agent",
+        entrypoint=made,
+        simulation=_simulation(request, scenario.label, userdata, made),
         userdata=userdata,
         options={**options, **scenario.session},
         start=_steps(start, "start_script", request)
@@ -127,11 +177,113 @@ def of_scenario(
     )
 
 
-def set_the_scene(request: pytest.FixtureRequest, stage: Stage, agent: Any) -> None:
-    """Put the mocks of a scenario on the stage."""
+def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) -> None:
+    """Put the mocks of a scenario on the stage, and into its job what runs there."""
     play = border.play_of(request.node)
+    entrypoint = made.entrypoint
     if play is not None:
-        play.prepare(stage, references_of(request.config), agent)
+        owner = made.agent if entrypoint is None else entrypoint.run
+        play.prepare(stage, references_of(request.config), owner)
+        _script_judges(stage, play.scenario.judges)
+        stage.expect_veto = play.scenario.expect_veto
+        _refuse_vain_veto(play.scenario, entrypoint)
+    stage.job.simulation = made.simulation
+    if entrypoint is not None:
+        stage.before_session()  # a plugin that is warmed up may want its key
+        stage.job.run_in(entrypoint, entrypoint.warm_up())
+
+
+def _script_judges(stage: Stage, judges: Mapping[str, str] | str | None) -> None:
+    if isinstance(judges, str):
+        stage.model.judges(judges)
+    elif judges is not None:
+        stage.model.judges(**judges)
+
+
+def _refuse_vain_veto(scenario: Scenario, entrypoint: Entrypoint | None) -> None:
+    if scenario.expect_veto is not None and (
+        entrypoint is None or entrypoint.on_simulation_end is None
+    ):
+        lack = "an agent has none: write entrypoint:"
+        if entrypoint is not None:
+            lack = f"{entrypoint.what} has none: @server.rtc_session(on_simulation_end=…)"
+        raise UsageError(
+            f"{scenario.site}: {scenario.label}: on_simulation_end is what vetoes (expect_veto), "
+            f"and {lack}"
+        )
+
+
+def _of_fixtures(request: pytest.FixtureRequest, agent: Any, entrypoint: Any) -> tuple[Any, Any]:
+    """Return what the fixtures say is under test, or else the ini file."""
+    given = [name for name, one in (("agent", agent), ("entrypoint", entrypoint)) if one is not ...]
+    if given:
+        _refuse_both(given, "the fixtures")
+        return agent, entrypoint
+    options = border.options_of(request.config)
+    named = {"lk_agent": options.agent, "lk_entrypoint": options.entrypoint}
+    _refuse_both([name for name, text in named.items() if text], "the ini file")
+    of_ini = {name: _of_ini(request, text) for name, text in named.items()}
+    return of_ini["lk_agent"], of_ini["lk_entrypoint"]
+
+
+def _refuse_both(given: Collection[str], where: str) -> None:
+    if len(given) > 1:
+        raise UsageError(
+            f"{where}: {' and '.join(sorted(given))} are both given, and one is under test; let "
+            "the other return ..., or take it away"
+        )
+
+
+def _entrypoint_of_marker(given: Any, request: pytest.FixtureRequest) -> Any:
+    """Resolve what a marker names as ``agent.py:server``, beside the test's file."""
+    if not isinstance(given, str):
+        return given
+    from .scenarios.model import Ref
+
+    path, line, _ = request.node.location
+    ref = Ref(given, Site(str(request.config.rootpath / path), (line or 0) + 1))
+    from .simulation.entrypoint import Entrypoint
+
+    return Entrypoint.of(references_of(request.config).resolve(ref), name=given)
+
+
+def _entrypoint(source: Any) -> Entrypoint | None:
+    """Take what a marker, a fixture or the ini file gave as entrypoint, None where it is none."""
+    from .simulation.entrypoint import Entrypoint
+
+    if source is ... or isinstance(source, Entrypoint):
+        return None if source is ... else source
+    return Entrypoint.of(source)
+
+
+def _simulation(
+    request: pytest.FixtureRequest, label: str, userdata: Any, entrypoint: Entrypoint | None
+) -> Mapping[str, Any] | None:
+    """Return what the job says of the simulation, None where it is not to be one.
+
+    An entrypoint always runs in a simulation in text, which keeps its session from audio; the code
+    of an agent sees one only where the test asks for it.
+    """
+    if entrypoint is None and "simulation" not in request.fixturenames:
+        return None
+    if entrypoint is None and not isinstance(userdata, Mapping):
+        userdata = {}
+    try:
+        text = json.dumps({} if userdata is ... else dict(userdata))
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{request.node.nodeid}: the userdata of a simulation is a mapping that JSON can hold, "
+            f"not {userdata!r}: {error}"
+        ) from None
+    scenario = border.scenario_of(request.node)
+    return {
+        "job_id": request.node.nodeid,
+        "label": label,
+        "instructions": (scenario and scenario.instructions) or "",
+        "agent_expectations": (scenario and scenario.agent_expectations) or "",
+        "tags": scenario.tags if scenario else {},
+        "userdata": text,
+    }
 
 
 def _with_fixtures(agent: Any, request: pytest.FixtureRequest) -> Any:
@@ -155,8 +307,7 @@ def _steps(start: Any, what: str, request: pytest.FixtureRequest) -> list[Step]:
     ]
 
 
-def _agent_of_ini(request: pytest.FixtureRequest) -> Any:
-    reference = border.options_of(request.config).agent
+def _of_ini(request: pytest.FixtureRequest, reference: str | None) -> Any:
     if reference is None:
         return ...
     from .scenarios.model import Ref

@@ -32,6 +32,7 @@ __all__ = [
     "UnusedMock",
     "UnusedStep",
     "UsageError",
+    "Veto",
     "did_you_mean",
     "one_of",
 ]
@@ -125,6 +126,12 @@ class UnusedMock(BehaviourError):
     """A mock was never called, and nobody looked whether it was."""
 
     kind = "unused_mock"
+
+
+class Veto(BehaviourError):
+    """The agent's own ``on_simulation_end`` found the run to be a failure."""
+
+    kind = "veto"
 
 
 class SessionError(BehaviourError):

@@ -18,6 +18,7 @@ from . import border
 
 if TYPE_CHECKING:
     from livekit.agents import AgentSession, AgentTask, JobContext
+    from livekit.agents.simulation import SimulationContext
     from livekit.agents.voice.run_result import RunResult
 
     from .defaults import Defaults
@@ -39,6 +40,18 @@ if TYPE_CHECKING:
 def agent() -> Any:
     """The agent under test: an instance, a class or a factory. Override it in conftest.py."""
     return ...
+
+
+@pytest.fixture
+def entrypoint() -> Any:
+    """The user's AgentServer, or the function that it runs, instead of an agent. Override it."""
+    return ...
+
+
+@pytest.fixture
+def job_options() -> Mapping[str, Any]:
+    """What the job is like: ``metadata``, ``attributes``, ``participant``, … Override it."""
+    return {}
 
 
 @pytest.fixture
@@ -67,9 +80,9 @@ def start_script() -> tuple[StepSource, ...]:
 
 
 @pytest.fixture
-def _lk_bare_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+def _lk_bare_stage(request: pytest.FixtureRequest, job_options: Any) -> Iterator[Stage]:
     """The stage of this test, not yet on a loop."""
-    with border.stage_of(request.node) as stage:
+    with border.stage_of(request.node, job_options) as stage:
         yield stage
 
 
@@ -91,7 +104,7 @@ def _session_on_loop(scope: Any) -> Any:
         stage = _lk_bare_stage
         with border.shown():
             async with stage.on_loop():
-                yield await stage.start_session(**_lk_defaults.arguments())
+                yield await _lk_defaults.session_on(stage)
 
     return session_on_loop
 
@@ -128,6 +141,7 @@ def _lk_defaults(
     request: pytest.FixtureRequest,
     _lk_bare_stage: Stage,
     agent: Any,
+    entrypoint: Any,
     userdata: Any,
     session_options: Any,
     start_script: Any,
@@ -137,8 +151,8 @@ def _lk_defaults(
 
     of = defaults.of_test if border.play_of(request.node) is None else defaults.of_scenario
     with border.shown():
-        made = of(request, agent, userdata, session_options, start_script)
-        defaults.set_the_scene(request, _lk_bare_stage, made.agent)
+        made = of(request, agent, entrypoint, userdata, session_options, start_script)
+        defaults.set_the_scene(request, _lk_bare_stage, made)
     return made
 
 
@@ -156,6 +170,8 @@ def _lk_main(request: pytest.FixtureRequest, _lk_defaults: Defaults) -> Harness:
 @pytest.fixture
 def agent_session(_lk_main: Harness) -> AgentSession[Any]:
     """A real, started ``AgentSession`` with the agent under test and a scripted model."""
+    if not _lk_main.has_session:  # the verdict says why, before the test's body runs
+        return None  # type: ignore[return-value]
     return _lk_main.session
 
 
@@ -249,8 +265,18 @@ def chat_snapshot(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Chat
 
 @pytest.fixture
 def job_context(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> JobContext:
-    """The fake ``JobContext`` in which the test runs."""
+    """The fake ``JobContext`` in which the test runs; its ``room`` is a `FakeRoom`."""
+    if "_lk_main" in request.fixturenames:  # an entrypoint is put into the job with its session
+        request.getfixturevalue("_lk_main")
     context: JobContext = _of_its_loop("on", request)
+    return context
+
+
+@pytest.fixture
+def simulation(job_context: JobContext) -> SimulationContext:
+    """The ``SimulationContext`` of the job, which a test of an entrypoint runs under."""
+    context = job_context.simulation_context()
+    assert context is not None, "the job has a dispatch"
     return context
 
 

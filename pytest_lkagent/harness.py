@@ -67,6 +67,11 @@ class Harness:
         return self._session
 
     @property
+    def has_session(self) -> bool:
+        """Whether there is a session: an entrypoint may have started none."""
+        return self._session is not None
+
+    @property
     def transcript(self) -> Transcript:
         return self.record.transcript
 
@@ -96,21 +101,35 @@ class Harness:
         """Start a session with `agent`; what goes wrong in the start is a finding, not raised."""
         if history is not None:
             await agent.update_chat_ctx(history)
-        session = self._session = AgentSession(**arguments)
+        session = AgentSession(**arguments)
+        self.take(session)
+
+        async def start() -> None:
+            self.start_result = await session.start(agent, capture_run=True)
+
+        await self.start_by(start, "the start of the session")
+
+    def take(self, session: AgentSession[Any]) -> None:
+        """Have `session`, which has not started, under test."""
+        self._session = session
         _livekit.attach(session, self)
         self.record.listen(session)
+
+    async def start_by(self, start: Callable[[], Awaitable[None]], what: str) -> None:
+        """Let `start` start the session; what goes wrong in that is a finding, not raised."""
         try:
-            with self._bounded(self._stage.timeout, "the start of the session") as turn:
+            with self._bounded(self._stage.timeout, what) as turn:
                 try:
-                    self.start_result = await session.start(agent, capture_run=True)
+                    await start()
                 except Exception as error:  # noqa: BLE001  (the finding below)
                     turn.error = error
-                await self._settled()
+                if self._session is not None:
+                    await self._settled()
         except Stuck as stuck:
             self._stage.findings.add(stuck)
             return
         if turn.error is not None and not self._stage.take_expected(turn.error):
-            self._stage.findings.add(self._as_finding(turn.error, "the start of the session"))
+            self._stage.findings.add(self._as_finding(turn.error, what))
         self._stage.swallowed.report()
 
     async def user_says(
@@ -322,7 +341,7 @@ class Harness:
         self.is_stuck = True
         line = f"{what} cannot finish: {reason}; {self._stage.standstill.stuck_on}"
         lines = [line, *self.picture(), *self._stage.standstill.still_running]
-        if not self._is_closing:
+        if self._session is not None and not self._is_closing:
             _livekit.release_run(self.session)
         return Stuck("\n".join(lines))
 

@@ -11,7 +11,7 @@ from .mocks import TaskMock, ToolMock
 from .script import Request, Step
 from .words import Words
 
-__all__ = ["Offers", "uncalled", "unused"]
+__all__ = ["Offers", "unasked", "uncalled", "unused"]
 
 
 class Offers:
@@ -43,6 +43,14 @@ def unused(left: Sequence[Step], words: Words, when: str = "") -> UnusedStep:
     told = f"scripted, and never asked for{when and f' {when}'}: {first}"
     advice = f"take it out, or let it pass: {words.allow(UnusedStep.kind)}"
     return UnusedStep("\n".join([told, *(f"  and {one}" for one in rest), f"  {advice}"]))
+
+
+def unasked(judges: Sequence[str], words: Words) -> UnusedStep:
+    """Say that these judges found nothing: nobody asked them."""
+    return UnusedStep(
+        f"scripted, and never asked: the judge {one_of(judges)}; take it out, or let it pass: "
+        f"{words.allow(UnusedStep.kind)}"
+    )
 
 
 def uncalled(

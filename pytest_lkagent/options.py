@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -16,8 +17,10 @@ __all__ = [
     "DEFAULT_NOW",
     "DEFAULT_TIMEOUT",
     "Host",
+    "JobOptions",
     "Options",
     "read_hosts",
+    "read_job",
     "read_marker",
     "read_moment",
     "read_seconds",
@@ -35,7 +38,10 @@ Host: TypeAlias = tuple[str, int | None]
 
 _HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<address>[\da-f:.]+)\])(?::(?P<port>\d+))?")
 
-_MARKER_KEYS = ("agent", "allow", "now", "real_time", "start", "timeout", "userdata")
+_MARKER_KEYS = (
+    *("agent", "allow", "entrypoint", "job", "now", "real_time", "start", "timeout", "userdata"),
+)
+_CALLER_KEYS = ("identity", "name", "metadata", "attributes", "kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +52,88 @@ class Options:
     globs: tuple[str, ...] = ()
     tags: Mapping[str, frozenset[str]]
     agent: str | None = None
+    entrypoint: str | None = None
     timeout: float = DEFAULT_TIMEOUT
     now: datetime | None = None
     real_time: bool = False
     keys: tuple[str, ...] = ()
     hosts: frozenset[Host] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """What the job of a test is like, in the words of LiveKit's ``fake_job_context``.
+
+    Attributes:
+        metadata: What ``ctx.job.metadata`` is.
+        attributes: What ``ctx.job.attributes`` holds.
+        participant: Who is in the room: ``identity``, ``name``, ``metadata``, ``attributes`` and
+            ``kind``; None for an empty room.
+        room: The name of the room, or an ``rtc.Room`` to use instead of ours.
+        job_id: The id of the job.
+        agent_identity: The agent's own identity in the room.
+        inference_executor: What local models are asked of; by default they are refused.
+    """
+
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    participant: Mapping[str, Any] | None = field(default_factory=dict)
+    room: Any = "fake-room"
+    job_id: str = "fake-job"
+    agent_identity: str = "fake-agent"
+    inference_executor: Any = None
+
+
+_JOB_KEYS = tuple(one.name for one in fields(JobOptions))
+
+
+def read_job(given: object, *, where: str) -> JobOptions:
+    """Take what says what a job is like; metadata that is no text is written as JSON.
+
+    Raises:
+        UsageError: A key is unknown, or a value is of another type.
+    """
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{where} is a mapping with some of {one_of(_JOB_KEYS)}, not {given!r}")
+    _refuse_unknown(given, _JOB_KEYS, where)
+    job = dict(given)
+    if not isinstance(job.get("metadata", ""), str):
+        try:
+            job["metadata"] = json.dumps(job["metadata"])
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{where}: metadata is a text or JSON: {error}") from None
+    for name in ("job_id", "agent_identity"):
+        if not isinstance(job.get(name, ""), str):
+            raise UsageError(f"{where}: {name} is a text, not {job[name]!r}")
+    _check_texts(job.get("attributes", {}), f"{where}: attributes")
+    caller = job.get("participant", {})
+    if caller is not None:
+        if not isinstance(caller, Mapping):
+            raise UsageError(
+                f"{where}: participant is a mapping with some of {one_of(_CALLER_KEYS)}, or None "
+                f"for an empty room, not {caller!r}"
+            )
+        _refuse_unknown(caller, _CALLER_KEYS, f"{where}: participant")
+        _check_texts(caller.get("attributes", {}), f"{where}: participant: attributes")
+    return JobOptions(**job)
+
+
+def _refuse_unknown(given: Mapping[Any, Any], known: Sequence[str], where: str) -> None:
+    for key in given:
+        if key not in known:
+            raise UsageError(
+                f"{where}: {key!r} is unknown; the keys are {one_of(known)}"
+                f"{did_you_mean(str(key), known)}"
+            )
+
+
+def _check_texts(given: object, where: str) -> None:
+    """Refuse attributes of a participant or a job that are no mapping of text to text."""
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{where} is a mapping of text to text, not {given!r}")
+    for key, value in given.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise UsageError(f"{where} is a mapping of text to text, and {key!r} is {value!r}")
 
 
 def read_seconds(value: object, *, where: str) -> float:

@@ -56,6 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write what became of each scenario, as LiveKit's SimulationRun",
     )
     parser.addini("lk_agent", "the agent of scenario files that name none", default="")
+    parser.addini("lk_entrypoint", "the entrypoint of those that name neither", default="")
     parser.addini("lk_scenarios", "globs of files that are scenario files", "args", default=[])
     parser.addini("lk_timeout", "virtual seconds that a turn may take", default="")
     parser.addini("lk_now", "when virtual time begins (default 2026-06-01T09:00:00Z)", default="")
@@ -76,8 +77,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "lk(agent=, userdata=, start=, now=, timeout=, real_time=, allow=): what pytest-lkagent "
-        "needs to know about a test",
+        "lk(agent=, entrypoint=, userdata=, job=, start=, now=, timeout=, real_time=, allow=): "
+        "what pytest-lkagent needs to know about a test",
     )
     # not by pytest_plugins: that looks through the metadata of all that is installed once more
     config.pluginmanager.register(fixtures, "lkagent-fixtures")
@@ -110,6 +111,7 @@ def _options(config: pytest.Config) -> Options:
         globs=tuple(config.getini("lk_scenarios")),
         tags=read_tags(config.getoption("--lk-tag")),
         agent=config.getini("lk_agent") or None,
+        entrypoint=config.getini("lk_entrypoint") or None,
         timeout=read_seconds(timeout, where=where) if timeout else DEFAULT_TIMEOUT,
         now=read_moment(now, where="lk_now") if now else None,
         real_time=config.getoption("--lk-real-time") or config.getini("lk_real_time"),

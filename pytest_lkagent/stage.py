@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import (
     AsyncIterator,
+    Awaitable,
     Callable,
     Collection,
     Iterable,
+    Iterator,
     Mapping,
 )
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
 from typing import Any
 from weakref import WeakSet
 
 from livekit.agents import Agent, AgentSession, JobContext
 
-from . import _livekit
+from . import _livekit, _livekit_job
 from .build import as_chat_context, make_agent, session_arguments
 from .clock import RealClock, VirtualClock
 from .diagnosis import Standstill, describe_leak, describe_stubborn, waiting
@@ -30,14 +32,17 @@ from .errors import (
 )
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
+from .fake.judges import JudgeLLM
 from .frames import nearest_users_line
 from .guard import Guard
 from .harness import Harness
-from .leftovers import Offers, uncalled, unused
+from .leftovers import Offers, unasked, uncalled, unused
 from .mocks import Mocks
-from .options import Host
+from .options import Host, JobOptions
 from .script import StepSource, as_step
-from .strict import Findings
+from .simulation.adoption import Adoption
+from .simulation.job import Job
+from .strict import BACKGROUND_ERROR, Findings
 from .swallowed import HandlerWatch, Swallowed
 from .tasks import end, patiently
 from .unheard import Unheard
@@ -61,6 +66,7 @@ class Stage:
         real_time: bool = False,
         words: Words | None = None,
         bound: str = "",
+        job: JobOptions | None = None,
     ) -> None:
         self.timeout = timeout
         self.words = words or Words()
@@ -78,6 +84,9 @@ class Stage:
         )
         self.sessions: list[Harness] = []
         self.clock: VirtualClock | None = None
+        self.job = Job(job or JobOptions(), raised=self._raised_in_job)
+        self.expect_veto: str | None = None
+        """What has to be in the reason with which ``on_simulation_end`` vetoes the run."""
         self.standstill = Standstill()
         self.late: list[BaseException] = []
         """What came to light between the verdict and the end of the loop."""
@@ -91,7 +100,7 @@ class Stage:
         self._unheard: Unheard | None = None
         self._watches = ExitStack()
         self._is_settled = False
-        self._job: JobContext | None = None
+        self._is_on_loop = False
         self._context: Context | None = None
 
     @asynccontextmanager
@@ -103,8 +112,8 @@ class Stage:
         Raises:
             UsageError: The loop is not asyncio's own.
         """
-        if self._job is not None:
-            yield self._job
+        if self._is_on_loop:
+            yield self.job.context
             return
         clock = (RealClock if self._real_time else VirtualClock)(asyncio.get_running_loop())
         clock.wall = self.wall
@@ -124,25 +133,55 @@ class Stage:
             guard,
             self._watches,
             _livekit.quiet_log(self._is_reported),
-            _livekit.fake_job() as job,
+            self.job.entered() as context,
         ):
-            self._job = job
+            self._is_on_loop = True
             self._watches.enter_context(unheard)
             self._watches.enter_context(HandlerWatch(self.swallowed, unheard.is_ours))
             self._context = copy_context()
             try:
-                yield job
+                yield context
             finally:
                 if not self._is_settled:  # it was skipped, or left by an exit
                     self.swallowed.report()
                 told = [] if self._is_settled else list(self.findings)
                 try:
-                    await self._close_sessions()
+                    await self._end_job()
                     await self.end_tasks(clock.tasks.begun)
                 finally:
                     clock.restore()
         self.swallowed.report()
         self.late = list(self.findings)[len(told) :]
+
+    def ask_for_verdict(self, failure: BaseException | None) -> None:
+        """Let the agent's own ``on_simulation_end`` judge; that it vetoes is a finding.
+
+        For before `close`; `failure` is what the test failed with so far.
+        """
+        harness = self.sessions[0] if self.sessions else None
+        if self.job.entrypoint is None or harness is None or self.clock is None:
+            return
+        if not harness.is_stuck and harness.has_session:
+            self.clock.run(self._ask_for_verdict(harness, failure), self._context)
+
+    async def _ask_for_verdict(self, harness: Harness, failure: BaseException | None) -> None:
+        from .simulation.verdict import ask_for_verdict
+
+        provisional = failure or next(iter(self.findings), None)
+        told = None if provisional is None else str(provisional).partition("\n")[0]
+
+        async def ask() -> None:
+            found = await ask_for_verdict(
+                self.job,
+                harness,
+                provisional=told,
+                expected=self.expect_veto,
+                know=self.swallowed.know,
+            )
+            if found is not None:
+                self.findings.add(found)
+
+        await self._patiently(ask(), "on_simulation_end")
 
     def close(self) -> None:
         """Close the sessions and end what they began; what closing reveals is a finding.
@@ -160,7 +199,7 @@ class Stage:
 
     async def _close_and_look(self) -> None:
         is_stuck = any(harness.is_stuck for harness in self._open)
-        await self._close_sessions()
+        await self._end_job()
         clock = self.clock
         assert clock is not None, "the stage is on a loop"
         await patiently(clock.quiet(), clock.take_halt)  # a task that spins ends below
@@ -168,6 +207,21 @@ class Stage:
             if is_users and not is_stuck and not task.done():
                 self.findings.add(LeakedTask(describe_leak(task, self.words)))
         await self.end_tasks(clock.tasks.begun)
+
+    async def _end_job(self) -> None:
+        await self._patiently(self.job.leave(), "the end of the entrypoint")
+        await self._close_sessions()
+        await self._patiently(self.job.finish(), "the end of the job")
+
+    async def _patiently(self, ending: Awaitable[None], what: str) -> None:
+        """Await what belongs to the end of the job; that it cannot finish is a finding."""
+        assert self.clock is not None, "the stage is on a loop"
+        with self.clock.budget(self.timeout):
+            if not await patiently(ending, self.clock.take_halt):
+                self.findings.add(Stuck(f"{what} cannot finish: {self.standstill.where_it_waits}"))
+
+    def _raised_in_job(self, error: BaseException, what: str) -> None:
+        self.swallowed.keep(BACKGROUND_ERROR, error, where=what)
 
     async def _close_sessions(self) -> None:
         while self._open:
@@ -269,32 +323,91 @@ class Stage:
         self.check_time("start_session()")
         self.before_session()
         made = await self._made(agent, what)
-        if made in self._used:
-            raise UsageError(
-                f"{what}: this {type(made).__name__} was used by a session before, and keeps what "
-                "was said there; give the class or a factory, so that each session gets its own"
-            )
-        self._used.add(made)
+        self._use(made, what)
         arguments = session_arguments(options or {}, model)
         if userdata is not ...:
             arguments["userdata"] = userdata
         if isinstance(start, str) or not isinstance(start, Iterable):
             raise UsageError(f"start_session(start=…) takes a list of steps, not {start!r}")
+        harness = self._open_session(model)
+        with self._start_script(model, start, advice, owes_start=owes_start):
+            await harness.start(made, history=as_chat_context(history), **arguments)
+        return harness
+
+    async def run_entrypoint(
+        self,
+        *,
+        history: Any = None,
+        start: Iterable[StepSource] = (),
+        advice: str | None = None,
+        owes_start: bool = True,
+    ) -> Harness:
+        """Run the entrypoint of the job, and have the session under test that it starts."""
+        entrypoint = self.job.entrypoint
+        assert entrypoint is not None, "the job has an entrypoint"
+        harness = self._open_session(self.model)
+        adoption = Adoption(
+            entrypoint.what,
+            harness,
+            history=as_chat_context(history),
+            use=lambda agent: self._use(agent, entrypoint.what),
+        )
+
+        async def run() -> None:
+            try:
+                if not await self.job.begin(adoption.started.wait()):
+                    raise UsageError(adoption.why_none(self.job.ended_by))
+            except UsageError:
+                raise
+            except Exception as error:  # noqa: BLE001  (the test shows it as it is)
+                error.add_note(f"raised in {entrypoint.what}")
+                self.findings.add(error)
+
+        self.before_session()
+        self._watches.enter_context(_livekit.adopted_by(adoption, self.job.context))
+        self._watches.enter_context(
+            _livekit_job.judged_by(lambda name: JudgeLLM(name, self.model, self.words.judge))
+        )
+        with self._start_script(self.model, start, advice, owes_start=owes_start):
+            await harness.start_by(run, entrypoint.what)
+        return harness
+
+    def _open_session(self, model: FakeLLM) -> Harness:
         harness = Harness(self, model)
         self.sessions.append(harness)
         self._open.append(harness)
+        return harness
+
+    def _use(self, agent: Agent, what: str) -> None:
+        """Refuse an agent that another session had before."""
+        if agent in self._used:
+            raise UsageError(
+                f"{what}: this {type(agent).__name__} was used by a session before, and keeps what "
+                "was said there; give the class or a factory, so that each session gets its own"
+            )
+        self._used.add(agent)
+
+    @contextmanager
+    def _start_script(
+        self,
+        model: FakeLLM,
+        start: Iterable[StepSource],
+        advice: str | None,
+        *,
+        owes_start: bool,
+    ) -> Iterator[None]:
+        """Script what the start inside asks for; what it owes and does not ask is a finding."""
         steps = [as_step(one) for one in start]
         model.script(*steps)
         usual, model.advice = model.advice, advice or model.advice
         known = len(list(self.findings))
         try:
-            await harness.start(made, history=as_chat_context(history), **arguments)
+            yield
         finally:
             model.advice = usual
         went_well = len(list(self.findings)) == known
         if owes_start and went_well and (left := model.discard(steps)):
             self.findings.add(unused(left, self.words, "while the session started"))
-        return harness
 
     async def _made(self, agent: Any, what: str) -> Agent:
         clock, made, reasons = self.clock, [], []
@@ -369,6 +482,8 @@ class Stage:
                 self.findings.add(error)
             if went_through and (left := model.remaining):
                 self.findings.add(unused(left, self.words))
+            if went_through and (names := model.unasked_judges):
+                self.findings.add(unasked(names, self.words))
         requests = [request for model in self._models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:

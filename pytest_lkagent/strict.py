@@ -20,6 +20,7 @@ from .errors import (
     UnusedMock,
     UnusedStep,
     UsageError,
+    Veto,
     did_you_mean,
     one_of,
 )
@@ -65,6 +66,7 @@ KINDS = frozenset(
                 UnscriptedRequest,
                 UnusedMock,
                 UnusedStep,
+                Veto,
             )
         ),
     }

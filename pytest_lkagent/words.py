@@ -14,6 +14,9 @@ class Words:
     def allow(self, kind: str) -> str:
         return f"@pytest.mark.lk(allow=[{kind!r}])"
 
+    def judge(self, name: str) -> str:
+        return f"say what it finds: fake_llm.judges({name}='pass')"
+
     def expect_error(self, kind: type[BaseException]) -> str:
         return f"wrap it in expect_error({kind.__name__})"
 
@@ -29,6 +32,9 @@ class ScenarioWords(Words):
 
     def allow(self, kind: str) -> str:
         return f"allow: [{kind}]"
+
+    def judge(self, name: str) -> str:
+        return f"say in the scenario what it finds: judges: {{{name}: pass}}"
 
     def expect_error(self, kind: type[BaseException]) -> str:
         return f"write expect_error: {{type: {kind.__name__}}}"

@@ -39,6 +39,7 @@ FLOORS = MappingProxyType(
         "transcript": 1,
         "snapshot": 1,
         "_livekit": 2,
+        "_livekit_job": 2,
         "_livekit_remote": 2,
         "fake": 2,
         "behaviour": 2,
@@ -92,6 +93,7 @@ PYTEST = frozenset({"pytest", "_pytest", "pluggy", "pytest_asyncio", "syrupy"})
 QUARANTINES = MappingProxyType(
     {
         "_livekit": "livekit",
+        "_livekit_job": "livekit",
         "_livekit_remote": "livekit",
         "clock": "asyncio",
         "collect": "pytest",

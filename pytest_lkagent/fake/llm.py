@@ -19,8 +19,9 @@ from livekit.agents.types import (
 
 from .. import _livekit
 from ..binding import check_calls
-from ..errors import UnscriptedRequest, UsageError
+from ..errors import UnscriptedRequest, UsageError, one_of
 from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, ToolCall, silence
+from ..script.verdicts import VERDICTS
 
 __all__ = ["FakeLLM"]
 
@@ -45,6 +46,8 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self._told = 0
         self.failed: list[Step] = []
         self.allow_unscripted = False
+        self._verdicts: dict[str | None, str] = {}
+        self._judges_asked: set[str] = set()
         self.advice = "add a step for it: fake_llm.script(say('…'))"
 
     def __repr__(self) -> str:
@@ -75,6 +78,35 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
             times: How often the rule is played; None for any number of times, even none.
         """
         self._script.when(matcher, steps, by=by, times=times)
+
+    def judges(self, verdict: str | None = None, /, **by_name: str) -> None:
+        """Say what LiveKit's judges find: ``judges("pass", accuracy="maybe")``.
+
+        For those that an entrypoint asks (``JudgeGroup``), with whatever model.
+
+        Args:
+            verdict: What each judge finds that is not named: ``pass``, ``fail`` or ``maybe``.
+            by_name: What the judge of this name finds.
+
+        Raises:
+            UsageError: A verdict is none.
+        """
+        every: dict[str | None, str] = {} if verdict is None else {None: verdict}
+        for name, found in (*every.items(), *by_name.items()):
+            if found not in VERDICTS:
+                where = f"{name}=" if name else ""
+                raise UsageError(f"judges({where}{found!r}): a judge finds {one_of(VERDICTS)}")
+            self._verdicts[name] = found
+
+    def verdict_of(self, judge: str) -> str | None:
+        """Return what the judge of this name finds, None where nobody said."""
+        self._judges_asked.add(judge)
+        return self._verdicts.get(judge, self._verdicts.get(None))
+
+    @property
+    def unasked_judges(self) -> Sequence[str]:
+        """The judges that were scripted by name, and did not judge."""
+        return [name for name in self._verdicts if name and name not in self._judges_asked]
 
     @property
     def requests(self) -> Sequence[Request]:

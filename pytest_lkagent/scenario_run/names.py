@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..mocks import ToolMock
 from ..references import References, fixture_names
 from ..scenarios.model import LlmEntry, MockOutcome, MockSpec, Ref, Scenario, ScenarioTurn
+from ..simulation.entrypoint import Entrypoint
 
 __all__ = ["Names", "resolve", "resolve_classes"]
 
@@ -23,10 +24,11 @@ class Names:
     """What the names in one scenario mean, found before it is played.
 
     `fixtures` are those that the agent and the checks take by parameter name; `module` is the one
-    that the agent comes from, in which bare names are looked up first.
+    that the agent or the entrypoint comes from, in which bare names are looked up first.
     """
 
     agent: Any = ...
+    entrypoint: Entrypoint | None = None
     module: ModuleType | None = None
     classes: dict[str, type[Agent]] = field(default_factory=dict)
     exceptions: dict[str, type[Exception]] = field(default_factory=dict)
@@ -60,13 +62,18 @@ def resolve(scenario: Scenario, references: References, problems: list[str]) -> 
                     f"{scenario.agent.place}: {scenario.agent} is {found.agent!r}, neither an "
                     "Agent, nor its class, nor a factory"
                 )
+        if (ref := scenario.entrypoint) is not None:
+            found.module = references.module(ref)
+            source = references.resolve(ref)
+            with _Noting(problems, ref.place):
+                found.entrypoint = Entrypoint.of(source, name=ref.text)
     for ref in _checks(scenario):
         with _Noting(problems):
             check = references.resolve(ref)
             if not callable(check):
                 raise UsageError(f"{ref.place}: the check {ref} is not callable: {check!r}")
             found.checks[ref.text] = check
-    if scenario.agent is not None and found.agent is not ...:
+    if found.agent is not ... or found.entrypoint is not None:
         resolve_classes(scenario, found, references, problems)
     return found
 

@@ -72,14 +72,14 @@ class Play:
     def prepare(self, stage: Stage, references: References, agent: Any) -> None:
         """Put the mocks on the stage, before the session starts.
 
-        `agent` is the one that a fixture gives where the file names none.
+        `agent` is the one that a fixture gives where the file names none, or an entrypoint.
 
         Raises:
             UsageError: A class or a tool does not exist, one line for each.
         """
         self._captures = Captures()
         self.happened = {}
-        if self.scenario.agent is None:
+        if self.scenario.agent is None and self.scenario.entrypoint is None:
             owner = type(agent) if isinstance(agent, Agent) else agent
             self.names.module = sys.modules.get(getattr(owner, "__module__", ""))
             problems: list[str] = []

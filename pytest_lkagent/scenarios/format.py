@@ -12,15 +12,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
+from ..script.verdicts import Verdict
+
 __all__ = [
     "AfterFormat",
     "CallFormat",
+    "CallerFormat",
     "DefaultsFormat",
     "ErrorFormat",
     "EventFormat",
     "FailFormat",
     "FileFormat",
     "HandoffFormat",
+    "JobFormat",
     "LlmFormat",
     "MessageFormat",
     "MockFormat",
@@ -264,6 +268,24 @@ class PastFormat(_Closed):
     function_call_output: PastOutputFormat = _may()
 
 
+class CallerFormat(_Closed):
+    """Who is in the room."""
+
+    identity: _Text = _may()
+    name: _Text = _may()
+    metadata: _Text = _may()
+    attributes: dict[str, _Text] = _may()
+    kind: Literal["standard", "sip", "connector", "agent", "ingress", "egress"] = "standard"
+
+
+class JobFormat(_Closed):
+    """What the job is like that an entrypoint runs in."""
+
+    metadata: JsonValue = _may("ctx.job.metadata; a mapping is written as JSON.")
+    attributes: dict[str, _Text] = _may("ctx.job.attributes.")
+    participant: CallerFormat | None = _may("Who is in the room; null is nobody.")
+
+
 class DefaultsFormat(_Closed):
     """What holds for every scenario that says nothing else."""
 
@@ -273,6 +295,8 @@ class DefaultsFormat(_Closed):
     )
     session: dict[str, JsonValue] | None = _may("Arguments of AgentSession.")
     history: list[PastFormat] | None = _may("What was said before.")
+    job: JobFormat | None = _may()
+    judges: Verdict | dict[str, Verdict] | None = _may("What LiveKit's judges find.")
     now: Any = _may("The date and time, like 2026-06-12T09:00:00Z.")
     allow: list[str] | None = _may("Kinds of finding that may pass.")
     timeout: _Duration | None = _may("How long the scenario may run.")
@@ -288,9 +312,11 @@ class ScenarioFormat(DefaultsFormat):
     tags: dict[str, _Text | None] | None = _may("LiveKit: names and texts.")
     userdata: dict[str, JsonValue] | None = _may("LiveKit: any mapping.")
     agent: _Reference = _may("The agent: file.py:name or module:name.")
+    entrypoint: _Reference = _may("The AgentServer, or its function: file.py:name or module:name.")
     turns: list[TurnFormat] = _may("The conversation, turn by turn.")
     absent: list[EventFormat] = _may("Events that must not happen.")
     check: _Reference = _may("A function that is called at the end.")
+    expect_veto: _Text = _may("on_simulation_end vetoes the run; this is in its reason.")
     snapshot: _Snapshot = _may()
     marks: list[str] = _may("pytest marks.")
     xfail: _Text = _may("Why the scenario is expected to fail.")
@@ -302,6 +328,7 @@ class FileFormat(_Closed):
     id: _Text = _may()
     name: _Text = _may("The name of the group of scenarios.")
     agent: _Reference = _may("The agent: file.py:name or module:name.")
+    entrypoint: _Reference = _may("The AgentServer, or its function: file.py:name or module:name.")
     base: _Text = _may("A scenario file to lay this one over, by label.")
     rest: bool = _may("Whether the base's other scenarios run too.")
     defaults: DefaultsFormat = _may()

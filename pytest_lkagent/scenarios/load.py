@@ -13,7 +13,7 @@ from ..errors import UsageError
 from .compose import compose
 from .merge import lay_over_base
 from .model import ScenarioFile
-from .read_scenario import DEFAULT_KEYS, read_defaults, read_scenario
+from .read_scenario import DEFAULT_KEYS, read_defaults, read_scenario, read_tested
 from .reading import Reading
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "load_text",
 ]
 
-FILE_KEYS = ("id", "name", "agent", "base", "rest", "defaults", "scenarios")
+FILE_KEYS = ("id", "name", "agent", "entrypoint", "base", "rest", "defaults", "scenarios")
 _IN_DEFAULTS = dict.fromkeys(DEFAULT_KEYS, "; write it under defaults:, or in a scenario")
 
 
@@ -72,13 +72,13 @@ def gc_paused() -> Iterator[None]:
 def _read_file(reading: Reading, root: Node, path: Path) -> ScenarioFile:
     """Read the whole file, then raise LoadError with everything that was noted on the way."""
     fields = reading.fields(root, "a scenario file", FILE_KEYS, elsewhere=_IN_DEFAULTS)
-    agent = reading.reference(fields["agent"], "agent") if "agent" in fields else None
+    tested = read_tested(reading, root, fields, "a scenario file")
     rest = reading.flag(fields["rest"], "rest") if "rest" in fields else False
     if "rest" in fields and "base" not in fields:
         reading.problem(fields["rest"], "rest says what to take of a base; write base: too")
     defaults = read_defaults(reading, fields["defaults"]) if "defaults" in fields else {}
     scenarios = tuple(
-        read_scenario(reading, node, agent=agent, defaults=defaults)
+        read_scenario(reading, node, tested=tested, defaults=defaults)
         for node in _scenario_nodes(reading, root, fields)
     )
     file_id = reading.raw(fields["id"], "id", "a text") if "id" in fields else None
@@ -88,7 +88,7 @@ def _read_file(reading: Reading, root: Node, path: Path) -> ScenarioFile:
         path=path,
         id=file_id,
         name=name,
-        agent=agent,
+        **tested,
         base=Path(path.parent, fields["base"].value) if "base" in fields else None,
         rest=rest,
         scenarios=scenarios,

@@ -27,6 +27,7 @@ __all__ = [
     "UNSET",
     "After",
     "Failure",
+    "JobSpec",
     "LlmCall",
     "LlmEntry",
     "MockOutcome",
@@ -200,6 +201,14 @@ class SnapshotSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """What the job is like: some of what `pytest_lkagent.options.JobOptions` has."""
+
+    said: Mapping[str, Any]
+    site: Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioTurn:
     """One input and all that follows it. The start of a session is one with no input.
 
@@ -225,10 +234,12 @@ class ScenarioTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One conversation. The file's `defaults`, `agent` and `base` are already worked in.
+    """One conversation. The file's `defaults`, `agent`, `entrypoint` and `base` are worked in.
 
     `userdata` is None where none was written; `now` has a time zone, UTC where none was written;
     `turns` is None where the user has to be simulated; `history` comes before the session starts.
+    It has an `agent` or an `entrypoint`, or neither. `expect_veto` is in the reason with which
+    ``on_simulation_end`` has to veto it; `judges` is what LiveKit's judges find, each or all.
     """
 
     label: str
@@ -239,6 +250,10 @@ class Scenario:
     tags: Mapping[str, str] = field(default_factory=dict)
     userdata: dict[str, Any] | None = None
     agent: Ref | None = None
+    entrypoint: Ref | None = None
+    job: JobSpec | None = None
+    expect_veto: str | None = None
+    judges: Mapping[str, str] | str | None = None
     now: datetime | None = None
     start: ScenarioTurn | None = None
     mocks: Mocks = field(default_factory=dict)
@@ -267,6 +282,7 @@ class ScenarioFile:
     id: str | None = None
     name: str | None = None
     agent: Ref | None = None
+    entrypoint: Ref | None = None
     base: Path | None = None
     rest: bool = False
     scenarios: tuple[Scenario, ...] = ()

@@ -11,6 +11,7 @@ from ..errors import did_you_mean, one_of
 from ..transcript import FunctionCall, FunctionCallOutput, Message
 from .model import Ref, Scenario
 from .read_expect import read_absent
+from .read_job import read_job, read_judges
 from .read_mocks import read_mocks
 from .read_snapshot import read_snapshot
 from .read_turns import read_start, read_turns
@@ -22,15 +23,20 @@ __all__ = [
     "SCENARIO_KEYS",
     "read_defaults",
     "read_scenario",
+    "read_tested",
 ]
 
 _LIVEKIT_KEYS = ("id", "label", "instructions", "agent_expectations", "tags", "userdata")
-DEFAULT_KEYS = ("start", "mocks", "session", "history", "now", "allow", "timeout")
+DEFAULT_KEYS = (
+    *("start", "mocks", "session", "history", "job", "judges", "now", "allow", "timeout"),
+)
 SCENARIO_KEYS = (
     *_LIVEKIT_KEYS,
-    *("agent", "turns", "absent", "check", "snapshot", "marks", "xfail"),
+    *("agent", "entrypoint", "turns", "absent", "check", "expect_veto", "snapshot"),
+    *("marks", "xfail"),
     *DEFAULT_KEYS,
 )
+_TESTED = ("agent", "entrypoint")
 _MESSAGE_ROLES = ("user", "assistant", "system", "developer")
 HISTORY_KEYS = (*_MESSAGE_ROLES, "function_call", "function_call_output")
 _ALSO_SETTLED: dict[str, Any] = {"mocks": {}, "session": {}, "history": (), "allow": ()}
@@ -41,13 +47,26 @@ def read_defaults(reading: Reading, node: Node) -> dict[str, Any]:
     return _settings(reading, reading.fields(node, "defaults", DEFAULT_KEYS))
 
 
+def read_tested(
+    reading: Reading, node: Node, fields: dict[str, Node], what: str
+) -> dict[str, Ref | None]:
+    """Read what is under test, an agent or an entrypoint; nothing where neither is written."""
+    reading.only_one(node, fields, what, *_TESTED)
+    return {
+        key: reading.reference(fields[key], key) if key in fields else None
+        for key in _TESTED
+        if fields.keys() & set(_TESTED)
+    }
+
+
 def read_scenario(
-    reading: Reading, node: Node, *, agent: Ref | None, defaults: dict[str, Any]
+    reading: Reading, node: Node, *, tested: dict[str, Ref | None], defaults: dict[str, Any]
 ) -> Scenario:
-    """Read a scenario; what it does not say, `agent` and `defaults` say."""
+    """Read a scenario; what it does not say, `tested` and `defaults` say."""
     fields = reading.fields(node, "a scenario", SCENARIO_KEYS)
     reading.captured.clear()
-    said: dict[str, Any] = {"agent": agent, **defaults, **_settings(reading, fields)}
+    said: dict[str, Any] = {**tested, **defaults, **_settings(reading, fields)}
+    said |= read_tested(reading, node, fields, "a scenario")
     if said.get("start"):
         reading.captured.update(said["start"].capture)
     for key in ("id", "instructions", "agent_expectations"):
@@ -200,13 +219,15 @@ _SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
     "session": _session,
     "history": _history,
     "now": lambda reading, node: reading.moment(node, "now"),
+    "job": read_job,
+    "judges": read_judges,
     "allow": _allow,
     "timeout": lambda reading, node: reading.seconds(node, "timeout", bound=True),
 }
 _READERS: dict[str, Callable[[Reading, Node], Any]] = {
     "tags": _tags,
     "userdata": _userdata,
-    "agent": lambda reading, node: reading.reference(node, "agent"),
+    "expect_veto": lambda reading, node: reading.raw(node, "expect_veto", "a text of the reason"),
     "turns": read_turns,
     "absent": read_absent,
     "check": lambda reading, node: reading.reference(node, "check"),

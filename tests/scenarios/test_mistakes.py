@@ -49,7 +49,7 @@ ROOT = [
         "- 1\n",
         (
             "1:1: a scenario file cannot be a list; write a mapping with some of id, name, agent, "
-            "base, rest, defaults, scenarios"
+            "entrypoint, base, rest, defaults, scenarios"
         ),
     ),
     ("{}", "1:1: there are no scenarios; write scenarios: and a list of them"),
@@ -130,9 +130,9 @@ SCENARIO = [
         "nothing: 1",
         (
             "1: unknown key 'nothing' in a scenario; the keys of a scenario: id, label, "
-            "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, "
-            "snapshot, marks, "
-            "xfail, start, mocks, session, history, now, allow, timeout"
+            "instructions, agent_expectations, tags, userdata, agent, entrypoint, turns, "
+            "absent, check, expect_veto, snapshot, marks, "
+            "xfail, start, mocks, session, history, job, judges, now, allow, timeout"
         ),
     ),
     ("agent: foo", "8: agent cannot be 'foo'; write package.module:name or file.py:name"),
@@ -288,9 +288,9 @@ def test_a_scenario_in_which_nothing_happens_is_refused(mistakes):
         "desk.yaml:3:3: a scenario without a label; write label: and a name for it",
         (
             "desk.yaml:4:3: a scenario cannot be nothing; write a mapping with some of id, label, "
-            "instructions, agent_expectations, tags, userdata, agent, turns, absent, check, "
-            "snapshot, marks, "
-            "xfail, start, mocks, session, history, now, allow, timeout"
+            "instructions, agent_expectations, tags, userdata, agent, entrypoint, turns, "
+            "absent, check, expect_veto, snapshot, marks, "
+            "xfail, start, mocks, session, history, job, judges, now, allow, timeout"
         ),
     ]
 
@@ -305,7 +305,7 @@ def test_a_mistake_in_the_defaults_is_told_once_for_all_scenarios(mistakes):
         "desk.yaml:1:27: unknown key 'sy' in an llm step; did you mean 'say'?",
         (
             "desk.yaml:1:37: unknown key 'turns' in defaults; the keys of defaults: start, mocks, "
-            "session, history, now, allow, timeout"
+            "session, history, job, judges, now, allow, timeout"
         ),
     ]
 

@@ -43,6 +43,9 @@ scenarios:
   tags: {a: b, c: 1, d: }
   userdata: {a: [1, {b: }]}
   agent: desk.front:Desk
+  job: {metadata: {a: [1]}, attributes: {b: c}, participant: {identity: d, kind: sip}}
+  judges: {accuracy: maybe}
+  expect_veto: no rows
   mocks:
     Desk:
       a: text
@@ -141,6 +144,12 @@ BAD = [
     "{turns: [{user: x, llm: [{call: book}]}]}",
     "{turns: [{user: }]}",
     "{turns: [], agent: foo}",
+    "{turns: [], entrypoint: foo}",
+    "{turns: [], job: {metdata: x}}",
+    "{turns: [], job: {participant: {kind: phone}}}",
+    "{turns: [], judges: good}",
+    "{turns: [], judges: {accuracy: good}}",
+    "{turns: [], expect_veto: [a]}",
     "{turns: [], userdata: [a]}",
     "{turns: [], tags: {a: [b]}}",
     "{turns: [], mocks: {Desk: x}}",

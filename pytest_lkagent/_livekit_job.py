@@ -1,0 +1,206 @@
+"""Quarantine: the private names of livekit that make a job and an AgentServer what they are.
+
+Checked against livekit-agents 1.7.0 and 1.8.9. `_livekit` has those of sessions and models.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import aiohttp
+from google.protobuf import json_format
+from livekit import api, rtc
+from livekit.agents import (
+    AgentServer,
+    AgentSession,
+    JobContext,
+    JobExecutorType,
+    JobProcess,
+    llm,
+)
+from livekit.agents.simulation import SimulationContext
+from livekit.agents.testing import fake_job_context
+from livekit.agents.types import ATTRIBUTE_SIMULATOR_DISPATCH
+from livekit.agents.utils import http_context
+from livekit.protocol import agent_simulation as proto
+
+__all__ = [
+    "Parts",
+    "close_http_sessions",
+    "dispatch",
+    "enter_job",
+    "judged_by",
+    "make_process",
+    "on_simulation_end",
+    "parts_of",
+    "primary_session",
+    "shutdown_callbacks",
+]
+
+_SECRET = "nobody-verifies-what-this-signs-0000"
+_RUN_ID = "pytest-lkagent"
+
+
+class Parts(NamedTuple):
+    """What an AgentServer was given."""
+
+    entrypoint: Callable[[JobContext], Any] | None
+    prewarm: Callable[[JobProcess], Any] | None
+    on_session_end: Callable[[JobContext], Any] | None
+    on_simulation_end: Callable[[SimulationContext], Any] | None
+    session_end_timeout: float
+
+
+def parts_of(server: AgentServer) -> Parts:
+    """Take an AgentServer apart."""
+    return Parts(
+        server._entrypoint_fnc,
+        server._setup_fnc,
+        server._session_end_fnc,
+        server._simulation_end_fnc,
+        server._session_end_timeout,
+    )
+
+
+def make_process() -> JobProcess:
+    """Make the process object of a job, for a ``prewarm`` to fill."""
+    return JobProcess(executor_type=JobExecutorType.THREAD, user_arguments=None, http_proxy=None)
+
+
+@contextmanager
+def enter_job(
+    room: rtc.Room,
+    *,
+    attributes: Mapping[str, str],
+    process: JobProcess | None,
+    on_shutdown: Callable[[str], None],
+    **how: Any,
+) -> Iterator[JobContext]:
+    """Enter LiveKit's fake job, and take away at its end the folder that it made.
+
+    Other than there, ``connect()`` connects a `room` that is not connected yet, ``shutdown()`` is
+    heard, and the job has attributes and, where it is given, a process that was warmed up.
+    """
+    with fake_job_context(room=room, **how) as context:
+        context._connected = room.isconnected()
+        context._on_shutdown = on_shutdown
+        context.job.attributes.update(attributes)
+        http_context._ContextVar.set(_HttpSessions())
+        if process is not None:
+            context._proc = process
+            token = api.AccessToken("fake", _SECRET).with_identity(how["agent_identity"])
+            context._info.token = token.to_jwt()
+        try:
+            yield context
+        finally:
+            context._tempdir.cleanup()
+
+
+class _HttpSessions:
+    """The HTTP session of a job, made when somebody asks (``ctx.api`` does)."""
+
+    def __init__(self) -> None:
+        self._made: aiohttp.ClientSession | None = None
+
+    def __call__(self) -> aiohttp.ClientSession:
+        if self._made is None or self._made.closed:
+            self._made = aiohttp.ClientSession()
+        return self._made
+
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()
+
+
+async def close_http_sessions() -> None:
+    """Close the HTTP session of the job, where somebody asked for one."""
+    sessions = http_context._ContextVar.get(None)
+    if isinstance(sessions, _HttpSessions):
+        await sessions.close()
+
+
+def dispatch(
+    context: JobContext,
+    *,
+    job_id: str,
+    label: str,
+    instructions: str,
+    agent_expectations: str,
+    tags: Mapping[str, str],
+    userdata: str,
+) -> None:
+    """Make the job one of a simulation in text.
+
+    For before anybody asks: LiveKit looks once.
+    """
+    scenario = proto.Scenario(
+        label=label,
+        instructions=instructions,
+        agent_expectations=agent_expectations,
+        tags=tags,
+        userdata=userdata,
+    )
+    message = proto.SimulationDispatch(
+        simulation_run_id=_RUN_ID,
+        job_id=job_id,
+        scenario=scenario,
+        mode=proto.SimulationMode.SIMULATION_MODE_TEXT,
+    )
+    context.job.attributes[ATTRIBUTE_SIMULATOR_DISPATCH] = json_format.MessageToJson(message)
+
+
+def primary_session(context: JobContext) -> AgentSession[Any] | None:
+    """Return the session of a job, None before one started."""
+    return context._primary_agent_session
+
+
+def shutdown_callbacks(context: JobContext) -> Sequence[Callable[[str], Any]]:
+    """Return what is called, with the reason, when the job is over."""
+    return context._shutdown_callbacks
+
+
+@contextmanager
+def judged_by(model: Callable[[str], llm.LLM[Any]]) -> Iterator[None]:
+    """Let each judge of a ``JudgeGroup`` ask ``model(its name)`` inside, whatever it was given."""
+    from livekit.agents import evals  # 20 ms, for tests of entrypoints alone
+
+    group: Any = evals.JudgeGroup
+    original = group.evaluate
+
+    @functools.wraps(original)
+    async def evaluate(self: Any, *args: Any, **how: Any) -> Any:
+        judging = copy.copy(self)
+        judging._judges = [_Judge(one, model(one.name)) for one in self._judges]
+        return await original(judging, *args, **how)
+
+    group.evaluate = evaluate
+    try:
+        yield
+    finally:
+        group.evaluate = original
+
+
+class _Judge:
+    """A judge that asks this model."""
+
+    def __init__(self, judge: Any, model: llm.LLM[Any]) -> None:
+        self._judge = judge
+        self._model = model
+        self.name = judge.name
+
+    async def evaluate(self, **what: Any) -> Any:
+        return await self._judge.evaluate(**{**what, "llm": self._model})
+
+
+@contextmanager
+def on_simulation_end(
+    context: JobContext, callback: Callable[[SimulationContext], Any] | None
+) -> Iterator[None]:
+    """Let `callback` be what ``finalize_simulation`` calls."""
+    context._simulation_end_fnc = callback
+    yield
+    context._simulation_end_fnc = None

@@ -1,0 +1,71 @@
+"""The session that an entrypoint starts becomes the one under test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from livekit.agents import Agent, AgentSession, llm
+
+from .. import _livekit
+from ..errors import UsageError
+from ..frames import nearest_users_line
+
+if TYPE_CHECKING:
+    from ..harness import Harness
+
+__all__ = ["Adoption"]
+
+
+class Adoption:
+    """Puts the first session that an entrypoint starts into `harness`, with the scripted model.
+
+    `use` takes the agent that it starts with, and refuses one that was used before.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        harness: Harness,
+        *,
+        history: llm.ChatContext | None,
+        use: Callable[[Agent], None],
+    ) -> None:
+        self.started = asyncio.Event()
+        self._what = what
+        self._harness = harness
+        self._history = history
+        self._use = use
+        self._first = ""
+
+    async def session_starting(self, session: AgentSession[Any], agent: Agent) -> None:
+        """Take the first session, and refuse a second one."""
+        line = nearest_users_line()
+        if self._first:
+            raise UsageError(
+                f"{self._what} starts a second session ({line}), and one is under test at a time: "
+                f"the first started at {self._first}"
+            )
+        self._first = str(line)
+        self._use(agent)
+        if self._history is not None:
+            await agent.update_chat_ctx(self._history)
+        _livekit.replace_model(session, self._harness.model)
+        self._harness.take(session)
+
+    def session_started(self, session: AgentSession[Any]) -> None:
+        """Note that the session is there."""
+        self.started.set()
+
+    def why_none(self, ended_by: str | None) -> str:
+        """Say of an entrypoint that is over why there is no session to talk to."""
+        if ended_by is not None:
+            return (
+                f"{self._what} shut the job down ({ended_by!r}) before a session had started; give "
+                "the test a job in which it goes on: metadata, attributes and participant of job"
+            )
+        return (
+            f"{self._what} returned without starting a session: there is nobody to talk to; await "
+            "session.start(…) in it"
+        )

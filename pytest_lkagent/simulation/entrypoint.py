@@ -1,0 +1,73 @@
+"""The user's real entrypoint: the function behind ``@server.rtc_session``, and its callbacks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from livekit.agents import AgentServer, JobContext, JobProcess
+from livekit.agents.simulation import SimulationContext
+
+from .. import _livekit_job
+from ..errors import UsageError
+
+__all__ = ["Entrypoint"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrypoint:
+    """What a job runs: `run` with its context, and the callbacks around it.
+
+    Attributes:
+        what: How messages name it, ``the entrypoint agent.py:server``.
+        end_timeout: Seconds that `on_session_end` may take.
+    """
+
+    what: str
+    run: Callable[[JobContext], Any]
+    prewarm: Callable[[JobProcess], Any] | None = None
+    on_session_end: Callable[[JobContext], Any] | None = None
+    on_simulation_end: Callable[[SimulationContext], Any] | None = None
+    end_timeout: float = 300.0
+
+    @classmethod
+    def of(cls, source: Any, *, name: str | None = None) -> Entrypoint:
+        """Take an AgentServer, or the function alone; `name` is how the user writes it.
+
+        Raises:
+            UsageError: It is neither, or the server has no function.
+        """
+        what = f"the entrypoint {name}" if name is not None else "the entrypoint"
+        if isinstance(source, AgentServer):
+            parts = _livekit_job.parts_of(source)
+            if parts.entrypoint is None:
+                raise UsageError(
+                    f"{what}: this AgentServer has no entrypoint; decorate a function with "
+                    "@server.rtc_session()"
+                )
+            return cls(
+                what=what if name is not None else f"{what} {parts.entrypoint.__name__}()",
+                run=parts.entrypoint,
+                prewarm=parts.prewarm,
+                on_session_end=parts.on_session_end,
+                on_simulation_end=parts.on_simulation_end,
+                end_timeout=parts.session_end_timeout,
+            )
+        if not inspect.iscoroutinefunction(source):
+            raise UsageError(
+                f"{what}: expected an AgentServer, or the coroutine function that it runs, not "
+                f"{source!r}"
+            )
+        return cls(what=what if name else f"{what} {source.__name__}()", run=source)
+
+    def warm_up(self) -> JobProcess:
+        """Return a process object, filled as the server fills each new process.
+
+        For outside of the loop, where LiveKit does it too.
+        """
+        process = _livekit_job.make_process()
+        if self.prewarm is not None:
+            self.prewarm(process)
+        return process

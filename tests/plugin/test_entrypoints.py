@@ -1,0 +1,713 @@
+"""The user's real entrypoint: run unmodified, its models replaced, its own verdict heard."""
+
+from __future__ import annotations
+
+import pytest
+
+SERVER = '''\
+import json
+
+from livekit.agents import (
+    Agent, AgentServer, AgentSession, JobContext, JobProcess, RunContext, cli, function_tool,
+    get_job_context,
+)
+
+
+def prewarm(proc: JobProcess) -> None:
+    proc.userdata["rows"] = []
+
+
+server = AgentServer(setup_fnc=prewarm)
+
+
+class Desk(Agent):
+    def __init__(self, name: str) -> None:
+        super().__init__(instructions=f"You help {name}.")
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Greet the caller.")
+
+    @function_tool
+    async def book(self, slot: str) -> str:
+        """Book a slot."""
+        get_job_context().proc.userdata["rows"].append(slot)
+        return f"booked {slot}"
+
+    @function_tool
+    async def end_call(self) -> None:
+        """End the call."""
+        get_job_context().shutdown("the caller is done")
+
+
+async def on_session_end(ctx: JobContext) -> None:
+    print("session ended with", len(ctx.make_session_report().chat_history.items), "items")
+
+
+async def on_simulation_end(ctx) -> None:
+    rows = ctx.job_context.proc.userdata["rows"]
+    wanted = ctx.userdata().get("rows", rows)
+    print("simulator says", ctx.simulator_verdict.success, ctx.simulator_verdict.reason)
+    if rows != wanted:
+        ctx.fail(f"the rows are {rows}, and should be {wanted}")
+
+
+@server.rtc_session(
+    agent_name="desk", on_session_end=on_session_end, on_simulation_end=on_simulation_end
+)
+async def entrypoint(ctx: JobContext) -> None:
+    await ctx.connect()
+    caller = await ctx.wait_for_participant()
+    name = json.loads(ctx.job.metadata or "{}").get("name", caller.identity)
+
+    async def goodbye(reason: str) -> None:
+        print("goodbye:", reason)
+
+    ctx.add_shutdown_callback(goodbye)
+    session = AgentSession(
+        stt="deepgram/nova-3", llm="openai/gpt-4.1-mini", tts="cartesia/sonic-2"
+    )
+    await session.start(agent=Desk(name), room=ctx.room)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)
+'''
+
+GREETED = "entrypoint='server.py:server', start=[say('Hello.')]"
+
+OTHERS = """
+    from livekit.agents import Agent, AgentServer, AgentSession
+
+    def serves(function):
+        server = AgentServer()
+        server.rtc_session(function)
+        return server
+
+    def session():
+        return AgentSession(llm="openai/gpt-4.1-mini")
+
+    class Plain(Agent):
+        def __init__(self):
+            super().__init__(instructions="You help.")
+"""
+
+
+@pytest.fixture
+def office(desk):
+    """Make a project with `SERVER`; what its test file says comes after a few imports."""
+
+    def make(test: str = "", files: dict[str, str] | None = None, *, ini: str = ""):
+        tests = {"test_it.py": f"{OTHERS}{test}"} if test else {}
+        return desk({"server.py": SERVER, **tests, **(files or {})}, ini=ini)
+
+    return make
+
+
+def test_the_real_entrypoint_runs_as_it_is_and_without_keys(office, monkeypatch):
+    for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    result = office(
+        f"""
+    @pytest.mark.lk({GREETED}, job={{"metadata": '{{"name": "Maya"}}'}})
+    async def test_it(agent_session, user_says, fake_llm, transcript, job_context, mock_tool):
+        assert [one.text for one in transcript.start.events[1:]] == ["Hello."]
+        assert fake_llm.requests[0].instructions == "You help Maya."
+        fake_llm.script(call("book", slot="2pm"), "Done.")
+        turn = await user_says("2 pm")
+        turn.expect.contains_function_call_output(output="booked 2pm")
+        assert job_context.proc.userdata == {{"rows": ["2pm"]}}
+        assert job_context.primary_session is agent_session
+        assert agent_session.current_agent.session is agent_session
+        """
+    ).run("-s")
+    result.outcomes(passed=1)
+    result.shows("*simulator says True", "session ended with 7 items", "goodbye: the test is over")
+
+
+def test_each_test_has_a_job_of_its_own(office):
+    test = f"""
+    @pytest.mark.parametrize("again", [1, 2])
+    @pytest.mark.lk({GREETED})
+    async def test_it(user_says, fake_llm, job_context, again):
+        assert job_context.proc.userdata == {{"rows": []}}
+        assert [one.identity for one in job_context.room.remote_participants.values()] == ["caller"]
+        fake_llm.script(call("book", slot="2pm"), "Done.")
+        await user_says("2 pm")
+    """
+    office(test).run().outcomes(passed=2)
+
+
+def test_a_scenario_file_plays_it_too_and_our_mocks_win(office):
+    result = office(
+        files={
+            "desk.yaml": """
+            entrypoint: server.py:server
+            defaults:
+              start: {llm: [Hello.]}
+              job: {metadata: {name: Maya}, attributes: {plan: gold}}
+            scenarios:
+              - label: Books
+                userdata: {rows: [2pm]}
+                turns:
+                  - user: 2 pm
+                    llm: [{call: {book: {slot: 2pm}}}, Done.]
+                    expect:
+                      - function_call_output: {name: book, output: booked 2pm}
+              - label: Books nothing
+                userdata: {rows: []}
+                mocks: {Desk: {book: sorry}}
+                turns:
+                  - user: 2 pm
+                    llm: [{call: {book: {slot: 2pm}}}, Sorry.]
+                    expect:
+                      - function_call_output: {name: book, output: sorry}
+            """
+        }
+    ).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=2)
+
+
+def test_mocks_of_the_entrypoint_s_own_give_way_tool_by_tool(office):
+    result = office(
+        """
+    from livekit.agents import function_tool
+    from livekit.agents.voice.run_result import mock_tools
+
+    class Two(Agent):
+        def __init__(self):
+            super().__init__(instructions="x")
+
+        @function_tool
+        async def one(self) -> str:
+            return "real"
+
+        @function_tool
+        async def two(self) -> str:
+            return "real"
+
+    async def mocks(ctx):
+        made = session()
+        mock_tools(Two, {"one": lambda: "theirs", "two": lambda: "theirs"}, session=made)
+        await made.start(Two(), room=ctx.room)
+
+    @pytest.mark.lk(entrypoint=mocks)
+    async def test_it(user_says, fake_llm, mock_tool):
+        mock_tool(Two, "two", returns="ours")
+        fake_llm.script(reply(None, call("one"), call("two")), "Done.")
+        turn = await user_says("both")
+        outputs = {one.name: one.output for one in turn.events if hasattr(one, "output")}
+        assert outputs == {"one": "theirs", "two": "ours"}
+        """
+    ).run()
+    result.outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("made", "asked"),
+    [
+        ("AgentSession(llm='openai/gpt-4.1-mini', tts='cartesia/sonic-2')", "Plain()"),
+        ("AgentSession(llm=inference.LLM('openai/gpt-4.1-mini'))", "Plain()"),
+        ("AgentSession(llm=openai.LLM())", "Plain()"),
+        ("AgentSession(llm=openai.realtime.RealtimeModel())", "Plain()"),
+        ("AgentSession()", "Agent(instructions='x', llm='openai/gpt-4.1-mini')"),
+        ("AgentSession()", "Agent(instructions='x', llm=openai.realtime.RealtimeModel())"),
+    ],
+)
+def test_whatever_model_it_brings_the_scripted_one_answers(office, made, asked):
+    result = office(
+        f"""
+    from livekit.agents import inference
+    from livekit.plugins import openai
+
+    async def brings_its_own(ctx):
+        await {made}.start({asked}, room=ctx.room)
+
+    @pytest.mark.lk(entrypoint=brings_its_own)
+    async def test_it(user_says, fake_llm):
+        fake_llm.script("Scripted.")
+        turn = await user_says("hi")
+        assert turn.events[-1].text == "Scripted."
+        """
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_an_entrypoint_that_goes_on_after_the_start_is_ended_with_the_test(office):
+    result = office(
+        """
+    async def goes_on(ctx):
+        await session().start(Plain(), room=ctx.room)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            print("went on until the end")
+
+    async def returns_in_time(ctx):
+        await session().start(Plain(), room=ctx.room)
+        await asyncio.sleep(10)
+        print("had the time to return")
+
+    @pytest.mark.lk(entrypoint=goes_on)
+    async def test_goes_on(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(entrypoint=returns_in_time)
+    async def test_returns(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+        """
+    ).run("-s")
+    result.outcomes(passed=2)
+    result.shows("*went on until the end", "*had the time to return")
+
+
+def test_what_ends_the_job_in_a_tool_closes_the_session(office):
+    result = office(
+        f"""
+    @pytest.mark.lk({GREETED})
+    async def test_it(user_says, fake_llm, transcript):
+        fake_llm.script(call("end_call"))
+        await user_says("bye")
+        assert transcript.events[-1].reason == "user_initiated"
+
+    @pytest.mark.lk({GREETED})
+    async def test_goes_on(user_says, fake_llm):
+        fake_llm.script(call("end_call"))
+        await user_says("bye")
+        await user_says("and another thing")
+        """
+    ).run("-s")
+    result.outcomes(passed=1, failed=1)
+    result.shows("goodbye: the caller is done", "E *nobody hears 'and another thing': *")
+
+
+WRONG = {
+    "none": (
+        "async def none(ctx):\n        await ctx.connect()",
+        (
+            "the entrypoint none() returned without starting a session: there is nobody to "
+            "talk to; await session.start(…) in it"
+        ),
+    ),
+    "two": (
+        (
+            "async def two(ctx):\n"
+            "        await session().start(Plain(), room=ctx.room)\n"
+            "        await session().start(Plain(), room=ctx.room)"
+        ),
+        (
+            "the entrypoint two() starts a second session (test_it.py:*), and one is under test "
+            "at a time: the first started at test_it.py:*"
+        ),
+    ),
+    "waits": (
+        (
+            "async def waits(ctx):\n"
+            "        await ctx.wait_for_participant(identity='nobody')\n"
+            "        await session().start(Plain(), room=ctx.room)"
+        ),
+        (
+            "the entrypoint waits() cannot finish: nothing can happen any more; the task waits() "
+            "waits at test_it.py:*"
+        ),
+    ),
+    "leaves": (
+        "async def leaves(ctx):\n        ctx.shutdown('no metadata')",
+        (
+            "the entrypoint leaves() shut the job down ('no metadata') before a session had "
+            "started; give the test a job in which it goes on: metadata, attributes and "
+            "participant of job"
+        ),
+    ),
+    "again": (
+        (
+            "SAME = Plain()\n\n"
+            "    async def again(ctx):\n        await session().start(SAME, room=ctx.room)\n\n"
+            "    @pytest.mark.lk(entrypoint=again)\n"
+            "    async def test_before(agent_session):\n        pass"
+        ),
+        (
+            "the entrypoint again(): this Plain was used by a session before, and keeps what was "
+            "said there; give the class or a factory, so that each session gets its own"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_an_entrypoint_with_no_session_to_talk_to_is_told(office, wrong):
+    function, line = WRONG[wrong]
+    result = office(
+        f"""
+    {function}
+
+    @pytest.mark.lk(entrypoint={wrong})
+    async def test_it(agent_session, user_says, start_result):
+        raise AssertionError("unreachable")
+        """
+    ).run()
+    assert result.counts["failed"] == 1
+    result.shows(line)
+    result.shows_no("*unreachable*")
+
+
+@pytest.mark.parametrize("when", ["await ctx.connect()", "await session().start(Plain())"])
+def test_what_it_raises_is_shown_at_its_line(office, when):
+    result = office(
+        f"""
+    async def fails(ctx):
+        {when}
+        {{}}["a key"]
+
+    @pytest.mark.lk(entrypoint=fails)
+    async def test_it(agent_session):
+        raise AssertionError("unreachable")
+        """
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        '>       {}["a key"]', "E *KeyError: 'a key'", "E *raised in the entrypoint fails()"
+    )
+
+
+@pytest.mark.parametrize(
+    ("callback", "told"),
+    [
+        ("ctx.add_shutdown_callback(broken)", "raised in a shutdown callback*"),
+        ("pass", "raised in on_session_end*"),
+        ("asyncio.get_running_loop().call_later(1, lambda: None); late = 1", "raised in the*"),
+    ],
+    ids=["a shutdown callback", "on_session_end", "the entrypoint, later"],
+)
+def test_what_its_callbacks_raise_fails_the_test(office, callback, told):
+    ends = "on_session_end=broken_end" if callback == "pass" else ""
+    after = "await asyncio.sleep(1); {}['late']" if "late" in callback else "pass"
+    result = office(
+        f"""
+    server = AgentServer()
+
+    async def broken(reason):
+        raise LookupError("late")
+
+    async def broken_end(ctx):
+        raise LookupError("late")
+
+    @server.rtc_session({ends})
+    async def entry(ctx):
+        {callback}
+        await session().start(Plain(), room=ctx.room)
+        {after}
+
+    @pytest.mark.lk(entrypoint=server)
+    async def test_it(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+        """
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(f"E *{told}")
+
+
+def test_a_callback_that_never_ends_does_not_hang_the_run(office):
+    result = office(
+        """
+    async def never(reason):
+        await asyncio.Event().wait()
+
+    async def entry(ctx):
+        ctx.add_shutdown_callback(never)
+        await session().start(Plain(), room=ctx.room)
+
+    @pytest.mark.lk(entrypoint=entry)
+    async def test_it(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(agent=Plain)
+    async def test_after(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+        """
+    ).run()
+    result.outcomes(passed=1, failed=1)
+    result.shows("the end of the job cannot finish: *never() waits at test_it.py:*")
+
+
+# --- the verdict
+
+
+def test_the_agent_s_own_veto_fails_a_run_that_met_every_expectation(office):
+    result = office(
+        files={
+            "desk.yaml": """
+            entrypoint: server.py:server
+            defaults: {start: {llm: [Hello.]}}
+            scenarios:
+              - label: Vetoed
+                userdata: {rows: [3pm]}
+                turns: [{user: 2 pm, llm: [{call: {book: {slot: 2pm}}}, Done.]}]
+              - label: Vetoed on purpose
+                userdata: {rows: [3pm]}
+                expect_veto: "should be ['3pm']"
+                turns: [{user: 2 pm, llm: [{call: {book: {slot: 2pm}}}, Done.]}]
+              - label: Vetoed for another reason
+                userdata: {rows: [3pm]}
+                expect_veto: no money
+                turns: [{user: 2 pm, llm: [{call: {book: {slot: 2pm}}}, Done.]}]
+              - label: Not vetoed
+                expect_veto: rows
+                turns: [{user: 2 pm, llm: [{call: {book: {slot: 2pm}}}, Done.]}]
+              - label: Let pass
+                allow: [veto]
+                userdata: {rows: [3pm]}
+                turns: [{user: 2 pm, llm: [{call: {book: {slot: 2pm}}}, Done.]}]
+            """
+        }
+    ).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=2, failed=3)
+    reason = "the rows are ['2pm'], and should be ['3pm']"
+    result.shows(
+        f"desk.yaml:4: Vetoed: on_simulation_end vetoed it: {reason}",
+        "desk.yaml:11: Vetoed for another reason: on_simulation_end vetoed it: "
+        f"{reason}; the reason has to contain 'no money' (expect_veto)",
+        "desk.yaml:15: Not vetoed: on_simulation_end did not veto it, and expect_veto: 'rows'",
+    )
+
+
+def test_the_provisional_verdict_is_what_the_test_says_so_far(office):
+    result = office(
+        f"""
+    @pytest.mark.lk({GREETED}, userdata={{"rows": ["3pm"]}})
+    async def test_it(agent_session):
+        assert 1 == 2, "not what I want"
+        """
+    ).run("-s")
+    result.outcomes(failed=1)
+    result.shows("*simulator says False not what I want", "E *AssertionError: not what I want")
+    result.shows("E *on_simulation_end vetoed it: the rows are [], and should be ['3pm']")
+
+
+def test_what_on_simulation_end_raises_is_shown_with_its_line(office):
+    result = office(
+        """
+    server = AgentServer()
+
+    def judge(ctx):
+        {}["no such row"]
+
+    @server.rtc_session(on_simulation_end=judge)
+    async def entry(ctx):
+        await session().start(Plain(), room=ctx.room)
+
+    @pytest.mark.lk(entrypoint=server)
+    async def test_it(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+        """
+    ).run()
+    result.outcomes(failed=1)
+    result.shows('>       {}["no such row"]', "E *raised in on_simulation_end")
+    result.shows_no("*error while executing*", "*remote_session.py*")
+
+
+# --- judges
+
+JUDGED = """
+    from livekit.agents.evals import JudgeGroup, accuracy_judge, task_completion_judge
+
+    judged = AgentServer()
+
+    async def judge(ctx):
+        both = [task_completion_judge(), accuracy_judge()]
+        judges = JudgeGroup(llm="openai/gpt-4o-mini", judges=both)
+        found = await judges.evaluate(ctx.make_session_report().chat_history)
+        print({name: one.verdict for name, one in found.judgments.items()})
+
+    @judged.rtc_session(on_session_end=judge)
+    async def entry(ctx):
+        await session().start(Plain(), room=ctx.room)
+"""
+
+
+def test_judges_find_what_the_test_says(office):
+    result = office(
+        f"""{JUDGED}
+    @pytest.mark.lk(entrypoint=judged)
+    async def test_it(user_says, fake_llm):
+        fake_llm.judges("pass", accuracy="maybe")
+        fake_llm.script("Yes.")
+        await user_says("hi")
+        """
+    ).run("-s")
+    result.outcomes(passed=1)
+    result.shows("*{'task_completion': 'pass', 'accuracy': 'maybe'}")
+
+
+def test_a_judge_that_nobody_scripted_and_one_that_nobody_asked_fail_the_test(office):
+    result = office(
+        f"""{JUDGED}
+    @pytest.mark.lk(entrypoint=judged)
+    async def test_unscripted(user_says, fake_llm):
+        fake_llm.judges(accuracy="fail")
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(entrypoint=judged)
+    async def test_unasked(user_says, fake_llm):
+        fake_llm.judges("pass", accurate="fail")
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(entrypoint=judged)
+    async def test_no_verdict(user_says, fake_llm):
+        fake_llm.judges(accuracy="good")
+        """
+    ).run()
+    result.outcomes(failed=3)
+    result.shows(
+        "the judge 'task_completion' asked its model for a verdict that nobody scripted; say what "
+        "it finds: fake_llm.judges(task_completion='pass')",
+        "scripted, and never asked: the judge accurate; take it out, or let it pass: *",
+        "E *judges(accuracy='good'): a judge finds pass, fail, maybe",
+    )
+
+
+def test_a_scenario_says_what_its_judges_find(office):
+    result = office(
+        files={
+            "judged.py": OTHERS.replace("\n    ", "\n") + JUDGED.replace("\n    ", "\n"),
+            "desk.yaml": """
+            entrypoint: judged.py:judged
+            scenarios:
+              - {label: All, judges: pass, turns: [{user: hi, llm: [Yes.]}]}
+              - {label: One, judges: {accuracy: fail}, turns: [{user: hi, llm: [Yes.]}]}
+            """,
+        }
+    ).run("--lk-scenarios=desk.yaml", "-s")
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "desk.yaml:4: One: the judge 'task_completion' asked * judges: {task_completion: pass}"
+    )
+
+
+# --- which entrypoint, and what the job is like
+
+
+def test_fixtures_and_the_ini_file_name_it_too(office):
+    conftest = """
+    import pytest
+    from server import server
+
+    @pytest.fixture
+    def entrypoint():
+        return server
+
+    @pytest.fixture
+    def job_options():
+        return {"metadata": {"name": "Maya"}, "participant": {"identity": "phone", "kind": "sip"}}
+    """
+    test = """
+    @pytest.mark.lk(start=[say("Hello.")])
+    async def test_it(agent_session, fake_llm, job_context):
+        assert fake_llm.requests[0].instructions == "You help Maya."
+        [caller] = job_context.room.remote_participants.values()
+        assert caller.identity == "phone" and caller.kind == 3
+    """
+    office(test, {"conftest.py": conftest}).run().outcomes(passed=1)
+    scenario = "scenarios: [{label: Hi, start: {llm: [Hello.]}, turns: []}]"
+    office(
+        files={"conftest.py": "", "desk.yaml": scenario}, ini="lk_entrypoint = server.py:server\n"
+    ).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("marker", "line"),
+    [
+        (
+            "entrypoint=1",
+            "the entrypoint: expected an AgentServer, or the coroutine function *, not 1",
+        ),
+        ("entrypoint=AgentServer()", "the entrypoint: this AgentServer has no entrypoint; *"),
+        ("entrypoint=quick, agent=Plain", "*lk(…): agent and entrypoint are both given, *"),
+        ("entrypoint='serve.py:server'", "*there is no file serve.py beside test_it.py"),
+        ("entrypoint=quick, userdata=1", "*the userdata of a simulation is a mapping *"),
+        ("entrypoint=quick, job=1", "*lk(job=…) is a mapping with some of metadata, *, not 1"),
+        ("entrypoint=quick, job={'room_name': 'x'}", "*lk(job=…): 'room_name' is unknown; *"),
+        ("entrypoint=quick, job={'attributes': {'a': 1}}", "*text to text, and 'a' is 1"),
+        ("entrypoint=quick, job={'participant': 1}", "*participant is a mapping *, not 1"),
+        ("entrypoint=quick, job={'metadata': {1, 2}}", "*metadata is a text or JSON: *"),
+        ("entrypoint=quick, job={'job_id': 1}", "*job_id is a text, not 1"),
+    ],
+)
+def test_what_is_no_entrypoint_and_no_job_is_told(office, marker, line):
+    result = office(
+        f"""
+    async def quick(ctx):
+        await session().start(Plain(), room=ctx.room)
+
+    @pytest.mark.lk({marker})
+    async def test_it(agent_session):
+        raise AssertionError("unreachable")
+        """
+    ).run()
+    result.outcomes(errors=1)
+    result.shows(line)
+
+
+def test_what_an_entrypoint_cannot_have_is_told(office):
+    result = office(
+        """
+    async def quick(ctx):
+        await session().start(Plain(), room=ctx.room)
+
+    @pytest.mark.lk(entrypoint=quick)
+    async def test_factory(start_session):
+        await start_session()
+
+    class TestOptions:
+        @pytest.fixture
+        def session_options(self):
+            return {"max_tool_steps": 1}
+
+        @pytest.mark.lk(entrypoint=quick)
+        async def test_options(self, agent_session):
+            pass
+        """,
+        {
+            "desk.yaml": """
+            agent: agent.py:FrontDesk
+            scenarios:
+              - {label: No veto, expect_veto: x, turns: []}
+            """
+        },
+    ).run("test_it.py", "--lk-scenarios=desk.yaml")
+    result.outcomes(failed=1, errors=2)
+    result.shows(
+        "*session_options: the entrypoint builds its own session; take max_tool_steps away, or "
+        "test an agent",
+        "*No veto: on_simulation_end is what vetoes (expect_veto), and an agent has none: write "
+        "entrypoint:",
+        "E *start_session() builds a session of its own, and the entrypoint quick() starts the one "
+        "under test; take agent_session, or test an agent",
+    )
+
+
+def test_the_code_of_an_agent_sees_a_simulation_only_where_the_test_asks(office):
+    result = office(
+        """
+    from livekit.agents.job import current_simulation
+
+    @pytest.mark.lk(agent=Plain)
+    async def test_without(agent_session):
+        assert current_simulation() is None
+
+    @pytest.mark.lk(agent=Plain, userdata={"rows": 3})
+    async def test_with(agent_session, simulation, user_says, fake_llm):
+        assert current_simulation() is simulation and simulation.userdata() == {"rows": 3}
+        assert simulation.scenario.label == "test_with"
+        fake_llm.script("Yes.")
+        await user_says("hi")
+        """
+    ).run()
+    result.outcomes(passed=2)
