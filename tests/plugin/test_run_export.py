@@ -193,7 +193,7 @@ def test_python_tests_are_no_jobs(exported):
         assert False
     """
     result, run = exported(
-        {"test_it.py": code, "desk.yaml": TWO, "conftest.py": AGENT}, "-kSecond or test"
+        {"test_it.py": code, "desk.yaml": TWO, "conftest.py": AGENT}, "-k", "not First"
     )
     result.outcomes(passed=2, failed=1, deselected=1)
     assert ended(run) == {"Second": ("COMPLETED", "")}
