@@ -17,20 +17,25 @@ from ..transcript import Event, FunctionCall, FunctionCallOutput, Message
 __all__ = ["Body", "Completion", "describe_mistakes"]
 
 
+class _Parameters(BaseModel, extra="allow"):
+    properties: dict[str, dict[str, Any]] = {}
+    required: list[str] = []
+
+
 class _Named(BaseModel):
     name: str
-    description: str = ""
-    parameters: dict[str, Any] = {}
+    description: str | None = None
+    parameters: _Parameters = _Parameters()
     strict: bool | None = None
 
     @property
     def raw_schema(self) -> dict[str, Any]:
         """The schema for LiveKit; a strict one requires all, and lets what is optional be null."""
-        parameters = dict(self.parameters)
-        fields = parameters.get("properties") or {}
-        if self.strict and "required" in parameters:
+        parameters = self.parameters.model_dump()
+        if self.strict:
+            fields = self.parameters.properties
             parameters["required"] = [
-                name for name in parameters["required"] if not _may_be_null(fields.get(name) or {})
+                name for name in self.parameters.required if not _may_be_null(fields.get(name, {}))
             ]
         return {"name": self.name, "description": self.description, "parameters": parameters}
 
@@ -126,8 +131,9 @@ class Body(BaseModel):
 
 
 def _may_be_null(field: Mapping[str, Any]) -> bool:
-    kinds = field.get("type", ())
-    return "null" in kinds or any(_may_be_null(one) for one in field.get("anyOf", ()))
+    kind = field.get("type")
+    others = [one for one in field.get("anyOf") or () if isinstance(one, dict)]
+    return "null" in (kind if isinstance(kind, list) else [kind]) or any(map(_may_be_null, others))
 
 
 async def _elsewhere(raw_arguments: dict[str, object]) -> None:

@@ -124,8 +124,6 @@ class FakeLLMServer:
             if answer.is_scripted(error):
                 self._failed[content] = answer
                 return await _fail_as_told(request, stream, error)
-            if request.transport is None:  # the client went away
-                return stream
             return await _refuse(request, stream, _REFUSED, error)
         if not body.stream:
             return web.json_response(completion.whole())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import re
 from collections.abc import Callable
@@ -40,6 +41,10 @@ from pytest_lkagent import (
 from pytest_lkagent.errors import UsageError
 from pytest_lkagent.fake.server import FakeLLMServer
 
+# httpx imports it when it is first asked. Were that in a run of pytest within this process, which
+# drops what it was the first to import, later tests would meet exceptions that httpx does not know.
+importlib.import_module(inference.llm.httpx.__name__.replace("httpx", "httpcore"))
+
 CLIENTS: dict[str, Callable[[], llm.LLM[Any]]] = {
     "inference": lambda: inference.LLM("openai/gpt-4.1"),
     "openai": openai.LLM,
@@ -53,7 +58,7 @@ def make(request: pytest.FixtureRequest, fake_llm_server: FakeLLMServer) -> Any:
 
 
 @function_tool
-async def book(slot: str, guests: int = 1) -> str:
+async def book(slot: str, guests: int = 1, note: str | None = None) -> str:
     """Book a slot."""
     raise AssertionError("a model calls no tool by itself")
 
@@ -227,7 +232,7 @@ async def answered(model: FakeLLM, client: str, *said: str, **how: Any) -> llm.C
         ([], "code outside an agent asked its model for a completion that nobody scripted"),
         ([say("Hi.").by("FrontDesk")], "the next step waits for FrontDesk, not for code outside"),
         ([call("bok", slot="2")], "code outside an agent offers book; did you mean 'book'?"),
-        ([call("book", slto="2")], "book takes slot, guests; did you mean 'slot'?"),
+        ([call("book", slto="2")], "book takes slot, guests, note; did you mean 'slot'?"),
         ([call("book", guests=2)], "book wants slot too"),
         ([lambda request: request.tools["cancel"]], "KeyError: 'cancel'"),
     ],
@@ -285,7 +290,8 @@ async def test_who_asks_for_no_stream_gets_the_answer_whole(fake_llm_server, fak
 
 
 async def test_a_stream_is_what_openai_documents(fake_llm_server, fake_llm) -> None:
-    fake_llm.script(say("Hi.").with_usage(prompt_tokens=2, completion_tokens=3), say("Hi again."))
+    for text in ("Hi.", "Hi again."):
+        fake_llm.script(say(text).with_usage(prompt_tokens=2, completion_tokens=3))
     heard = []
     async with aiohttp.ClientSession() as client:
         for options in ({"stream_options": {"include_usage": True}}, {}):
@@ -323,6 +329,18 @@ async def test_a_stream_is_what_openai_documents(fake_llm_server, fake_llm) -> N
             "messages.0.role: Input should be 'system', 'developer', 'user', 'assistant' or 'tool'",
         ),
         ({**HELLO, "tools": [{"type": "function"}]}, "tools.0.function: Field required"),
+        (
+            {
+                **HELLO,
+                "tools": [
+                    {
+                        "type": "function",
+                        "function": {"name": "book", "parameters": {"required": "slot"}},
+                    }
+                ],
+            },
+            "tools.0.function.parameters.required: Input should be a valid array",
+        ),
         (
             {**HELLO, "stream": "maybe"},
             "stream: Input should be a valid boolean, unable to interpret input",
