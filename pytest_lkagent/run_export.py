@@ -197,19 +197,13 @@ def _verdict(reports: Sequence[pytest.TestReport]) -> tuple[Status, str] | None:
         if report.skipped and expected is not None:
             return "cancelled", f"it failed, as expected: {expected}"
         if report.skipped:
-            return "cancelled", _reason_of(report)
+            reason = report.longrepr  # the place, the line and the reason
+            return "cancelled", str(reason[-1] if isinstance(reason, tuple) else reason)
     for report in reports:
         if report.when == "call" and report.passed:
             expected = getattr(report, "wasxfail", None)
             return "completed", "" if expected is None else f"expected to fail: {expected}"
     return None
-
-
-def _reason_of(report: pytest.TestReport) -> str:
-    """Return why a test was skipped, without the place that says so."""
-    if isinstance(report.longrepr, (tuple, list)):
-        return str(report.longrepr[-1])
-    return report.longreprtext
 
 
 def _path(given: str, start: Path) -> Path:
