@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from pytest_lkagent.__main__ import main
 from pytest_lkagent.convert import Redaction, convert
 from pytest_lkagent.errors import UsageError
+from pytest_lkagent.scenarios.align import fits
 from pytest_lkagent.scenarios.load import load_text
+from pytest_lkagent.transcript import FunctionCallOutput
 
 GENERATED = {"llm_node_ttft": 0.2}
 
@@ -257,6 +259,43 @@ def test_what_no_scenario_can_call_is_told_of_and_left_out():
     assert "llm: [Rain.]\n        expect: []" in text
 
 
+def test_of_a_call_that_livekit_refused_only_what_no_version_changes_is_expected():
+    parsing = "Error parsing arguments for `book`: 1 validation error, see pydantic.dev/2.14/v/"
+    text = converted(
+        said("user", "book it"),
+        called("book", '{"slot": 2}', "c1"),
+        called("cancel", "{}", "c2"),
+        returned("book", parsing, "c1", is_error=True),
+        returned("cancel", "Unknown function: cancel - available tools: a", "c2", is_error=True),
+        said("assistant", "Sorry."),
+    )
+    [scenario] = yaml.safe_load(text)["scenarios"]
+    [turn] = scenario["turns"]
+    assert turn["llm"][0] == {"raw_call": {"book": '{"slot": 2}', "cancel": "{}"}}
+    failed = {"is_error": True, "contains": "Unknown function: cancel"}
+    assert turn["expect"] == [
+        {
+            "function_call_output": {
+                "name": "book",
+                "is_error": True,
+                "contains": "Error parsing arguments for `book`",
+            }
+        },
+        {"function_call_output": {"name": "cancel", **failed}},
+    ]
+
+
+def test_what_a_tool_repeats_may_have_the_space_with_which_it_was_said():
+    text = converted(
+        said("user", "${a}"), called("book"), returned("book", "${a}"), said("assistant", "${a}")
+    )
+    [turn] = load_text(text, Path("x.yaml")).scenarios[0].turns or ()
+    [expected] = turn.expect or ()
+    for output in ("${a}", "$ {a}"):
+        assert fits(expected, FunctionCallOutput(name="book", output=output))
+    assert not fits(expected, FunctionCallOutput(name="book", output="$  {a}"))
+
+
 def test_errors_that_are_not_replayed_are_told_of():
     error = {"type": "tts_error", "recoverable": False}
     again = {"type": "llm_error", "recoverable": True}
@@ -311,6 +350,21 @@ def test_agents_are_named_by_their_ids_where_nobody_says_which_classes_there_are
     assert "- agent_handoff: {}\n" in text
 
 
+def test_an_id_that_two_classes_have_is_the_name_of_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    classes = "from livekit.agents import Agent\nclass LOOPDesk(Agent): ...\n"
+    Path("two.py").write_text(f"{classes}class LoopDesk(Agent): ...\nclass LoopBill(Agent): ...\n")
+    items = [
+        {"type": "agent_handoff", "new_agent_id": "loop_bill"},
+        said("user", "hi"),
+        said("assistant", "Hi."),
+        {"type": "agent_handoff", "old_agent_id": "loop_bill", "new_agent_id": "loop_desk"},
+    ]
+    text = converted(*items, agent="two.py:LoopBill")
+    assert "- agent_handoff: {from: LoopBill}\n" in text
+    assert "# agent_handoff LoopBill -> 'loop_desk': to: " in text
+
+
 # --- tools as mocks
 
 
@@ -328,6 +382,10 @@ def test_tools_give_back_what_they_gave_back():
         returned("look", "Error parsing arguments for `look`: x", "c4", is_error=True),
         called("note", call_id="c5"),
         returned("note", "", "c5", reply_required=False),
+        said("user", "my bill"),
+        called("bill", call_id="c7"),
+        {"type": "agent_handoff", "old_agent_id": "default_agent", "new_agent_id": "x"},
+        returned("bill", "", "c7", reply_required=False),
         said("user", "maps"),
         called("search", call_id="c6"),
         returned("search", "searching", "c6"),
@@ -345,7 +403,11 @@ def test_tools_give_back_what_they_gave_back():
             "note": None,
         }
     }
-    assert "    # search is not mocked: it works in the background\n" in text
+    assert (
+        "    # bill is not mocked: it may be what handed over to another agent\n"
+        "    # search is not mocked: it works in the background\n"
+        "    mocks:\n"
+    ) in text
 
 
 def test_mocks_need_to_know_whose_tools_they_are():

@@ -453,3 +453,28 @@ def test_a_call_is_replayed_by_the_same_agent_and_by_no_other(desk, record, conv
     changed = _replay(desk, {"report.yaml": text}, made.change)
     changed.outcomes(failed=1)
     changed.shows(made.told)
+
+
+def test_with_mocks_the_tools_need_nothing_of_the_outside_world(desk, record, convert):
+    record(CALLS["one call after another"])
+    options = ["report.json", "--agent=office.py:Office"]
+    text, _ = convert(*options, "--mock-tools")
+    offline = ('if slot == "9pm":', 'if open("/calendar"):')
+    _replay(desk, {"report.yaml": text}, offline).outcomes(passed=1)
+    text, _ = convert(*options)
+    _replay(desk, {"report.yaml": text}, offline).outcomes(failed=1)
+
+
+def test_without_personal_data_it_still_plays(desk, record, convert):
+    record(
+        Call(
+            """
+            fake_llm.script(call("book", slot="maya@home.net, 202 555 0187"), say("Mailed."))
+            await user_says("I am Maya@home.net")
+            """
+        )
+    )
+    text, _ = convert("report.json", "--agent=office.py:Office", "--redact")
+    assert "home.net" not in text
+    assert "0187" not in text
+    _replay(desk, {"report.yaml": text}).outcomes(passed=1)
