@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import pkgutil
+import sys
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -46,8 +47,11 @@ def pytester(
     """Give every test that runs pytest in this process the imports that it needs.
 
     That this process may be a worker of xdist is not the inner run's affair; syrupy looks at it.
+    And a test may write a file anew within a second, as long as it was before: pytest 8 would take
+    its bytecode for current.
     """
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return pytester
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import BehaviourError, UsageError
     from .fake import FakeLLM
+    from .fake.room import FakeRoom, Sent
+    from .fake.server import FakeLLMServer
     from .mocks import TaskMock, ToolMock
     from .protocols import MockTask, MockTool, StartSession, UserSays
     from .public_time import real_time, virtual_now, virtual_time
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .report.run_files import load_runs
     from .report.runs import run_summary
     from .script import Request, Step, call, fail, raw_call, reply, say, silence, stall
+    from .simulation.remote import RemoteSession
     from .snapshot.extension import ChatSnapshot
     from .transcript import (
         AgentHandoff,
@@ -38,12 +41,16 @@ __all__ = [
     "ChatSnapshot",
     "Close",
     "FakeLLM",
+    "FakeLLMServer",
+    "FakeRoom",
     "FunctionCall",
     "FunctionCallOutput",
     "Message",
     "MockTask",
     "MockTool",
+    "RemoteSession",
     "Request",
+    "Sent",
     "StartSession",
     "Step",
     "TaskMock",
@@ -69,6 +76,8 @@ __all__ = [
 _HOMES = {
     "errors": ("BehaviourError", "UsageError"),
     "fake": ("FakeLLM",),
+    "fake.room": ("FakeRoom", "Sent"),
+    "fake.server": ("FakeLLMServer",),
     "mocks": ("TaskMock", "ToolMock"),
     "protocols": ("MockTask", "MockTool", "StartSession", "UserSays"),
     "public_time": ("real_time", "virtual_now", "virtual_time"),
@@ -86,6 +95,7 @@ _HOMES = {
         "silence",
         "stall",
     ),
+    "simulation.remote": ("RemoteSession",),
     "snapshot.extension": ("ChatSnapshot",),
     "transcript": (
         "AgentHandoff",

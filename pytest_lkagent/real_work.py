@@ -25,6 +25,8 @@ __all__ = ["PATIENCE", "RealWork"]
 
 PATIENCE = 5.0
 """Real seconds for which a connection is owed an answer to what it wrote, a future its end."""
+ON_ITS_WAY = 0.02
+"""Real seconds for which something is on its way between two ends on the same loop."""
 
 _STARTING = "<a thread that starts>"
 _WITHOUT_THREADS = ("livekit", "pytest_lkagent")
@@ -41,6 +43,8 @@ class RealWork:
         self._promised = WeakKeyDictionary()
         self._processes: list[asyncio.SubprocessTransport] = []
         self._owed: dict[int, float] = {}
+        self._ours: dict[int, Any] = {}  # of a client's file, the address of its end
+        self._theirs: dict[int, Any] = {}  # of a server's file on this loop, that of its client
         self._secured: set[int] = set()
 
     @property
@@ -98,7 +102,13 @@ class RealWork:
         if self._owed:
             for key, mask in ready:
                 if mask & selectors.EVENT_READ and key.fd not in self._secured:
-                    self._owed.pop(key.fd, None)
+                    # what has come to a server on this loop is not under way any more
+                    self._owed.pop(self._client_of(key.fd) or key.fd, None)
+
+    def _client_of(self, file: int) -> int | None:
+        """Return the file of the client on this loop that a server's connection leads to."""
+        address = self._theirs.get(file)
+        return next((one for one, its in self._ours.items() if its == address), None)
 
     def _create_future(self) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)  # as asyncio does
@@ -137,6 +147,12 @@ class RealWork:
         file = sock.fileno()
         self._secured.discard(file)
         if kwargs.get("server") is None:  # the server's side owes the answer
+            self._theirs.pop(file, None)
+            self._ours[file] = sock.getsockname()
+            self._owe_after_writing(transport, file)
+        else:
+            self._ours.pop(file, None)
+            self._theirs[file] = sock.getpeername()
             self._owe_after_writing(transport, file)
         return transport
 
@@ -174,7 +190,14 @@ class RealWork:
         secured.read = read
 
     def _owe(self, file: int) -> None:
-        self._owed[file] = monotonic() + PATIENCE
+        """Note that `file` wrote: its peer owes an answer, or has it soon if it is on this loop."""
+        if file in self._theirs:
+            if (client := self._client_of(file)) is not None:
+                self._owed[client] = monotonic() + ON_ITS_WAY
+        elif self._ours.get(file) in self._theirs.values():
+            self._owed[file] = monotonic() + ON_ITS_WAY
+        else:
+            self._owed[file] = monotonic() + PATIENCE
 
 
 _packages: dict[str, str] = {}

@@ -26,7 +26,7 @@ from pytest_lkagent.environment import KEY_VARIABLES
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-NAMES = ["drive_through", "front_desk", "restaurant", "survey", "travel_concierge"]
+NAMES = ["drive_through", "front_desk", "hotel", "restaurant", "survey", "travel_concierge"]
 
 
 SCHEMA_FILE = ROOT / "pytest_lkagent" / "scenarios" / "schema.json"

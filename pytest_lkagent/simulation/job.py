@@ -2,7 +2,9 @@
 
 The end is LiveKit's own order (``ipc/job_proc_lazy_main.py``): the entrypoint gets 15 seconds to
 return, the session closes, ``on_session_end`` is called, the room is left, and then the shutdown
-callbacks are called, all at once.
+callbacks are called, all at once. Where ``ctx.shutdown()`` ends the job before its test is over,
+the session closes then, and the rest comes with the end of the test: a verdict has to be given
+while what it looks at is still open.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class Job:
         self._raised = raised
         self._context: JobContext | None = None
         self._task: asyncio.Task[None] | None = None
-        self._end: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._is_over = False
 
     @property
     def context(self) -> JobContext:
@@ -110,9 +113,9 @@ class Job:
 
     def _shut_down(self, reason: str) -> None:
         """Do what ``ctx.shutdown()`` is for."""
-        if self._end is None:
+        if self.ended_by is None:
             self.ended_by = reason or "user requested"
-            self._end = asyncio.ensure_future(self._finish(self.ended_by))
+            self._closing = asyncio.ensure_future(self._close())
 
     async def leave(self) -> None:
         """Let the entrypoint return, or cancel it: what comes before its session closes."""
@@ -126,16 +129,19 @@ class Job:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._raised(error, "the entrypoint")
 
-    async def finish(self) -> None:
-        """End the job, unless ``ctx.shutdown()`` did."""
-        if self._end is None:
-            self._end = asyncio.ensure_future(self._finish(_DONE))
-        await asyncio.wait((self._end,))
-
-    async def _finish(self, reason: str) -> None:
+    async def _close(self) -> None:
         await self.leave()
         if (session := _livekit_job.primary_session(self.context)) is not None:
             await session.aclose()
+
+    async def finish(self) -> None:
+        """Do what comes after the session has closed, once."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._closing is not None:
+            await asyncio.wait((self._closing,))
+        reason = self.ended_by or _DONE
         entrypoint = self.entrypoint
         if entrypoint is not None and (ended := entrypoint.on_session_end) is not None:
             timeout = entrypoint.end_timeout

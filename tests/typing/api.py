@@ -13,6 +13,7 @@ from livekit.agents import (
     AgentSession,
     AgentTask,
     APIConnectionError,
+    JobContext,
     ToolError,
     function_tool,
     llm,
@@ -26,12 +27,16 @@ from pytest_lkagent import (
     ChatSnapshot,
     Close,
     FakeLLM,
+    FakeLLMServer,
+    FakeRoom,
     FunctionCall,
     FunctionCallOutput,
     Message,
     MockTask,
     MockTool,
+    RemoteSession,
     Request,
+    Sent,
     StartSession,
     Step,
     TaskMock,
@@ -42,9 +47,11 @@ from pytest_lkagent import (
     UserSays,
     call,
     fail,
+    load_runs,
     raw_call,
     real_time,
     reply,
+    run_summary,
     say,
     silence,
     stall,
@@ -251,3 +258,23 @@ async def test_time() -> None:
             pass
     async with virtual_time(datetime(2026, 6, 12, tzinfo=UTC)):
         pass
+
+
+# --- the room, the session from outside, runs
+
+
+async def test_outside(
+    job_context: JobContext, remote_session: RemoteSession, fake_llm_server: FakeLLMServer
+) -> None:
+    room = job_context.room
+    assert isinstance(room, FakeRoom)
+    assert_type(room.sent, list[Sent])
+    await room.receive_text("hi", topic="lk.chat")
+    answer = await remote_session.run("hi", timeout=5.0)
+    assert answer.items
+    assert_type(fake_llm_server.url, str)
+
+
+def test_runs() -> None:
+    for run in load_runs("runs", status="FAILED").runs:
+        assert_type(run_summary(run).going_well, str)
