@@ -25,7 +25,7 @@ __all__ = ["PATIENCE", "RealWork"]
 
 PATIENCE = 5.0
 """Real seconds for which a connection is owed an answer to what it wrote, a future its end."""
-ON_ITS_WAY = 0.02
+_ON_ITS_WAY = 0.02
 """Real seconds for which something is on its way between two ends on the same loop."""
 
 _STARTING = "<a thread that starts>"
@@ -193,9 +193,9 @@ class RealWork:
         """Note that `file` wrote: its peer owes an answer, or has it soon if it is on this loop."""
         if file in self._theirs:
             if (client := self._client_of(file)) is not None:
-                self._owed[client] = monotonic() + ON_ITS_WAY
+                self._owed[client] = monotonic() + _ON_ITS_WAY
         elif self._ours.get(file) in self._theirs.values():
-            self._owed[file] = monotonic() + ON_ITS_WAY
+            self._owed[file] = monotonic() + _ON_ITS_WAY
         else:
             self._owed[file] = monotonic() + PATIENCE
 

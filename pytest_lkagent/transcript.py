@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -167,7 +168,10 @@ def describe_call(name: str, arguments: Mapping[str, Any] | str) -> str:
 
 
 def _literal(value: Any) -> str:
-    return repr(value) if not isinstance(value, dict) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        with suppress(TypeError):  # what a hand wrote into a snapshot, YAML has it and JSON has not
+            return json.dumps(value, ensure_ascii=False)
+    return repr(value)
 
 
 def render(events: Iterable[Event], *, mark: int | None = None) -> list[str]:

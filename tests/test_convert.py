@@ -328,17 +328,17 @@ def test_a_close_is_expected_where_it_is_the_agents(reason, told):
 
 def test_agents_are_named_by_their_ids_where_nobody_says_which_classes_there_are():
     items = [
-        {"type": "agent_handoff", "new_agent_id": "front_desk"},
+        {"type": "agent_handoff", "new_agent_id": "lobby_desk"},
         said("user", "my bill"),
         called("bill"),
         returned("bill", "", reply_required=False),
-        {"type": "agent_handoff", "old_agent_id": "front_desk", "new_agent_id": "http_billing"},
+        {"type": "agent_handoff", "old_agent_id": "lobby_desk", "new_agent_id": "http_billing"},
         said("assistant", "Hello."),
     ]
     made = convert(_data(items), "call.json")
-    assert "- agent_handoff: {from: FrontDesk, to: HttpBilling}" in made.text
+    assert "- agent_handoff: {from: LobbyDesk, to: HttpBilling}" in made.text
     assert made.notes == (
-        "the agent 'front_desk' is taken for the class FrontDesk; --agent looks the classes up",
+        "the agent 'lobby_desk' is taken for the class LobbyDesk; --agent looks the classes up",
         "the agent 'http_billing' is taken for the class HttpBilling; --agent looks the classes up",
     )
     made = convert(_data(items), "call.json", agent="nowhere.py:Desk")
@@ -346,7 +346,7 @@ def test_agents_are_named_by_their_ids_where_nobody_says_which_classes_there_are
         "--agent nowhere.py:Desk: there is no file nowhere.py here; its classes were not looked up"
     )
     text = converted(*items, agent="livekit.agents:Agent")  # imported, and it has no such class
-    assert "# agent_handoff 'front_desk' -> 'http_billing': from: " in text
+    assert "# agent_handoff 'lobby_desk' -> 'http_billing': from: " in text
     assert "- agent_handoff: {}\n" in text
 
 

@@ -112,7 +112,8 @@ def test_without_an_agent_the_ways_to_name_one_are_shown(desk):
     result.outcomes(errors=1)
     result.shows(
         "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, "
-        "its class or a factory; or mark the test @pytest.mark.lk(agent=FrontDesk)"
+        "its class or a factory, or `entrypoint` that returns an AgentServer; or mark the test "
+        "@pytest.mark.lk(agent=FrontDesk)"
     )
     result.shows_no("During handling*")
 

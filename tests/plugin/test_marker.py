@@ -44,22 +44,22 @@ def test_a_marker_says_what_the_session_is_built_from_and_the_nearest_wins(desk)
         (
             "lk(agnet=FrontDesk)",
             (
-                "lk(agnet=…) is unknown; the keys are agent, allow, now, real_time, start, "
-                "timeout, userdata; did you mean 'agent'?"
+                "lk(agnet=…) is unknown; the keys are agent, allow, entrypoint, job, now, "
+                "real_time, start, timeout, userdata; did you mean 'agent'?"
             ),
         ),
         (
             "lk('FrontDesk')",
             (
-                "lk('FrontDesk') has no key; write lk(agent=…) or another of agent, allow, now, "
-                "real_time, start, timeout, userdata"
+                "lk('FrontDesk') has no key; write lk(agent=…) or another of agent, allow, "
+                "entrypoint, job, now, real_time, start, timeout, userdata"
             ),
         ),
         (
             "lk(allow=['unused_steps'])",
             (
                 "allow names 'unused_steps', which is no kind of finding; the kinds are "
-                "*unused_mock, unused_step; did you mean 'unused_step'?"
+                "*unused_mock, unused_step, veto; did you mean 'unused_step'?"
             ),
         ),
         ("lk(allow=7)", "allow takes a kind of finding or a list of them, not 7"),
@@ -145,5 +145,5 @@ def test_a_timeout_for_all_tests_comes_from_the_command_line_or_the_ini_file(des
 def test_the_marker_is_registered_and_explains_itself(desk):
     result = desk({}).run("--markers")
     result.shows(
-        "@pytest.mark.lk(agent=, userdata=, start=, now=, timeout=, real_time=, allow=): *"
+        "@pytest.mark.lk(agent=, entrypoint=, userdata=, job=, start=, now=, timeout=, *=): *"
     )

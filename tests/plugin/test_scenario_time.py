@@ -376,7 +376,7 @@ def test_all_mistakes_about_time_come_at_once(play):
         "nothing",
         "s.yaml:6:13: allow knows no kind 'unused_steps'; did you mean 'unused_step'?",
         "s.yaml:6:27: allow knows no kind 'nothing'; the kinds are background_error, blocked_loop, "
-        "*, unexpected_close, *, unused_step",
+        "*, unexpected_close, *, unused_step, veto",
         "s.yaml:8:9: a turn cannot have user and wait together; keep one",
         "s.yaml:9:9: a turn cannot have wait and interrupt together; keep one",
         "s.yaml:10:9: a turn cannot have user and wait together; keep one",

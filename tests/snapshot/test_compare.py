@@ -333,3 +333,9 @@ def changed(**turns):
 )
 def test_the_first_turn_that_differs_is_known(now, turn):
     assert explained(dump(document(CONVERSATION)), now).turn == turn
+
+
+def test_what_yaml_has_and_json_has_not_is_shown_as_python_writes_it():
+    event = {"function_call": {"name": "book", "arguments": {"slot": {"day": b"\x00"}}}}
+    shown = "\n".join(side_by_side({"events": [event]}, {"events": []}))
+    assert "book(slot={'day': b'" in shown
