@@ -11,7 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
 
-__all__ = ["BY_HAND", "FEATURE", "PLAIN", "SCENARIOS", "SNAPSHOTS", "Project", "large_file"]
+__all__ = [
+    "BY_HAND",
+    "ENTRYPOINTS",
+    "FEATURE",
+    "PLAIN",
+    "SCENARIOS",
+    "SNAPSHOTS",
+    "Project",
+    "large_file",
+]
 
 _INI = """\
 [pytest]
@@ -122,6 +131,29 @@ PLAIN = Project(
 SCENARIOS = Project(
     "pytest-lkagent",
     lambda count: {"desk.yaml": _scenario_file(count)},
+    "--lk-scenarios=desk.yaml",
+)
+_SERVER = """\
+from by_hand import FrontDesk
+from livekit.agents import AgentServer, AgentSession
+
+server = AgentServer()
+
+
+@server.rtc_session(on_simulation_end=lambda context: None)
+async def entrypoint(context):
+    await context.connect()
+    await AgentSession(llm="openai/gpt-4.1-mini").start(FrontDesk(), room=context.room)
+"""
+
+ENTRYPOINTS = Project(
+    "through its entrypoint",
+    lambda count: {
+        "server.py": _SERVER,
+        "desk.yaml": _scenario_file(count).replace(
+            "agent: by_hand.py:FrontDesk", "entrypoint: server.py:server"
+        ),
+    },
     "--lk-scenarios=desk.yaml",
 )
 SNAPSHOTS = Project(

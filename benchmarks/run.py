@@ -161,6 +161,61 @@ def item_row(rounds: int, count: int = 200) -> None:
     )
 
 
+def entrypoint_row(rounds: int, count: int = 200) -> None:
+    """Compare a scenario through the user's entrypoint with the loop that is written by hand."""
+    with _folder() as folder:
+        contenders = [
+            Contender(f"{project.name}, an item", _an_item(project, folder, count))
+            for project in (projects.BY_HAND, projects.ENTRYPOINTS)
+        ]
+        take_turns(contenders, rounds)
+    report(
+        "A scenario that runs the user's entrypoint, a room and a verdict included",
+        contenders,
+        "<= 10 ms an item",
+        is_met=contenders[1].median <= 0.010,
+    )
+
+
+def remote_row(rounds: int, turns: int = 20) -> None:
+    """Compare a run over LiveKit's session protocol, in memory and over TCP, with a local one."""
+    from by_hand import FrontDesk
+
+    from pytest_lkagent import say
+    from pytest_lkagent.simulation.remote import WAYS, drive
+    from pytest_lkagent.stage import Stage
+
+    def once(way: str | None) -> Timed:
+        async def timed() -> float:
+            stage = Stage(timeout=600, allow=(), used=WeakSet())
+            async with stage.on_loop():
+                harness = await stage.start_session(FrontDesk)
+                harness.model.script(*[say("Yes.")] * turns)
+                if way is None:
+                    began = time.process_time()
+                    for _ in range(turns):
+                        await harness.session.run(user_input="hi")
+                    return (time.process_time() - began) / turns
+                async with drive(harness, way) as remote:
+                    began = time.process_time()
+                    for _ in range(turns):
+                        await remote.run("hi")
+                    return (time.process_time() - began) / turns
+
+        return lambda: asyncio.run(timed())
+
+    contenders = [Contender("run() on the session itself", once(None))]
+    contenders += [Contender(f"RemoteSession.run(), {way}", once(way)) for way in WAYS]
+    take_turns(contenders, 5 * rounds)
+    floor, memory, tcp = (contender.median for contender in contenders)
+    report(
+        f"A turn over LiveKit's session protocol (one of {turns} in a session)",
+        contenders,
+        "<= 2 x in memory, <= 2.5 x over TCP",
+        is_met=memory <= 2 * floor and tcp <= 2.5 * floor,
+    )
+
+
 def _an_item(project: projects.Project, parent: Path, count: int) -> Timed:
     many, one = project.write(parent, count), project.write(parent, 1)
 
@@ -362,6 +417,8 @@ def _children() -> float:
 ROWS: dict[str, Callable[[int], None]] = {
     "session": session_row,
     "item": item_row,
+    "entrypoint": entrypoint_row,
+    "remote": remote_row,
     "collect": collect_row,
     "start": start_row,
     "size": size_row,

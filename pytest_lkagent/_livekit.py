@@ -114,6 +114,10 @@ class Seam(Protocol):
 class Adopter(Protocol):
     """What takes the sessions under its wing that the code of a job makes by itself."""
 
+    @property
+    def model(self) -> llm.LLM[Any]:
+        """The model that they get."""
+
     async def session_starting(self, session: AgentSession[Any], agent: Agent) -> None:
         """Look at a session before it starts; `attach` it for instance."""
 
@@ -163,6 +167,14 @@ def _seam_of(session: Any) -> Seam | None:
 def _adopter() -> Adopter | None:
     _, adopter = _adopters.get(id(get_job_context(required=False)), (None, None))
     return adopter
+
+
+@functools.wraps(AgentSession.__init__)
+def _init(self: Any, *args: Any, **given: Any) -> None:
+    if isinstance(given.get("llm"), str) and (adopter := _adopter()) is not None:
+        # LiveKit takes any name, and 70 ms for a client with all certificates there are
+        given["llm"] = adopter.model
+    _originals[_init](self, *args, **given)
 
 
 @functools.wraps(llm.LLM.prewarm)
@@ -229,6 +241,7 @@ async def _wait_for_idle(self: Any) -> Any:
 
 
 _AT_THE_SEAM: Sequence[tuple[type, Callable[..., Any]]] = (
+    (AgentSession, _init),
     (llm.LLM, _prewarm),
     (AgentSession, _start),
     (AgentSession, _run),

@@ -11,12 +11,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
 
 import pytest
 
 from .errors import BehaviourError, NeverAwaited, Stuck, UsageError
+from .frames import is_users
 from .keys import set_dummies
 from .options import (
     DEFAULT_NOW,
@@ -67,6 +69,7 @@ __all__ = [
     "stage_of",
     "stop",
     "time_of",
+    "users_part",
 ]
 
 OPTIONS = pytest.StashKey[Options]()
@@ -115,6 +118,17 @@ def fixture_failure(error: BaseException, what: str) -> BaseException:
     if error.__traceback__ is None:
         return pytest.fail.Exception(str(error), pytrace=False)
     return error
+
+
+def users_part(traceback: TracebackType | None) -> TracebackType | None:
+    """Leave out how pytest and its plugins came to the user's code, if it is the user's that fails.
+
+    pytest does that itself where a test stands in a file of Python.
+    """
+    part = traceback
+    while part is not None and not is_users(part.tb_frame.f_code.co_filename):
+        part = part.tb_next
+    return part or traceback
 
 
 def is_ours(test: Any) -> bool:

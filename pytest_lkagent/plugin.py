@@ -198,6 +198,10 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     except pytest.FixtureLookupError as error:
         if (told := border.missing_fixture(item, error)) is None:
             raise
+    except Exception as error:
+        if border.play_of(item) is not None:
+            error.with_traceback(border.users_part(error.__traceback__))
+        raise
     border.stop(told)
 
 
@@ -237,6 +241,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
+    __tracebackhide__ = True
     item = phases.current_item(request.config)
     if item is None:
         return (yield)

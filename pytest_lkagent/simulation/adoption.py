@@ -39,6 +39,11 @@ class Adoption:
         self._use = use
         self._first = ""
 
+    @property
+    def model(self) -> llm.LLM[Any]:
+        """The scripted model."""
+        return self._harness.model
+
     async def session_starting(self, session: AgentSession[Any], agent: Agent) -> None:
         """Take the first session, and refuse a second one."""
         line = nearest_users_line()
@@ -51,7 +56,7 @@ class Adoption:
         self._use(agent)
         if self._history is not None:
             await agent.update_chat_ctx(self._history)
-        _livekit.replace_model(session, self._harness.model)
+        _livekit.replace_model(session, self.model)
         self._harness.take(session)
 
     def session_started(self, session: AgentSession[Any]) -> None:

@@ -233,3 +233,24 @@ def test_a_mock_or_a_step_that_could_never_work_is_refused_at_its_line(desk, mad
     ).run()
     result.outcomes(failed=1)
     result.shows(f"> * {made.replace('[', '?')}", f"E *Error: {MOCKS[made]}", "test_mock.py:10: *")
+
+
+def test_a_fixture_of_a_check_that_raises_is_shown_from_its_own_line(desk):
+    conftest = (
+        "import pytest\n"
+        "from agent import FrontDesk\n\n"
+        "@pytest.fixture\n"
+        "def agent():\n    return FrontDesk\n\n"
+        "@pytest.fixture\n"
+        "def rows():\n    raise LookupError('no database')\n"
+    )
+    result = desk(
+        {
+            "checks.py": "def wants_rows(rows):\n    assert rows\n",
+            "conftest.py": conftest,
+            "desk.yaml": desk_yaml(more="    check: checks.py:wants_rows\n"),
+        }
+    ).run("--lk-scenarios=desk.yaml")
+    result.outcomes(errors=1)
+    result.shows(">*raise LookupError('no database')", "E *LookupError: no database")
+    result.shows_no("*pytest_asyncio*", "*_pytest*")
