@@ -251,11 +251,11 @@ def test_a_call_that_never_ended_is_told_of():
 def test_what_no_scenario_can_call_is_told_of_and_left_out():
     text = converted(
         said("user", "weather?"),
-        called("get-weather"),
-        returned("get-weather", "rain"),
+        called("get weather"),
+        returned("get weather", "rain"),
         said("assistant", "Rain."),
     )
-    assert "# 'get-weather' was called, which no scenario can: " in text
+    assert "# 'get weather' was called, which no scenario can: " in text
     assert "llm: [Rain.]\n        expect: []" in text
 
 

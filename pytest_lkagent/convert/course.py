@@ -33,8 +33,8 @@ _OF_A_MODEL = ("llm_node_ttft", "llm_metadata", "provider_request_ids")
 _LIVEKITS_OWN = "lk."
 _IN_COMPLETION = re.compile(r"(.+)/fnc_\d+")
 _DERIVED = re.compile(r"(.+?)(?:_update_\d+|_final)+")
-_TOOL_NAME = re.compile(r"[^\W\d]\w*")
-_NAMES = "there the name of a tool has letters, digits and _"
+_TOOL_NAME = re.compile(r"[\w-]+")
+_NAMES = "there the name of a tool has letters, digits, _ and -"
 _UNKNOWN = "Unknown function: "
 _HANGS_UP = "end_call"
 """The tool of LiveKit's EndCallTool."""

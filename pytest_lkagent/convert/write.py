@@ -22,7 +22,7 @@ __all__ = ["label_of", "scenario_text"]
 _WIDTH = 88
 _LABEL = 60
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_REFUSED = re.compile(r"(?:Unknown function: \w+)|(?:Error parsing arguments for `\w+`)")
+_REFUSED = re.compile(r"(?:Unknown function: [\w-]+)|(?:Error parsing arguments for `[\w-]+`)")
 """What LiveKit says of a call that it refuses, without what a version changes."""
 _SPACED = "a scenario takes ${ for a capture, so it is written with a space here"
 _HALF = "half of a character, which YAML cannot hold, is written as \ufffd"

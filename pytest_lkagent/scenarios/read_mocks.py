@@ -37,7 +37,7 @@ def read_mocks(reading: Reading, node: Node) -> Mocks:
 
 
 def _mock(reading: Reading, owner: Ref, tool: ScalarNode, node: Node) -> MockSpec:
-    name = reading.name(tool, "the name of a tool")
+    name = reading.tool(tool)
     site = site_of(tool)
     if isinstance(node, ScalarNode):
         return MockSpec(owner=owner, tool=name, returns=_returned(reading, node), site=site)

@@ -150,7 +150,7 @@ def _calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
         return []
     calls = []
     for key, value in reading.entries(node, "call", "a mapping of a tool to its arguments"):
-        name = reading.name(key, "the name of a tool").text
+        name = reading.tool(key).text
         for arguments in value.value if isinstance(value, SequenceNode) else [value]:
             given = (
                 {} if is_null(arguments) else reading.mapping(arguments, f"the arguments of {name}")
@@ -166,7 +166,7 @@ def _raw_calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
         return []
     instead = "a mapping of a tool to the text of its arguments"
     return [
-        LlmCall(reading.name(key, "the name of a tool").text, raw=reading.text(value, "raw_call"))
+        LlmCall(reading.tool(key).text, raw=reading.text(value, "raw_call"))
         for key, value in reading.entries(fields["raw_call"], "raw_call", instead)
     ]
 

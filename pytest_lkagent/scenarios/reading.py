@@ -28,6 +28,7 @@ _CORE = "tag:yaml.org,2002:"
 _KINDS = {"str", "bool", "null", "int", "float", "timestamp"}
 _TAGS = {None, "!", *(f"{_CORE}{name}" for name in (*_KINDS, "map", "seq", "merge"))}
 _NAME = re.compile(r"[^\W\d]\w*")
+_TOOL = re.compile(r"[\w-]+")
 _PLACEHOLDER = re.compile(r"\$\{([^}\n]*)\}?")
 _REFERENCE = re.compile(r"(?:[^:]*[^:/\\.]\.py|[^\W\d]\w*(?:\.[^\W\d]\w*)*|[A-Za-z]:[^:]+\.py)"
                         r":[^\W\d]\w*(?:\.[^\W\d]\w*)*")  # fmt: skip
@@ -250,6 +251,11 @@ class Reading:
     def name(self, node: Node, what: str) -> Ref:
         """Return an identifier."""
         return self._reference(node, what, _NAME, "a name of letters, digits and _")
+
+    def tool(self, node: Node) -> Ref:
+        """Return the name of a tool: models know some by names that Python has not."""
+        what = "the name of a tool"
+        return self._reference(node, what, _TOOL, "a name of letters, digits, _ and -")
 
     def _reference(self, node: Node, what: str, form: re.Pattern[str], instead: str) -> Ref:
         text = self.raw(node, what, instead)

@@ -441,3 +441,14 @@ def test_a_file_is_loaded_from_disk_and_reports_its_path(tmp_path, monkeypatch):
 def test_what_is_no_file_is_a_usage_error(tmp_path, name):
     with pytest.raises(UsageError, match=r"cannot be read: .*; name a scenario file"):
         load(Path(tmp_path, name))
+
+
+def test_a_tool_may_have_a_name_that_python_has_not(read_one):
+    scenario = read_one("""\
+        mocks: {Desk: {get-weather: rain}}
+        turns:
+        - {user: hi, llm: [{call: {get-weather: {}}}, {raw_call: {get-weather: "no json"}}]}
+        """)
+    [turn] = scenario.turns
+    assert [[one.name for one in entry.calls] for entry in turn.llm] == [["get-weather"]] * 2
+    assert list(scenario.mocks["Desk"]) == ["get-weather"]

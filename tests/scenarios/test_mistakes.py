@@ -225,7 +225,7 @@ SCENARIO = [
     ),
     (
         "mocks: {Desk: {a b: x}}",
-        ("16: the name of a tool cannot be 'a b'; write a name of letters, digits and _"),
+        ("16: the name of a tool cannot be 'a b'; write a name of letters, digits, _ and -"),
     ),
     (
         "mocks: {Desk: {a: [x]}}",
