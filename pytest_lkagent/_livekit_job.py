@@ -196,11 +196,8 @@ class _Judge:
         return await self._judge.evaluate(**{**what, "llm": self._model})
 
 
-@contextmanager
 def on_simulation_end(
     context: JobContext, callback: Callable[[SimulationContext], Any] | None
-) -> Iterator[None]:
-    """Let `callback` be what ``finalize_simulation`` calls."""
+) -> None:
+    """Let `callback` be what ``finalize_simulation`` calls from now on."""
     context._simulation_end_fnc = callback
-    yield
-    context._simulation_end_fnc = None

@@ -75,6 +75,8 @@ class Job:
             inference_executor=options.inference_executor,
         ) as context:
             self._context = context
+            if self.entrypoint is not None:
+                _livekit_job.on_simulation_end(context, self.entrypoint.on_simulation_end)
             if self.simulation is not None:
                 _livekit_job.dispatch(context, **self.simulation)
             yield context

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -40,18 +39,17 @@ async def ask_for_verdict(
     if callback is None:
         return None
     called = _Called(callback, know)
-    with ExitStack() as stack:
-        stack.enter_context(_livekit_job.on_simulation_end(job.context, called))
-        async with drive(harness, "memory") as remote:
-            try:
-                answer = await remote.finalize_simulation(
-                    provisional_success=provisional is None, provisional_reason=provisional or ""
-                )
-            except RuntimeError:
-                if called.error is None:
-                    raise
-                called.error.add_note("raised in on_simulation_end")
-                return called.error.with_traceback(called.traceback)
+    _livekit_job.on_simulation_end(job.context, called)
+    async with drive(harness, "memory") as remote:
+        try:
+            answer = await remote.finalize_simulation(
+                provisional_success=provisional is None, provisional_reason=provisional or ""
+            )
+        except RuntimeError:
+            if called.error is None:
+                raise
+            called.error.add_note("raised in on_simulation_end")
+            return called.error.with_traceback(called.traceback)
     vetoed = answer.HasField("user_verdict")
     reason = answer.user_verdict.reason
     if not vetoed and expected is not None:

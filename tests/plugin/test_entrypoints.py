@@ -493,6 +493,23 @@ def test_the_provisional_verdict_is_what_the_test_says_so_far(office):
     result.shows("E *on_simulation_end vetoed it: the rows are [], and should be ['3pm']")
 
 
+def test_a_test_may_ask_for_the_verdict_itself_over_the_wire(office):
+    result = office(
+        f"""
+    @pytest.mark.lk({GREETED}, userdata={{"rows": []}})
+    async def test_it(remote_session):
+        answer = await remote_session.finalize_simulation(provisional_success=True)
+        assert not answer.HasField("user_verdict")
+
+    @pytest.mark.lk({GREETED}, userdata={{"rows": ["3pm"]}}, allow=["veto"])
+    async def test_vetoed(remote_session):
+        answer = await remote_session.finalize_simulation(provisional_success=True)
+        assert answer.user_verdict.reason == "the rows are [], and should be ['3pm']"
+        """
+    ).run()
+    result.outcomes(passed=2)
+
+
 def test_what_on_simulation_end_raises_is_shown_with_its_line(office):
     result = office(
         """
