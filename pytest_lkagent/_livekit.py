@@ -92,8 +92,8 @@ class Seam(Protocol):
     """What stands between a session under test and the world."""
 
     @property
-    def model(self) -> llm.LLM[Any]:
-        """The model that answers every agent of the session."""
+    def model(self) -> llm.LLM[Any] | None:
+        """The model that answers every agent of the session, None where they keep theirs."""
 
     def agent_starting(self, agent: Agent) -> None:
         """Look at an agent before it becomes the session's current one."""
@@ -115,8 +115,8 @@ class Adopter(Protocol):
     """What takes the sessions under its wing that the code of a job makes by itself."""
 
     @property
-    def model(self) -> llm.LLM[Any]:
-        """The model that they get."""
+    def model(self) -> llm.LLM[Any] | None:
+        """The model that they get, None where they keep theirs."""
 
     async def session_starting(self, session: AgentSession[Any], agent: Agent) -> None:
         """Look at a session before it starts; `attach` it for instance."""
@@ -171,7 +171,8 @@ def _adopter() -> Adopter | None:
 
 @functools.wraps(AgentSession.__init__)
 def _init(self: Any, *args: Any, **given: Any) -> None:
-    if isinstance(given.get("llm"), str) and (adopter := _adopter()) is not None:
+    adopter = _adopter()
+    if adopter is not None and adopter.model is not None and isinstance(given.get("llm"), str):
         # LiveKit takes any name, and 70 ms for a client with all certificates there are
         given["llm"] = adopter.model
     _originals[_init](self, *args, **given)
@@ -225,7 +226,8 @@ async def _update_activity(self: Any, agent: Agent, **how: Any) -> None:
 @functools.wraps(AgentActivity._update_models)
 def _update_models(self: Any, **models: Any) -> Any:
     if (seam := _seam_of(self.session)) is not None:
-        models = {**dict.fromkeys(models, NOT_GIVEN), "new_llm": seam.model}
+        kept = models.get("new_llm", NOT_GIVEN) if seam.model is None else seam.model
+        models = {**dict.fromkeys(models, NOT_GIVEN), "new_llm": kept}
     return _originals[_update_models](self, **models)
 
 
@@ -267,9 +269,9 @@ def _unpatch() -> None:
         setattr(owner, stand_in.__name__, _originals[stand_in])
 
 
-def _take_models(agent: Agent, model: llm.LLM[Any]) -> None:
+def _take_models(agent: Agent, model: llm.LLM[Any] | None) -> None:
     """Give `agent` the fake model in the place of its own, and no speech of its own."""
-    if is_given(agent._llm) and agent._llm is not None:
+    if model is not None and is_given(agent._llm) and agent._llm is not None:
         agent._llm = model
     agent._stt = NOT_GIVEN
     agent._tts = NOT_GIVEN

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -22,22 +22,28 @@ from livekit.agents import (
     JobProcess,
     llm,
 )
+from livekit.agents.inference_runner import _InferenceRunner
 from livekit.agents.simulation import SimulationContext
 from livekit.agents.testing import fake_job_context
 from livekit.agents.types import ATTRIBUTE_SIMULATOR_DISPATCH
 from livekit.agents.utils import http_context
 from livekit.protocol import agent_simulation as proto
 
+from .options import JobOptions
+
 __all__ = [
     "Parts",
     "close_http_sessions",
     "dispatch",
     "enter_job",
+    "furnish",
     "judged_by",
     "make_process",
     "on_simulation_end",
     "parts_of",
     "primary_session",
+    "run_console",
+    "run_instead",
     "shutdown_callbacks",
 ]
 
@@ -158,7 +164,7 @@ def primary_session(context: JobContext) -> AgentSession[Any] | None:
     return context._primary_agent_session
 
 
-def shutdown_callbacks(context: JobContext) -> Sequence[Callable[[str], Any]]:
+def shutdown_callbacks(context: JobContext) -> list[Callable[[str], Any]]:
     """Return what is called, with the reason, when the job is over."""
     return context._shutdown_callbacks
 
@@ -201,3 +207,49 @@ def on_simulation_end(
 ) -> None:
     """Let `callback` be what ``finalize_simulation`` calls from now on."""
     context._simulation_end_fnc = callback
+
+
+# --- a process of its own
+
+
+def run_instead(
+    server: AgentServer,
+    entrypoint: Callable[[JobContext], Any],
+    *,
+    on_session_end: Callable[[JobContext], Any],
+) -> None:
+    """Let a server run these in the place of its own."""
+    server._entrypoint_fnc = entrypoint
+    server._session_end_fnc = on_session_end
+
+
+def furnish(
+    context: JobContext,
+    room: rtc.Room,
+    options: JobOptions,
+    *,
+    on_shutdown: Callable[[str], Any],
+) -> None:
+    """Make the job of LiveKit's console, which nobody has looked into, what `enter_job` enters."""
+    job = context.job
+    job.id, job.metadata, job.room.name = options.job_id, options.metadata, room.name
+    job.attributes.update(options.attributes)
+    token = api.AccessToken("fake", _SECRET).with_identity(options.agent_identity)
+    context._info.token = token.to_jwt()
+    context._room = room
+    context._on_shutdown = on_shutdown
+    context._simulation_resolved = False
+
+
+def run_console(server: AgentServer, address: tuple[str, int]) -> None:
+    """Run ``python -m livekit.agents console`` for this server, until a signal ends it."""
+    from livekit.agents import __main__
+    from livekit.agents.cli import AgentsConsole
+
+    # as under `lk agent simulate`: no port of its own, no models for audio that nobody hears
+    server._simulation = True
+    _InferenceRunner.registered_runners.clear()
+    AgentsConsole.get_instance().console_mode = "text"
+    command: Any = __main__
+    command._discover_server = lambda _: server
+    command.main(["console", "--connect-addr", "{}:{}".format(*address)])

@@ -22,6 +22,7 @@ from .frames import is_users
 from .keys import set_dummies
 from .options import (
     DEFAULT_NOW,
+    INPROCESS,
     JobOptions,
     Options,
     read_job,
@@ -30,11 +31,12 @@ from .options import (
     read_seconds,
 )
 from .phases import wall_clock_of
+from .sites import Site
 from .strict import check_allowed
 
 if TYPE_CHECKING:
     from .scenario_run import Play
-    from .scenarios.model import Scenario
+    from .scenarios.model import Ref, Scenario
     from .snapshot.orphans import Account
     from .stage import Stage
 
@@ -44,6 +46,7 @@ __all__ = [
     "SNAPSHOTS",
     "USERDATA_IS_SEEN",
     "bounds_of",
+    "entrypoint_of",
     "fixture_failure",
     "from_the_users_line",
     "has_stage",
@@ -58,6 +61,7 @@ __all__ = [
     "mark_for_asyncio",
     "marker_of",
     "missing_fixture",
+    "named_entrypoint",
     "options_of",
     "play_of",
     "refuse_bad_start",
@@ -68,6 +72,7 @@ __all__ = [
     "snapshots_of",
     "stage_of",
     "stop",
+    "target_of",
     "time_of",
     "users_part",
 ]
@@ -204,6 +209,30 @@ def time_of(item: pytest.Item) -> tuple[datetime | None, bool]:
     return (now if now is not None or real else DEFAULT_NOW), real
 
 
+def target_of(item: pytest.Item) -> str:
+    """Return where a scenario is played; a test in Python is at home."""
+    if (scenario := scenario_of(item)) is None:
+        return INPROCESS
+    return options_of(item.config).target or scenario.target or INPROCESS
+
+
+def entrypoint_of(item: pytest.Item) -> Ref | None:
+    """Return the name of the entrypoint that a scenario runs, None where it has none."""
+    return named_entrypoint(item.config, scenario_of(item))
+
+
+def named_entrypoint(config: pytest.Config, scenario: Scenario | None) -> Ref | None:
+    """Return the entrypoint that a scenario names, or else the ini file."""
+    name = options_of(config).entrypoint
+    if scenario is None or scenario.agent is not None:
+        return None
+    if scenario.entrypoint is not None or name is None:
+        return scenario.entrypoint
+    from .scenarios.model import Ref
+
+    return Ref(name, Site(str(config.inipath), 1))
+
+
 def bounds_of(item: pytest.Item) -> tuple[float, str, frozenset[str]]:
     """Return how long a turn of this test may take, who says so, and which findings it allows."""
     given = marker_of(item)
@@ -260,6 +289,7 @@ def stage_of(item: pytest.Item, job_options: object) -> Iterator[Stage]:
         wall=wall_clock_of(item),
         real_time=time_of(item)[1],
         job=job,
+        target=target_of(item),
     )
     stage.before_session = lambda: set_dummies(item)
     item.stash[_STAGE] = stage

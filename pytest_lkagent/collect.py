@@ -21,6 +21,7 @@ import pytest
 from . import border
 from .environment import Dummies
 from .errors import LoadError, UsageError, did_you_mean, one_of
+from .options import INPROCESS
 from .snapshot.names import FOLDER
 from .strict import KINDS
 
@@ -160,14 +161,34 @@ class ScenarioModule(pytest.Module):
         references = references_of(self.config)
         problems: list[str] = []
         plays = [Play(one, resolve(one, references, problems)) for one in scenarios]
+        problems += filter(None, (self._misplaced(one) for one in scenarios))
         if problems:
             raise LoadError(sorted(problems, key=_place))
         return plays
+
+    def _misplaced(self, scenario: Scenario, target: str | None = None) -> str | None:
+        """Say why a scenario cannot be played where it says, or at `target`."""
+        at = target or scenario.target
+        if not at or at == INPROCESS:
+            return None
+        from .scenarios.targets import why_not
+
+        is_named = border.named_entrypoint(self.config, scenario) is not None
+        found = why_not(scenario, at, entrypoint=is_named)
+        if found is None:
+            return None
+        site, why = found
+        if target is None:
+            return f"{site}:1: {scenario.label}: target: {at} cannot play it: {why}"
+        return f"--lk-target={at} cannot play it: {why} ({site})"
 
     def _items(self, play: Play, models: dict[Any, Any]) -> Iterator[pytest.Item]:
         name = play.scenario.label
         function = _function(play)
         function.pytestmark = marks = _marks(play.scenario)
+        target = border.options_of(self.config).target
+        if target and (why := self._misplaced(play.scenario, target)):
+            marks.append(pytest.mark.skip(reason=why).mark)
         setattr(self.obj, name, function)
         alike = (play.fixtures, repr(marks))
         for item in self._made(name, function, alike, models):

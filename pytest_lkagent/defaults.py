@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pytest
 from . import border
 from .collect import references_of
 from .errors import UsageError, one_of
+from .options import PROCESS
 from .script import Step, as_step
 from .sites import Site
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .harness import Harness
     from .scenarios.model import Scenario
     from .simulation.entrypoint import Entrypoint
+    from .simulation.order import Order
     from .stage import Stage
 
 __all__ = ["Defaults", "of_scenario", "of_test", "set_the_scene"]
@@ -44,6 +47,7 @@ class Defaults:
     )
     entrypoint: Entrypoint | None = None
     simulation: Mapping[str, Any] | None = None
+    order: Order | None = None
     options_of: str = "session_options"
     advice: str = (
         "it was asked while the session started: script that with the start_script fixture, or "
@@ -59,9 +63,10 @@ class Defaults:
                 f"{self.options_of}: the entrypoint builds its own session; take "
                 f"{one_of(sorted(self.options))} away, or test an agent"
             )
-        return await stage.run_entrypoint(
-            history=self.history, start=self.start, advice=self.advice, owes_start=self.owes_start
-        )
+        script = {"start": self.start, "advice": self.advice, "owes_start": self.owes_start}
+        if self.order is not None:
+            return await stage.run_process(self.entrypoint, self.order, **script)
+        return await stage.run_entrypoint(history=self.history, **script)
 
     def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
         """Return arguments for `Stage.start_session`; `given` wins."""
@@ -161,7 +166,8 @@ def of_scenario(
         agent=agent,
         what=f"{site}: the agent",
         entrypoint=made,
-        simulation=_simulation(request, scenario.label, userdata, made),
+        simulation=(simulation := _simulation(request, scenario.label, userdata, made)),
+        order=_order(request, scenario, simulation),
         userdata=userdata,
         options={**options, **scenario.session},
         start=_steps(start, "start_script", request)
@@ -183,21 +189,16 @@ def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) 
     entrypoint = made.entrypoint
     if play is not None:
         owner = made.agent if entrypoint is None else entrypoint.run
+        from .fake.judges import script_judges
+
         play.prepare(stage, references_of(request.config), owner)
-        _script_judges(stage, play.scenario.judges)
+        script_judges(stage.model, play.scenario.judges)
         stage.expect_veto = play.scenario.expect_veto
         _refuse_vain_veto(play.scenario, entrypoint)
     stage.job.simulation = made.simulation
-    if entrypoint is not None:
+    if entrypoint is not None and made.order is None:
         stage.before_session()  # a plugin that is warmed up may want its key
         stage.job.run_in(entrypoint, entrypoint.warm_up())
-
-
-def _script_judges(stage: Stage, judges: Mapping[str, str] | str | None) -> None:
-    if isinstance(judges, str):
-        stage.model.judges(judges)
-    elif judges is not None:
-        stage.model.judges(**judges)
 
 
 def _refuse_vain_veto(scenario: Scenario, entrypoint: Entrypoint | None) -> None:
@@ -284,6 +285,28 @@ def _simulation(
         "tags": scenario.tags if scenario else {},
         "userdata": text,
     }
+
+
+def _order(
+    request: pytest.FixtureRequest, scenario: Scenario, simulation: Mapping[str, Any] | None
+) -> Order | None:
+    """Say what a process of its own has to play, None where the scenario is played here."""
+    if border.target_of(request.node) != PROCESS:
+        return None
+    from .simulation.order import Order
+
+    assert simulation is not None, "it has an entrypoint"
+    options = border.options_of(request.config)
+    job = border.job_of(request.node, request.getfixturevalue("job_options"))
+    return Order(
+        scenario=replace(scenario, entrypoint=border.entrypoint_of(request.node)),
+        job=job,
+        simulation=simulation,
+        now=border.time_of(request.node)[0],
+        path=tuple(sys.path),
+        keys=options.keys,
+        hosts=tuple(options.hosts),
+    )
 
 
 def _with_fixtures(agent: Any, request: pytest.FixtureRequest) -> Any:

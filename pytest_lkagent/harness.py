@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, RunContext, llm
@@ -24,6 +24,7 @@ from .errors import (
 from .fake import FakeLLM
 from .record import Record, Turn
 from .script import Step
+from .settling import settled
 from .tool_watch import ToolWatch
 from .transcript import FunctionCall, Transcript
 from .unheard import origins_noted
@@ -52,6 +53,7 @@ class Harness:
         self._clock = stage.clock
         self.model = model
         self.record = Record()
+        self.record.call_order = model.call_order
         self.tools = ToolWatch(stage.mocks, stage.swallowed)
         self.start_result: RunResult[Any] | None = None
         self._session: AgentSession[Any] | None = None
@@ -123,8 +125,8 @@ class Harness:
                     await start()
                 except Exception as error:  # noqa: BLE001  (the finding below)
                     turn.error = error
-                if self._session is not None:
-                    await self._settled()
+                if self.has_session:
+                    await self._end_turn(settle=True)
         except Stuck as stuck:
             self._stage.findings.add(stuck)
             return
@@ -153,17 +155,21 @@ class Harness:
         self._stage.check_time(f"user_says({text!r})")
         self.record.begin(text)
         with self._bounded(self._stage.timeout, f"user_says({text!r})") as turn:
-            await _livekit.user_is_back(self.session)
             try:
-                turn.result = self.session.run(user_input=text, **options)
-                async with self._interruption(interrupt):
-                    await turn.result
+                await self._say(turn, text, interrupt, options)
             except Exception as error:  # noqa: BLE001  (raised below, once the rest is known)
                 turn.error = error
-            if settle:
-                await self._settled()
+            await self._end_turn(settle=settle)
         self._raise_for(turn)
         return turn
+
+    async def _say(
+        self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
+    ) -> None:
+        await _livekit.user_is_back(self.session)
+        turn.result = self.session.run(user_input=text, **options)
+        async with self._interruption(interrupt):
+            await turn.result
 
     async def wait(self, seconds: float, *, settle: bool = True) -> Turn:
         """Let `seconds` pass while the user says nothing."""
@@ -171,8 +177,7 @@ class Harness:
         self.record.begin(None)
         with self._bounded(seconds + self._stage.timeout, f"wait {seconds:g} s") as turn:
             await asyncio.sleep(seconds)
-            if settle:
-                await self._settled()
+            await self._end_turn(settle=settle)
         self._raise_for(turn)
         return turn
 
@@ -182,18 +187,12 @@ class Harness:
         Tools of an agent that is paused by an AgentTask wait for the user and are left open.
         """
         self._stage.check_time("settle()")
-        await self._settled()
+        await self._end_turn(settle=True)
         self.record.collect()
 
-    async def _settled(self) -> None:
-        while self.record.closed is None:
-            await _livekit.wait_for_idle(self.session)
-            await self._clock.quiet()
-            work = _livekit.open_work(self.session)
-            if work:
-                await self._until_change(work)
-            elif self.session.current_speech is None:
-                break
+    async def _end_turn(self, *, settle: bool) -> None:
+        if settle:
+            await settled(self.session, self.record, self._clock.quiet)
 
     async def close(self) -> None:
         """Close the session within `CLOSE_SECONDS` of virtual time.
@@ -358,15 +357,6 @@ class Harness:
                 if isinstance(call, FunctionCall) and call.call_id not in known:
                     events.append(call)
         return conversation(self._session, events, is_closing=self._is_closing)
-
-    async def _until_change(self, work: Sequence[asyncio.Future[Any]]) -> None:
-        """Wait until one of `work` is done or the session reports anything."""
-        self.record.changed.clear()
-        change = asyncio.ensure_future(self.record.changed.wait())
-        try:
-            await asyncio.wait([*work, change], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            change.cancel()
 
     @contextlib.asynccontextmanager
     async def _interruption(self, after: float | None) -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from livekit.agents import Agent
 
@@ -18,21 +18,29 @@ class Offers:
     """Which tools the agents of a test had, for each class that one of them belongs to."""
 
     def __init__(self) -> None:
-        self._at_first: dict[type[Agent], set[str]] = {}
+        self._at_first: dict[str, set[str]] = {}
 
     def note(self, agent: Agent, tools: Iterable[str]) -> None:
         """Note what an agent offers as it starts."""
         for base in type(agent).__mro__:
-            if issubclass(base, Agent):
-                self._at_first.setdefault(base, set()).update(tools)
+            self.note_class(base.__name__, tools)
+
+    def note_class(self, name: str, tools: Iterable[str]) -> None:
+        """Note what an agent of a class of this name offers."""
+        self._at_first.setdefault(name, set()).update(tools)
+
+    @property
+    def noted(self) -> Mapping[str, Sequence[str]]:
+        """What was noted, by the names of the classes."""
+        return {name: sorted(tools) for name, tools in self._at_first.items()}
 
     def of(self, owner: type[Agent], requests: Iterable[Request]) -> set[str] | None:
         """Name the tools that agents of a class ever had, None where there was no such agent."""
-        if owner not in self._at_first:
+        if owner.__name__ not in self._at_first:
             return None
-        theirs = (request for request in requests if isinstance(request.agent, owner))
+        theirs = (request for request in requests if request.may_take(owner))
         later = (name for request in theirs for name in request.tools)  # by update_tools
-        return self._at_first[owner] | set(later)
+        return self._at_first[owner.__name__] | set(later)
 
 
 def unused(left: Sequence[Step], words: Words, when: str = "") -> UnusedStep:

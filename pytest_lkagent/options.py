@@ -16,6 +16,10 @@ from .times import DURATIONS, LONGEST, MOMENT, YEARS, duration, moment
 __all__ = [
     "DEFAULT_NOW",
     "DEFAULT_TIMEOUT",
+    "INPROCESS",
+    "MEMORY",
+    "PROCESS",
+    "TARGETS",
     "Host",
     "JobOptions",
     "Options",
@@ -25,6 +29,7 @@ __all__ = [
     "read_moment",
     "read_seconds",
     "read_tags",
+    "read_target",
 ]
 
 DEFAULT_NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
@@ -32,6 +37,12 @@ DEFAULT_NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
 
 DEFAULT_TIMEOUT = 600.0
 """Virtual seconds that a turn may take."""
+
+INPROCESS = "inprocess"
+MEMORY = "memory"
+PROCESS = "process"
+TARGETS = (INPROCESS, MEMORY, "tcp", PROCESS)
+"""Where a scenario is played; ``tcp``, the way to it, is another name for ``process``."""
 
 Host: TypeAlias = tuple[str, int | None]
 """A host that the guard lets pass, and its port; None is any port."""
@@ -56,6 +67,7 @@ class Options:
     timeout: float = DEFAULT_TIMEOUT
     now: datetime | None = None
     real_time: bool = False
+    target: str | None = None
     keys: tuple[str, ...] = ()
     hosts: frozenset[Host] = frozenset()
 
@@ -187,6 +199,18 @@ def _host(text: str, where: str) -> Host:
             + (f"; did you mean {of_url!r}?" if of_url else "")
         )
     return found["name"] or found["address"], int(found["port"]) if found["port"] else None
+
+
+def read_target(name: str, *, where: str) -> str:
+    """Return which of `TARGETS` is meant.
+
+    Raises:
+        UsageError: None is.
+    """
+    if name not in TARGETS:
+        near = did_you_mean(name, TARGETS)
+        raise UsageError(f"{where}: {name!r} is none; it is one of {one_of(TARGETS)}{near}")
+    return PROCESS if name == "tcp" else name
 
 
 def read_tags(pairs: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 
 from . import border, collect, fixtures, keys, phases, remote_fixtures
-from .errors import BehaviourError, UsageError
-from .options import DEFAULT_TIMEOUT, Options, read_hosts, read_moment, read_seconds, read_tags
+from .errors import BehaviourError, UsageError, one_of
+from .options import (
+    DEFAULT_TIMEOUT,
+    TARGETS,
+    Options,
+    read_hosts,
+    read_moment,
+    read_seconds,
+    read_tags,
+    read_target,
+)
 from .snapshot.orphans import Account
 
 
@@ -42,6 +51,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         default=False,
         help="let time pass as it does, instead of virtual time",
+    )
+    group.addoption(
+        "--lk-target",
+        default=None,
+        metavar="TARGET",
+        help=f"play scenarios there, skip those that cannot be: {one_of(TARGETS)}",
     )
     group.addoption(
         "--lk-write-expect",
@@ -106,6 +121,7 @@ def _options(config: pytest.Config) -> Options:
     if timeout is None:
         timeout, where = config.getini("lk_timeout"), "lk_timeout"
     now = config.getini("lk_now")
+    target = config.getoption("--lk-target")
     return Options(
         scenarios=tuple(config.getoption("--lk-scenarios")),
         globs=tuple(config.getini("lk_scenarios")),
@@ -115,6 +131,7 @@ def _options(config: pytest.Config) -> Options:
         timeout=read_seconds(timeout, where=where) if timeout else DEFAULT_TIMEOUT,
         now=read_moment(now, where="lk_now") if now else None,
         real_time=config.getoption("--lk-real-time") or config.getini("lk_real_time"),
+        target=read_target(target, where="--lk-target") if target is not None else None,
         keys=tuple(config.getini("lk_env")),
         hosts=read_hosts(config.getini("lk_allow_hosts"), where="lk_allow_hosts"),
     )

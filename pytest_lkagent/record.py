@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession
@@ -33,12 +34,14 @@ class Turn(_Turn):
     """What followed one input of the user, up to the moment when the session had settled.
 
     `events` is the neutral record; `expect` is LiveKit's own assertion object over all of them,
-    those after ``run()`` returned too; `result` is LiveKit's RunResult.
+    those after ``run()`` returned too; `result` is LiveKit's RunResult, and `answer` what came in
+    its place where the session was talked to from outside.
     """
 
     items: Sequence[Any] = ()
     handoffs: Mapping[str, _Handoff] = field(default_factory=dict)
     result: RunResult[Any] | None = None
+    answer: Sequence[Any] = ()
 
     @cached_property
     def expect(self) -> RunAssert:
@@ -64,10 +67,15 @@ class Record:
         self._handoffs: dict[str, _Handoff] = {}
         self._current: Agent | None = None
         self._session: AgentSession[Any] | None = None
+        self.history: Callable[[], Sequence[Any]] = tuple
+        """What LiveKit's history of the session holds."""
+        self.call_order: Callable[[str], int] = lambda _: 0
+        """Which of the model's calls, by its id, came first."""
 
     def listen(self, session: AgentSession[Any]) -> None:
         """Follow the events of `session` from here on."""
         self._session = session
+        self.history = lambda: session.history.items
         session.on("conversation_item_added", _listener(self._on_item))
         session.on("error", _listener(self._on_error))
         session.on("close", _listener(self._on_close))
@@ -78,6 +86,11 @@ class Record:
     def names(self) -> Mapping[str, Any]:
         """What is known of items beyond themselves, by their ids: see `_livekit.to_event`."""
         return self._names
+
+    def learn(self, names: Mapping[str, Any]) -> None:
+        """Take over what another record knows of items; a pair may have become a list."""
+        for key, name in names.items():
+            self._names[key] = tuple(name) if isinstance(name, list) else name
 
     @property
     def current(self) -> Turn:
@@ -97,15 +110,13 @@ class Record:
 
     def collect(self) -> None:
         """Give the current turn what the history has that no earlier turn took."""
-        if self._session is None:
-            return
         turn = self.current
-        made = len(turn.result.events) if turn.result is not None else 0
-        state = (id(turn), len(self._session.history.items), made, self.closed)
+        made = _made_by_run(turn)
+        state = (id(turn), len(self.history()), len(made), self.closed)
         if state == self._collected:
             return
         self._collected = state
-        turn.items = self._items(self._session, turn)
+        turn.items = self._items(made)
         turn.handoffs = self._handoffs
         turn.__dict__.pop("expect", None)
         converted = (_livekit.to_event(item, self._names) for item in turn.items)
@@ -114,21 +125,22 @@ class Record:
             events.append(self.closed)
         turn.events = tuple(events)
 
-    def _items(self, session: AgentSession[Any], turn: Turn) -> list[Any]:
+    def _items(self, made: Sequence[Any]) -> list[Any]:
         """Return what the history has anew, with the calls of the run whose tools are not done yet.
 
         A tool that awaits an AgentTask is done turns later, and only then are its call and its
         output in the history; LiveKit's RunResult has the call when it begins, before what comes
         of it. The clock cannot tell which was first where no time passes between them.
         """
-        items = [item for item in session.history.items if item.id not in self._earlier]
+        items = [item for item in self.history() if item.id not in self._earlier]
+        items = _calls_as_made(items, self.call_order)
         places = {item.id: place for place, item in enumerate(items)}
         place = len(items)
-        for event in reversed(turn.result.events if turn.result is not None else ()):
-            if event.item.id in places:
-                place = places[event.item.id]
-            elif event.item.id not in self._earlier:
-                items.insert(place, event.item)
+        for item in reversed(made):
+            if item.id in places:
+                place = places[item.id]
+            elif item.id not in self._earlier:
+                items.insert(place, item)
         return items
 
     def _closed_before(self, turn: Turn) -> bool:
@@ -171,6 +183,25 @@ class Record:
         self.errors = [known for known in self.errors if known is not error]  # the close says it
         shown = f"{type(error).__name__}: {error}" if error is not None else None
         self.closed = Close(reason=event.reason.value, error=shown)
+
+
+def _calls_as_made(items: Iterable[Any], order: Callable[[str], int]) -> list[Any]:
+    """Put calls that were made together in the order in which the model made them.
+
+    LiveKit's history is sorted by when an item was made. Where no time passes between two, its
+    calls come in the order in which their tools were done, and those of production do not.
+    """
+    made: list[Any] = []
+    for kind, group in groupby(items, lambda item: item.type):
+        together = list(group)
+        if kind == "function_call":
+            together.sort(key=lambda call: order(call.call_id))
+        made += together
+    return made
+
+
+def _made_by_run(turn: Turn) -> Sequence[Any]:
+    return turn.answer if turn.result is None else [event.item for event in turn.result.events]
 
 
 _ONE_EVENT = inspect.Signature([inspect.Parameter("event", inspect.Parameter.POSITIONAL_ONLY)])

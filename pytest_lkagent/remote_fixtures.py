@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,11 @@ def _remote_on_loop(scope: Any) -> Any:
     async def remote_on_loop(
         _lk_main: Harness, remote_transport: str
     ) -> AsyncIterator[RemoteSession]:
-        from .simulation.remote import drive
+        from .simulation.remote import RemoteSession, drive
 
         with border.shown():
-            async with drive(_lk_main, remote_transport) as remote:
+            make = functools.partial(RemoteSession, harness=_lk_main)
+            async with drive(_lk_main.session, remote_transport, make) as remote:
                 yield remote
 
     return remote_on_loop

@@ -14,7 +14,7 @@ from collections.abc import (
 )
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from livekit.agents import Agent, AgentSession, JobContext
@@ -38,9 +38,10 @@ from .guard import Guard
 from .harness import Harness
 from .leftovers import Offers, unasked, uncalled, unused
 from .mocks import Mocks
-from .options import Host, JobOptions
+from .options import INPROCESS, MEMORY, Host, JobOptions
 from .script import StepSource, as_step
 from .simulation.adoption import Adoption
+from .simulation.entrypoint import Entrypoint
 from .simulation.job import Job
 from .strict import BACKGROUND_ERROR, Findings
 from .swallowed import HandlerWatch, Swallowed
@@ -48,6 +49,9 @@ from .tasks import end, patiently
 from .unheard import Unheard
 from .wall_clock import WallClock
 from .words import Words
+
+if TYPE_CHECKING:
+    from .simulation.order import Order
 
 __all__ = ["Stage"]
 
@@ -67,8 +71,10 @@ class Stage:
         words: Words | None = None,
         bound: str = "",
         job: JobOptions | None = None,
+        target: str = INPROCESS,
     ) -> None:
         self.timeout = timeout
+        self._target = target
         self.words = words or Words()
         self.bound = bound or f"set another bound with --lk-timeout or {self.words.bound}"
         self.wall = wall
@@ -94,11 +100,12 @@ class Stage:
         self._models = [self.model]
         self._used = used
         self._hosts = hosts
-        self._offers = Offers()
+        self.offers = Offers()
         self._expected: list[ExpectedError] = []
         self._open: list[Harness] = []
         self._unheard: Unheard | None = None
         self._watches = ExitStack()
+        self._elsewhere: Entrypoint | None = None
         self._is_settled = False
         self._is_on_loop = False
         self._context: Context | None = None
@@ -159,12 +166,15 @@ class Stage:
         For before `close`; `failure` is what the test failed with so far.
         """
         harness = self.sessions[0] if self.sessions else None
-        if self.job.entrypoint is None or harness is None or self.clock is None:
+        entrypoint = self.job.entrypoint or self._elsewhere
+        if entrypoint is None or harness is None or self.clock is None:
             return
         if not harness.is_stuck and harness.has_session:
-            self.clock.run(self._ask_for_verdict(harness, failure), self._context)
+            self.clock.run(self._ask_for_verdict(entrypoint, harness, failure), self._context)
 
-    async def _ask_for_verdict(self, harness: Harness, failure: BaseException | None) -> None:
+    async def _ask_for_verdict(
+        self, entrypoint: Entrypoint, harness: Harness, failure: BaseException | None
+    ) -> None:
         from .simulation.verdict import ask_for_verdict
 
         provisional = failure or next(iter(self.findings), None)
@@ -172,8 +182,9 @@ class Stage:
 
         async def ask() -> None:
             found = await ask_for_verdict(
-                self.job,
+                entrypoint,
                 harness,
+                self.job.context,
                 provisional=told,
                 expected=self.expect_veto,
                 know=self.swallowed.know,
@@ -372,8 +383,33 @@ class Stage:
             await harness.start_by(run, entrypoint.what)
         return harness
 
+    async def run_process(
+        self,
+        entrypoint: Entrypoint,
+        order: Order,
+        *,
+        start: Iterable[StepSource] = (),
+        advice: str | None = None,
+        owes_start: bool = True,
+    ) -> Harness:
+        """Run the entrypoint in a process of its own, and have its session under test."""
+        from .simulation.apart import ProcessHarness
+
+        self._elsewhere = entrypoint
+        self.before_session()
+        harness = ProcessHarness(self, self.model)
+        self.sessions.append(harness)
+        self._open.append(harness)
+        with self._start_script(self.model, start, advice, owes_start=owes_start):
+            await harness.launch(order, entrypoint.what)
+        return harness
+
     def _open_session(self, model: FakeLLM) -> Harness:
         harness = Harness(self, model)
+        if self._target == MEMORY:
+            from .simulation.wire import WireHarness
+
+            harness = WireHarness(self, model)
         self.sessions.append(harness)
         self._open.append(harness)
         return harness
@@ -430,7 +466,7 @@ class Stage:
     def agent_starting(self, agent: Agent, session: AgentSession[Any]) -> None:
         """Note which tools an agent offers, and check the mocks that wait for one."""
         tools = {tool.id: tool for tool in _livekit.tools_of([*agent.tools, *session.tools])}
-        self._offers.note(agent, tools)
+        self.offers.note(agent, tools)
         for made in self.mocks.tools:
             tool = tools.get(made.tool_name)
             if tool is not None and made.fits(agent, tool) is not None:
@@ -487,4 +523,4 @@ class Stage:
         requests = [request for model in self._models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:
-                self.findings.add(uncalled(made, self._offers, requests))
+                self.findings.add(uncalled(made, self.offers, requests))

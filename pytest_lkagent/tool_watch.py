@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 from livekit.agents import Agent, RunContext
@@ -34,7 +34,7 @@ class ToolWatch:
     def __init__(self, mocks: Mocks, swallowed: Swallowed) -> None:
         self._mocks = mocks
         self._swallowed = swallowed
-        self.failing: Collection[str] = ()
+        self.failing: Container[str] = ()
         """Tools whose exceptions, assertions aside, are what the test expects."""
         self.failed: dict[str, str] = {}
         """What a tool that is expected to fail raised, and where, by the id of its call."""

@@ -61,6 +61,7 @@ FLOORS = MappingProxyType(
         "build": 3,
         "expected": 3,
         "record": 3,
+        "settling": 3,
         "references": 3,
         "leftovers": 3,
         "words": 1,

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..errors import UnscriptedRequest
 from ..script import Request, Step, call, say
 from .llm import FakeLLM
 
-__all__ = ["JudgeLLM"]
+__all__ = ["JudgeLLM", "script_judges"]
+
+
+def script_judges(model: FakeLLM, judges: Mapping[str, str] | str | None) -> None:
+    """Say what they find as a scenario says it: all of them, or each by its name."""
+    if isinstance(judges, str):
+        model.judges(judges)
+    elif judges is not None:
+        model.judges(**judges)
+
 
 _TOOL = "submit_verdict"
 """By which a judge of LiveKit's has its model answer."""

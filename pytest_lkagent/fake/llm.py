@@ -43,6 +43,7 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self.refused: list[UnscriptedRequest | UsageError] = []
         self.answering: list[Step] = []
         self.called: dict[str, Step] = {}
+        self._made: dict[str, int] = {}
         self._told = 0
         self.failed: list[Step] = []
         self.allow_unscripted = False
@@ -104,6 +105,11 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         return self._verdicts.get(judge, self._verdicts.get(None))
 
     @property
+    def asked_judges(self) -> Sequence[str]:
+        """The judges that asked what they find."""
+        return sorted(self._judges_asked)
+
+    @property
     def unasked_judges(self) -> Sequence[str]:
         """The judges that were scripted by name, and did not judge."""
         return [name for name in self._verdicts if name and name not in self._judges_asked]
@@ -135,9 +141,14 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
     def new_id(self, step: Step, call: ToolCall) -> str:
         """Return the id of a call; a well-formed one is known by it afterwards."""
         call_id = call.call_id or self.call_id()
+        self._made.setdefault(call_id, len(self._made))
         if not isinstance(call.arguments, str):
             self.called[call_id] = step
         return call_id
+
+    def call_order(self, call_id: str) -> int:
+        """Return which of all calls this one was; one that is not of the script comes last."""
+        return self._made.get(call_id, len(self._made))
 
     def discard(self, steps: Sequence[Step] | None = None) -> tuple[Step, ...]:
         """Take away the steps, of these alone, that answered nothing yet, and return them."""

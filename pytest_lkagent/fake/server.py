@@ -10,7 +10,7 @@ import asyncio
 import errno
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from livekit.agents import APIConnectionError, APITimeoutError, llm
 from livekit.agents.utils import aio
 from pydantic import ValidationError
 
+from .._livekit_remote import ASKER_HEADER
 from ..errors import BehaviourError, UsageError
 from ..script import Request
 from .completions import Body, Completion, describe_mistakes
@@ -111,7 +112,10 @@ class FakeLLMServer:
             body = Body.model_validate_json(content)
         except ValidationError as error:
             return _refusal(400, describe_mistakes(error), "invalid_request_error")
-        answer = self._failed.pop(content, None) or _Answer(self.model, body)
+        classes = request.headers.get(ASKER_HEADER)
+        answer = self._failed.pop(content, None) or _Answer(
+            self.model, body, classes.split(",") if classes else ()
+        )
         completion = Completion(body, answer.number)
         stream = _Events()
         try:
@@ -136,7 +140,7 @@ class FakeLLMServer:
 class _Answer(_FakeStream):
     """What answers one request: the attempts of LiveKit's stream, each when it is asked for."""
 
-    def __init__(self, model: FakeLLM, body: Body) -> None:
+    def __init__(self, model: FakeLLM, body: Body, classes: Sequence[str]) -> None:
         # without LiveKit's own, by which a stream begins to play, and tries again, by itself
         self._llm = model
         self._step = None
@@ -147,6 +151,7 @@ class _Answer(_FakeStream):
             tools=body.offered,
             tool_choice=body.tool_choice,
             read=body.read,
+            classes=classes,
         )
         self._requests = model._requests  # noqa: SLF001  (it is one of them)
         self._requests.append(self._request)

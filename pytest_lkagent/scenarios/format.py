@@ -297,6 +297,7 @@ class DefaultsFormat(_Closed):
     history: list[PastFormat] | None = _may("What was said before.")
     job: JobFormat | None = _may()
     judges: Verdict | dict[str, Verdict] | None = _may("What LiveKit's judges find.")
+    target: Literal["inprocess", "memory", "tcp", "process"] | None = _may("Where it is played.")
     now: Any = _may("The date and time, like 2026-06-12T09:00:00Z.")
     allow: list[str] | None = _may("Kinds of finding that may pass.")
     timeout: _Duration | None = _may("How long the scenario may run.")

@@ -239,7 +239,8 @@ class Scenario:
     `userdata` is None where none was written; `now` has a time zone, UTC where none was written;
     `turns` is None where the user has to be simulated; `history` comes before the session starts.
     It has an `agent` or an `entrypoint`, or neither. `expect_veto` is in the reason with which
-    ``on_simulation_end`` has to veto it; `judges` is what LiveKit's judges find, each or all.
+    ``on_simulation_end`` has to veto it; `judges` is what LiveKit's judges find, each or all;
+    `target` is where it is played, None where it does not say.
     """
 
     label: str
@@ -252,6 +253,8 @@ class Scenario:
     agent: Ref | None = None
     entrypoint: Ref | None = None
     job: JobSpec | None = None
+    target: str | None = None
+    target_site: Site | None = None
     expect_veto: str | None = None
     judges: Mapping[str, str] | str | None = None
     now: datetime | None = None

@@ -7,7 +7,8 @@ from typing import Any
 
 from yaml.nodes import Node
 
-from ..errors import did_you_mean, one_of
+from ..errors import UsageError, did_you_mean, one_of
+from ..options import TARGETS, read_target
 from ..transcript import FunctionCall, FunctionCallOutput, Message
 from .model import Ref, Scenario
 from .read_expect import read_absent
@@ -28,7 +29,8 @@ __all__ = [
 
 _LIVEKIT_KEYS = ("id", "label", "instructions", "agent_expectations", "tags", "userdata")
 DEFAULT_KEYS = (
-    *("start", "mocks", "session", "history", "job", "judges", "now", "allow", "timeout"),
+    *("start", "mocks", "session", "history", "job", "judges", "target", "now", "allow"),
+    "timeout",
 )
 SCENARIO_KEYS = (
     *_LIVEKIT_KEYS,
@@ -90,6 +92,8 @@ def _settings(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
             settings[key] = _ALSO_SETTLED.get(key) if is_null(node) else read(reading, node)
     if "session" in fields:
         settings["session_site"] = site_of(fields["session"])
+    if "target" in fields:
+        settings["target_site"] = site_of(fields["target"])
     return settings
 
 
@@ -209,6 +213,15 @@ def _past_name(reading: Reading, node: Node, fields: dict[str, Node], what: str)
     return ""
 
 
+def _target(reading: Reading, node: Node) -> str:
+    target = reading.raw(node, "target", f"one of {one_of(TARGETS)}")
+    try:
+        return read_target(target, where="target") if target else ""
+    except UsageError as error:
+        reading.problem(node, str(error))
+        return ""
+
+
 def _reason(reading: Reading, node: Node) -> str:
     return reading.raw(node, "xfail", "the reason why it fails") or ""
 
@@ -221,6 +234,7 @@ _SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
     "now": lambda reading, node: reading.moment(node, "now"),
     "job": read_job,
     "judges": read_judges,
+    "target": _target,
     "allow": _allow,
     "timeout": lambda reading, node: reading.seconds(node, "timeout", bound=True),
 }

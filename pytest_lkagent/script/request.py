@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,8 @@ class Request:
     """One ``chat()`` of the agent, as the fake model received it.
 
     `agent` is the agent that asked, None for code outside an agent; `tools` maps the names on
-    offer to LiveKit's tool objects; `tool_choice` is None where LiveKit gave none.
+    offer to LiveKit's tool objects; `tool_choice` is None where LiveKit gave none. Of an agent in
+    another process there are only the names of its `classes`, its own first.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Request:
     tools: Mapping[str, Any]
     tool_choice: Any
     read: Callable[[], tuple[tuple[Event, ...], str, str | None]]
+    classes: Sequence[str] = ()
 
     @cached_property
     def _content(self) -> tuple[tuple[Event, ...], str, str | None]:
@@ -61,16 +63,19 @@ class Request:
 
     @property
     def asker(self) -> str:
+        if self.agent is None and self.classes:
+            return self.classes[0]
         return asker_name(None if self.agent is None else type(self.agent))
 
     def may_take(self, asker: Asker) -> bool:
         """Whether a step that wants `asker` may answer this request."""
         if asker is None:
-            return self.agent is None
+            return self.agent is None and not self.classes
         if isinstance(asker, type):
-            return isinstance(self.agent, asker)
+            return isinstance(self.agent, asker) or asker.__name__ in self.classes
         if isinstance(asker, str):
-            return any(base.__name__ == asker for base in type(self.agent).__mro__)
+            bases = (base.__name__ for base in type(self.agent).__mro__)
+            return asker in (*self.classes, *bases)
         return True
 
     def describe(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from livekit.agents import Agent, AgentSession, llm
 
@@ -12,10 +12,18 @@ from .. import _livekit
 from ..errors import UsageError
 from ..frames import nearest_users_line
 
-if TYPE_CHECKING:
-    from ..harness import Harness
-
 __all__ = ["Adoption"]
+
+
+class _Taker(Protocol):
+    """What has the session under test."""
+
+    @property
+    def model(self) -> llm.LLM[Any] | None:
+        """Its model, None where the session keeps its own."""
+
+    def take(self, session: AgentSession[Any]) -> None:
+        """Have `session`, which has not started, under test."""
 
 
 class Adoption:
@@ -27,7 +35,7 @@ class Adoption:
     def __init__(
         self,
         what: str,
-        harness: Harness,
+        harness: _Taker,
         *,
         history: llm.ChatContext | None,
         use: Callable[[Agent], None],
@@ -40,8 +48,8 @@ class Adoption:
         self._first = ""
 
     @property
-    def model(self) -> llm.LLM[Any]:
-        """The scripted model."""
+    def model(self) -> llm.LLM[Any] | None:
+        """The scripted model, None where it is asked from outside of this process."""
         return self._harness.model
 
     async def session_starting(self, session: AgentSession[Any], agent: Agent) -> None:
@@ -56,7 +64,8 @@ class Adoption:
         self._use(agent)
         if self._history is not None:
             await agent.update_chat_ctx(self._history)
-        _livekit.replace_model(session, self.model)
+        if self.model is not None:
+            _livekit.replace_model(session, self.model)
         self._harness.take(session)
 
     def session_started(self, session: AgentSession[Any]) -> None:

@@ -22,11 +22,23 @@ from ..fake.room import FakeRoom
 from ..options import JobOptions
 from .entrypoint import Entrypoint
 
-__all__ = ["Job"]
+__all__ = ["Job", "room_of"]
 
 _RETURN_SECONDS = 15.0
 """Seconds that an entrypoint has to return once its job is to end."""
 _DONE = "the test is over"
+
+
+def room_of(options: JobOptions, *, is_connected: bool) -> rtc.Room:
+    """Return the room of a job; an entrypoint connects it by itself."""
+    if isinstance(options.room, rtc.Room):
+        return options.room
+    room = FakeRoom(name=options.room, identity=options.agent_identity)
+    if options.participant is not None:
+        room.add_participant(**options.participant)
+    if is_connected:
+        room.join_now()
+    return room
 
 
 class Job:
@@ -65,7 +77,7 @@ class Job:
         """Be the job of the code inside: ``get_job_context()`` gives its context."""
         options = self.options
         with _livekit_job.enter_job(
-            self._room(),
+            room_of(self.options, is_connected=self.entrypoint is None),
             attributes=options.attributes,
             process=self._process,
             on_shutdown=self._shut_down,
@@ -80,17 +92,6 @@ class Job:
             if self.simulation is not None:
                 _livekit_job.dispatch(context, **self.simulation)
             yield context
-
-    def _room(self) -> rtc.Room:
-        options = self.options
-        if isinstance(options.room, rtc.Room):
-            return options.room
-        room = FakeRoom(name=options.room, identity=options.agent_identity)
-        if options.participant is not None:
-            room.add_participant(**options.participant)
-        if self.entrypoint is None:  # which connects by itself
-            room.join_now()
-        return room
 
     # --- the entrypoint
 

@@ -6,9 +6,11 @@ or over TCP on loopback, on the loop of the session.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
 
+from livekit.agents import AgentSession
 from livekit.protocol.agent_pb import agent_session as protocol
 
 from .._livekit_remote import Client, Host, SessionTransport, TcpSessionTransport
@@ -19,6 +21,7 @@ from .transports import TcpListener, memory_pair
 __all__ = ["WAYS", "RemoteSession", "check_way", "drive"]
 
 WAYS = ("memory", "tcp")
+_Remote = TypeVar("_Remote", bound=Client)
 
 
 class RemoteSession(Client):
@@ -90,15 +93,17 @@ def check_way(way: object) -> str:
 
 
 @asynccontextmanager
-async def drive(harness: Harness, way: str) -> AsyncIterator[RemoteSession]:
-    """Attach a host to the session of `harness`, and connect a client that is ready inside."""
+async def drive(
+    session: AgentSession[Any], way: str, make: Callable[[SessionTransport], _Remote]
+) -> AsyncIterator[_Remote]:
+    """Attach a host to `session`, and connect the client that `make` makes, ready inside."""
     async with AsyncExitStack() as stack:
         ours, theirs = await _ends(way, stack)
         host = Host(theirs)
-        host.register_session(harness.session)
+        host.register_session(session)
         stack.push_async_callback(host.aclose)
         await host.start()
-        remote = RemoteSession(ours, harness)
+        remote = make(ours)
         stack.push_async_callback(remote.aclose)
         await remote.start()
         await remote.wait_for_ready()

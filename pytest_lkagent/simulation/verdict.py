@@ -7,24 +7,29 @@ its session's host answers; a callback may veto, and can rescue nothing.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
 
+from livekit.agents import JobContext
 from livekit.agents.simulation import SimulationContext
 
 from .. import _livekit_job
+from .._livekit_remote import Client
 from ..errors import BehaviourError, Veto
 from ..harness import Harness
-from .job import Job
+from .apart import ProcessHarness
+from .entrypoint import Entrypoint
 from .remote import drive
 
 __all__ = ["ask_for_verdict"]
 
 
 async def ask_for_verdict(
-    job: Job,
+    entrypoint: Entrypoint,
     harness: Harness,
+    job: JobContext,
     *,
     provisional: str | None,
     expected: str | None,
@@ -35,19 +40,19 @@ async def ask_for_verdict(
     `provisional` is what failed so far, None where nothing did; `expected` is in the reason of a
     veto that there has to be. `know` hears first what the callback raises, which LiveKit logs.
     """
-    callback = job.entrypoint.on_simulation_end if job.entrypoint is not None else None
-    if callback is None:
+    if entrypoint.on_simulation_end is None:
         return None
-    called = _Called(callback, know)
-    _livekit_job.on_simulation_end(job.context, called)
-    async with drive(harness, "memory") as remote:
+    called = _Called(entrypoint.on_simulation_end, know)
+    _livekit_job.on_simulation_end(job, called)
+    async with _client_of(harness) as remote:
         try:
             answer = await remote.finalize_simulation(
                 provisional_success=provisional is None, provisional_reason=provisional or ""
             )
-        except RuntimeError:
-            if called.error is None:
-                raise
+        except RuntimeError as error:
+            if called.error is None:  # it is in another process, and here is its text
+                text = str(error).partition(" failed: ")[2]
+                return BehaviourError(f"in the agent's process: on_simulation_end raised: {text}")
             called.error.add_note("raised in on_simulation_end")
             return called.error.with_traceback(called.traceback)
     vetoed = answer.HasField("user_verdict")
@@ -60,6 +65,15 @@ async def ask_for_verdict(
             told += f"; the reason has to contain {expected!r} (expect_veto)"
         return Veto(told)
     return None
+
+
+@asynccontextmanager
+async def _client_of(harness: Harness) -> AsyncIterator[Client]:
+    if isinstance(harness, ProcessHarness):
+        yield harness.client
+        return
+    async with drive(harness.session, "memory", Client) as client:
+        yield client
 
 
 class _Called:

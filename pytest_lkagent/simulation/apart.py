@@ -1,0 +1,192 @@
+"""The session of an agent in a process of its own, reached over TCP as LiveKit's console is.
+
+Its model asks the script of this test over HTTP.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from livekit.agents import AgentSession
+from livekit.protocol.agent_pb import agent_session as protocol
+
+from .._livekit_remote import Client, items_of
+from ..errors import BehaviourError, UsageError
+from ..fake import FakeLLM
+from ..fake.server import FakeLLMServer
+from ..harness import Harness
+from ..record import Turn
+from ..strict import TOOL_ERROR
+from ..transcript import Close
+from .order import Order
+from .process import ANSWER_SECONDS, AgentProcess
+from .transports import TcpListener
+
+if TYPE_CHECKING:
+    from ..stage import Stage
+
+__all__ = ["ProcessHarness"]
+
+_START_SECONDS = 60.0
+"""Real seconds that a process has to start a session; it takes about 2."""
+_END_SECONDS = 20.0
+"""Real seconds that a process has to end, its callbacks included, before it is killed."""
+
+
+class ProcessHarness(Harness):
+    """The session under test, in a process of its own."""
+
+    def __init__(self, stage: Stage, model: FakeLLM) -> None:
+        super().__init__(stage, model)
+        self._process = AgentProcess(self._learn)
+        self._client: _ProcessClient | None = None
+        self._items: Sequence[Any] = ()
+        self._found: list[BehaviourError] = []
+        self._seen_to_fail: set[str] = set()
+        self._shutdown = AsyncExitStack()
+        self.record.history = lambda: self._items
+
+    @property
+    def has_session(self) -> bool:
+        return self._client is not None and self._process.is_alive
+
+    @property
+    def session(self) -> AgentSession[Any]:
+        raise UsageError("the session is in a process of its own: no fixture can give it")
+
+    @property
+    def userdata(self) -> Any:
+        return None
+
+    @property
+    def client(self) -> Client:
+        """The way to the session."""
+        assert self._client is not None, "the process has a session"
+        return self._client
+
+    async def launch(self, order: Order, what: str) -> None:
+        """Start the process, and the session in it."""
+
+        async def start() -> None:
+            server = await self._shutdown.enter_async_context(FakeLLMServer(self.model))
+            self._shutdown.push_async_callback(self._end)
+            way = await self._process.start(order, {**os.environ, **server.environment})
+            client = _ProcessClient(way, self._process)
+            self._shutdown.push_async_callback(client.aclose)
+            await self._process.answering(client.start(), _START_SECONDS, "start a session")
+            await client.wait_for_ready(_START_SECONDS)
+            await client.update_io(input_audio_enabled=False, output_audio_enabled=False)
+            self._client = client
+
+        await self.start_by(start, what)
+
+    async def _end(self) -> None:
+        # one that has no session has nothing to finish
+        await self._process.end(_END_SECONDS if self.has_session else None)
+
+    async def close(self) -> None:
+        self._is_closing = self.record.is_over = True
+        await self._shutdown.aclose()
+
+    async def _say(
+        self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
+    ) -> None:
+        known = [*self.record.errors, *self.model.refused]
+        seconds = min(self._stage.timeout, ANSWER_SECONDS)
+        asked = self.client.run(text, seconds)
+        try:
+            answer = await self._process.answering(asked, seconds, "answer")
+        except RuntimeError as error:
+            await self._process.ask(settle=True)
+            refused = [one for one in self.model.refused if one not in known]
+            if refused:  # and what the session reported came of it
+                self.record.errors = [one for one in self.record.errors if one in known]
+            now = [*self.record.errors, *refused]
+            raise next((one for one in reversed(now) if one not in known), error) from None
+        turn.answer = items_of(answer.items)
+
+    async def _end_turn(self, *, settle: bool) -> None:
+        await self._process.ask(settle=settle)
+        self._items = items_of((await self.client.get_chat_history()).items)
+
+    def _raise_for(self, turn: Turn) -> None:
+        __tracebackhide__ = True
+        for item in turn.items:
+            told = self.tools.failed.get(getattr(item, "call_id", ""))
+            if told is None or item.call_id in self._seen_to_fail:
+                continue
+            self._seen_to_fail.add(item.call_id)
+            is_meant = item.name in self.tools.failing or item.call_id in self.tools.meant_to_fail
+            if not (is_meant or TOOL_ERROR in self.allow):
+                self._found.append(BehaviourError(f"in the agent's process: {told}"))
+        if self._found:
+            first, self._found = self._found[0], []
+            raise first
+        super()._raise_for(turn)
+
+    def _learn(self, told: Mapping[str, Any]) -> None:
+        """Take in what only the process could know."""
+        if "found" in told:
+            finding = BehaviourError(f"in the agent's process: {told['found']}")
+            self._stage.findings.add(finding)
+            self._found.append(finding)
+        if "names" not in told:
+            return
+        self.record.learn(told["names"])
+        if told["closed"] is not None and not self.record.is_over:
+            self.record.closed = Close(**told["closed"])
+        self.record.errors += [_as_raised(classes, text) for classes, text in told["errors"]]
+        self.tools.failed.update(told["failed_tools"])
+        self.tools.meant_to_fail.update(told["meant_to_fail"])
+        for made in self._stage.mocks:
+            made.was_reached |= made.label in told["called"]
+        for name, tools in told["offered"].items():
+            self._stage.offers.note_class(name, tools)
+        for judge in told["judged"]:
+            self.model.verdict_of(judge)
+
+
+class _ProcessClient(Client):
+    """The client of a session in a process: once that has closed, what is ours there answers."""
+
+    _transport: TcpListener
+
+    def __init__(self, way: TcpListener, process: AgentProcess) -> None:
+        super().__init__(way)
+        self._process = process
+
+    def _has_ended(self) -> bool:
+        return self._transport.ended is not None
+
+    async def _send_request(
+        self,
+        request: protocol.SessionRequest,
+        timeout: float = ANSWER_SECONDS,  # noqa: ASYNC109  (as LiveKit's)
+    ) -> protocol.SessionResponse:
+        if not self._has_ended():
+            try:
+                return await super()._send_request(request, timeout)
+            except RuntimeError:
+                if not self._has_ended():
+                    raise
+                if request.HasField("run_input"):  # the session closed in the middle of it
+                    return protocol.SessionResponse()
+        body = base64.b64encode(request.SerializeToString()).decode()
+        told = await self._process.ask(request=body)
+        response = protocol.SessionResponse.FromString(base64.b64decode(told["response"]))
+        if response.error:
+            what = request.WhichOneof("request")
+            raise RuntimeError(f"session request {what} failed: {response.error}")
+        return response
+
+
+def _as_raised(classes: Sequence[str], text: str) -> Exception:
+    """Make an error that has the names of the one in the process, and its text."""
+    kind: type[Exception] = Exception
+    for name in reversed(classes[:-1]):
+        kind = type(name, (kind,), {"__module__": "builtins"})
+    return kind(text)

@@ -1,0 +1,312 @@
+"""The process of an agent that plays a scenario: what runs there before LiveKit's console command.
+
+``python -m pytest_lkagent.simulation.child CONTROL SESSION`` reads an `Order` from its standard
+input. The job of the console becomes that of the scenario, its mocks stand around the tools, and
+what only this side can know is told to the test over `CONTROL`, in lines of JSON. `SESSION` is the
+address to which the console connects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from contextvars import copy_context
+from typing import Any
+
+from livekit.agents import Agent, AgentServer, AgentSession, APIError, JobContext, RunContext
+
+from .. import _livekit, _livekit_job, _livekit_remote
+from ..build import as_chat_context
+from ..environment import Dummies
+from ..errors import BehaviourError, UsageError
+from ..fake import FakeLLM
+from ..fake.judges import JudgeLLM, script_judges
+from ..frames import is_users
+from ..guard import Guard
+from ..leftovers import Offers
+from ..mocks import Mocks
+from ..record import Record
+from ..references import References
+from ..scenario_run import resolve
+from ..scenario_run.mocks import put_mocks
+from ..settling import settled
+from ..strict import Findings
+from ..swallowed import Swallowed
+from ..tool_watch import ToolWatch
+from ..wall_clock import WallClock
+from ..words import ScenarioWords
+from .adoption import Adoption
+from .entrypoint import Entrypoint
+from .job import room_of
+from .order import Order
+
+__all__ = ["main"]
+
+_PAUSE = 0.01
+"""Real seconds in which whatever is about to happen in a session has begun."""
+
+
+def main() -> None:
+    """Run the agent of one scenario until the test ends this process."""
+    control, session = (_address(one) for one in sys.argv[1:])
+    order: Order = pickle.load(sys.stdin.buffer)
+    sys.path[:] = order.path
+    link = _Link(control)
+    try:
+        child = _Child(order, link)
+    except UsageError as error:
+        link.tell(failed=str(error))
+        raise SystemExit(1) from None
+    if order.now is not None:
+        WallClock(order.now, ticks=True).travel()
+    _livekit_job.run_console(child.server, session)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+class _Link:
+    """The connection to the test. Where that ends, nobody needs this process any more."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._socket = socket.create_connection(address)
+        self._lock = threading.Lock()
+        self.asked: Callable[[Mapping[str, Any]], object]
+        """Answers what the test asks; it asks nothing before the entrypoint runs."""
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def tell(self, **what: Any) -> None:
+        with self._lock:
+            self._socket.sendall(json.dumps(what).encode() + b"\n")
+
+    def _listen(self) -> None:
+        with self._socket.makefile("rb") as lines:
+            for line in lines:
+                self.asked(json.loads(line))
+        os.killpg(0, signal.SIGKILL)  # and whatever the agent has started
+
+
+class _Child:
+    """What stands between the session and its tools here, as a harness does in the test."""
+
+    model: Any = None
+    """No model of ours: the session keeps its own, and that asks the test's server."""
+
+    def __init__(self, order: Order, link: _Link) -> None:
+        self._order = order
+        self._link = link
+        scenario, problems = order.scenario, list[str]()
+        self._dummies = Dummies(order.keys)
+        led_by = {name: os.environ[name] for name in _LEADS if name in os.environ}
+        references = References(lambda: self._dummies)
+        names = resolve(scenario, references, problems)
+        if problems:
+            raise UsageError("\n".join(problems))
+        self._dummies.set()  # whatever a .env file put in their place
+        os.environ.update(led_by)
+        assert names.entrypoint is not None, "the test looked"
+        assert scenario.entrypoint is not None, "the test looked"
+        self._entrypoint: Entrypoint = names.entrypoint
+        self._mocks = Mocks()
+        put_mocks(scenario, names, self._mocks)
+        self._judges = FakeLLM()
+        script_judges(self._judges, scenario.judges)
+        self._findings = Findings({ref.text for ref in scenario.allow})
+        self._swallowed = Swallowed(
+            self._findings, is_expected=self._mocks.raised, is_shown=lambda _: False
+        )
+        self._tools = ToolWatch(self._mocks, self._swallowed)
+        self._tools.failing = _Everything()
+        self.record = Record()
+        self._offers = Offers()
+        self._told: list[BaseException] = []
+        self._answering: set[asyncio.Task[None]] = set()
+        self._adoption = Adoption(
+            self._entrypoint.what,
+            self,
+            history=as_chat_context(list(scenario.history) or None),
+            use=lambda _: None,
+        )
+        self._stack = ExitStack()  # for as long as the process lives
+        self.server = self._server(references.resolve(scenario.entrypoint))
+
+    def _server(self, source: Any) -> AgentServer:
+        server = source if isinstance(source, AgentServer) else AgentServer()
+        _livekit_job.run_instead(server, self._run, on_session_end=self._session_ended)
+        return server
+
+    # --- the job
+
+    async def _run(self, context: JobContext) -> None:
+        """Run the entrypoint in the job of the scenario."""
+        loop = asyncio.get_running_loop()
+        options = self._order.job
+        _livekit_job.furnish(
+            context,
+            room_of(options, is_connected=False),
+            options,
+            on_shutdown=lambda _: loop.create_task(self._close()),
+        )
+        _livekit_job.dispatch(context, **self._order.simulation)
+        enter = self._stack.enter_context
+        enter(_livekit.adopted_by(self._adoption, context))
+        enter(_livekit_job.judged_by(lambda name: JudgeLLM(name, self._judges, _WORDS.judge)))
+        enter(_livekit.quiet_log(self._is_reported))
+        enter(Guard(loop, self._order.hosts, found=self._found, waiting=lambda _: None))
+        job = copy_context()  # in which LiveKit looks for it
+
+        def answer(question: Mapping[str, Any]) -> None:
+            answering = self._answering
+            answering.add(task := loop.create_task(self._answer(question), context=job))
+            task.add_done_callback(answering.discard)
+
+        self._link.asked = lambda question: loop.call_soon_threadsafe(answer, question)
+        try:
+            await self._entrypoint.run(context)
+            if not self._adoption.started.is_set():
+                raise UsageError(self._adoption.why_none(None))
+        except UsageError as error:
+            self._link.tell(failed=str(error))
+            raise
+        except Exception as error:
+            self._link.tell(failed=f"{self._entrypoint.what} raised {_shown(error)}")
+            raise
+
+    async def _close(self) -> None:
+        """Do at once what ``ctx.shutdown()`` is for; the rest comes with the end of the test."""
+        if self._adoption.started.is_set():
+            await self.session.aclose()
+
+    async def _session_ended(self, context: JobContext) -> None:
+        callbacks = _livekit_job.shutdown_callbacks(context)
+        callbacks[:] = [self._watched(one, "a shutdown callback") for one in callbacks]
+        try:
+            if (ended := self._entrypoint.on_session_end) is not None:
+                await self._watched(ended, "on_session_end")(context)
+        finally:
+            self._link.tell(**self._report())
+
+    def _watched(
+        self, callback: Callable[[Any], Awaitable[Any]], what: str
+    ) -> Callable[[Any], Awaitable[Any]]:
+        async def watched(argument: Any) -> None:
+            try:
+                await callback(argument)
+            except Exception as error:
+                self._found(error, f" (raised in {what})")
+                raise
+
+        return watched
+
+    # --- the session, and what is told of it
+
+    session: AgentSession[Any]
+
+    def take(self, session: AgentSession[Any]) -> None:
+        self.session = session
+        _livekit.attach(session, self)
+        self.record.listen(session)
+
+    def agent_starting(self, agent: Agent) -> None:
+        tools = [tool.id for tool in _livekit.tools_of([*agent.tools, *self.session.tools])]
+        self._offers.note(agent, tools)
+        self._tools.watch_hooks(agent)
+        _livekit_remote.name_asker(agent, self.session)
+
+    def run_starting(self) -> None:
+        """There is nothing to look at."""
+
+    def tool_body(
+        self,
+        agent: Agent,
+        tool: Any,
+        context: RunContext[Any],
+        user_mock: Callable[..., Any] | None,
+    ) -> Callable[..., Awaitable[Any]]:
+        return self._tools.body(agent, tool, context, user_mock)
+
+    async def _answer(self, question: Mapping[str, Any]) -> None:
+        told: dict[str, Any] = {}
+        try:
+            if "request" in question:
+                body = base64.b64decode(question["request"])
+                answer = await _livekit_remote.answer(self.session, body)
+                told["response"] = base64.b64encode(answer).decode()
+            elif question["settle"]:
+                await settled(self.session, self.record, lambda: asyncio.sleep(_PAUSE))
+        except Exception as error:  # noqa: BLE001  (the test shows it)
+            told["error"] = _shown(error)
+        self._link.tell(answers=question["number"], **told, **self._report())
+
+    def _report(self) -> dict[str, Any]:
+        """Return what is known here alone; each error once."""
+        record = self.record
+        for error in [*self._swallowed.report(), *self._judges.refused]:
+            self._found(error)
+        self._judges.refused.clear()
+        closing = [record.close_error] if record.close_error is not None else []
+        errors, record.errors = [*record.errors, *closing], []
+        record.close_error = None
+        closed = record.closed
+        return {
+            "names": record.names,
+            "closed": closed and {"reason": closed.reason, "error": closed.error},
+            "errors": [[_classes(error), str(error)] for error in errors],
+            "failed_tools": self._tools.failed,
+            "meant_to_fail": sorted(self._tools.meant_to_fail),
+            "called": [one.label for one in self._mocks if not one.is_owed_a_call],
+            "offered": self._offers.noted,
+            "judged": self._judges.asked_judges,
+        }
+
+    def _is_reported(self, error: BaseException | None) -> bool:
+        """Whether the test shows `error`, so that LiveKit's log of it only repeats it."""
+        return self._findings.is_reported(error) or isinstance(error, APIError)
+
+    def _found(self, error: BaseException, where: str = "") -> None:
+        if any(error is one for one in self._told):
+            return
+        self._told.append(error)
+        self._link.tell(found=_shown(error) + where)
+
+
+class _Everything:
+    """Any tool may fail here: whether it should have, the test sees by its output."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+_LEADS = ("LIVEKIT_INFERENCE_URL", "OPENAI_BASE_URL")
+_WORDS = ScenarioWords()
+
+
+def _classes(error: BaseException) -> list[str]:
+    return [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, Exception)]
+
+
+def _shown(error: BaseException) -> str:
+    """Say what was raised, and where."""
+    if isinstance(error, (UsageError, BehaviourError)):
+        return str(error)
+    said = "".join(traceback.format_exception_only(error)).strip()
+    way = traceback.extract_tb(error.__traceback__)
+    users = [frame for frame in way if is_users(frame.filename)]
+    where = "".join(traceback.format_list(users)).rstrip()
+    return f"{said}\n{where}" if where else said
+
+
+if __name__ == "__main__":
+    main()

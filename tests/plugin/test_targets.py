@@ -1,0 +1,506 @@
+"""Where a scenario is played: here, over LiveKit's protocol, in a process of its own.
+
+A process starts in about two seconds, so that each of these runs plays several scenarios.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from project import Result
+
+INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+
+SERVER = '''\
+import asyncio
+import os
+
+from livekit.agents import (
+    Agent, AgentServer, AgentSession, AgentTask, JobContext, RunContext, StopResponse, ToolError,
+    cli, function_tool, get_job_context, inference,
+)
+from livekit.agents.beta.workflows import TaskGroup
+from livekit.agents.evals import JudgeGroup, task_completion_judge
+
+
+class AskName(AgentTask[str]):
+    def __init__(self) -> None:
+        super().__init__(instructions="Ask for the name.")
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Ask for the name.")
+
+    @function_tool
+    async def note(self, name: str) -> None:
+        """Note the name."""
+        self.complete(name)
+
+
+class AskDate(AskName):
+    @function_tool
+    async def note_date(self, date: str) -> None:
+        """Note the date."""
+        self.complete(date)
+
+
+class Cashier(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You cash.", llm=inference.LLM("openai/gpt-4.1"))
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Ask for the card.")
+
+
+class Desk(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You help.")
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Greet the caller.")
+
+    @function_tool
+    async def book(self, slot: str) -> str:
+        """Book a slot."""
+        get_job_context().proc.userdata["rows"].append(slot)
+        return f"booked {slot}"
+
+    @function_tool
+    async def slow(self, what: str) -> str:
+        """Look, for longer."""
+        await asyncio.sleep(0.2)
+        return f"found {what} late"
+
+    @function_tool
+    async def fast(self, what: str) -> str:
+        """Look."""
+        return f"found {what}"
+
+    @function_tool
+    async def search(self, ctx: RunContext, what: str) -> str:
+        """Search, and report."""
+        await ctx.update("begun")
+        await asyncio.sleep(0.1)
+        await ctx.update("half done")
+        await asyncio.sleep(0.1)
+        return f"found {what}"
+
+    @function_tool
+    async def to_cashier(self) -> Agent:
+        """Hand over."""
+        await asyncio.sleep(0.1)
+        return Cashier()
+
+    @function_tool
+    async def register(self) -> str:
+        """Register the caller."""
+        return f"registered {await AskName()}"
+
+    @function_tool
+    async def details(self) -> str:
+        """Ask for the details."""
+        group = TaskGroup(summarize_chat_ctx=False)
+        group.add(AskName, id="name", description="Asks for the name.")
+        group.add(AskDate, id="date", description="Asks for the date.")
+        found = await group
+        return " ".join(found.task_results.values())
+
+    @function_tool
+    async def keep_quiet(self) -> None:
+        """Say nothing."""
+        raise StopResponse
+
+    @function_tool
+    async def refuse(self) -> str:
+        """Refuse."""
+        raise ToolError("not today")
+
+    @function_tool
+    async def broken(self) -> str:
+        """Break."""
+        raise ValueError("no such room")
+
+    @function_tool
+    async def checked(self) -> str:
+        """Check."""
+        assert "rooms" == "none", "no rooms"
+
+    @function_tool
+    async def leave(self) -> None:
+        """End the call."""
+        get_job_context().shutdown("the caller is done")
+
+    @function_tool
+    async def hang_up(self) -> None:
+        """Hang up."""
+        self.session.shutdown()
+
+    @function_tool
+    async def die(self) -> str:
+        """End this process."""
+        print("about to die")
+        os._exit(3)
+
+    @function_tool
+    async def print_much(self) -> str:
+        """Print 100 MB."""
+        for _ in range(1000):
+            print("x" * 100_000)
+        return "printed"
+
+    @function_tool
+    async def call_out(self) -> str:
+        """Connect to somewhere else."""
+        await asyncio.open_connection("192.0.2.1", 80)
+
+
+async def on_session_end(ctx: JobContext) -> None:
+    judges = JudgeGroup(llm="openai/gpt-4.1", judges=[task_completion_judge()])
+    found = await judges.evaluate(
+        ctx.make_session_report().chat_history
+    )
+    print("judged", found.score)
+
+
+async def on_simulation_end(ctx) -> None:
+    rows = ctx.job_context.proc.userdata["rows"]
+    wanted = ctx.userdata().get("rows", rows)
+    if rows == ["break the verdict"]:
+        raise KeyError("rows")
+    if rows != wanted:
+        ctx.fail(f"the rows are {rows}, and should be {wanted}")
+
+
+server = AgentServer(setup_fnc=lambda proc: proc.userdata.update(rows=[]))
+
+
+@server.rtc_session(on_session_end=on_session_end, on_simulation_end=on_simulation_end)
+async def entrypoint(ctx: JobContext) -> None:
+    await ctx.connect()
+    await ctx.wait_for_participant()
+
+    async def goodbye(reason: str) -> None:
+        print("goodbye:", reason)
+        if ctx.job.metadata == "break the goodbye":
+            raise LookupError("nobody to wave to")
+
+    ctx.add_shutdown_callback(goodbye)
+    session = AgentSession(
+        stt="deepgram/nova-3", llm="openai/gpt-4.1-mini", tts="cartesia/sonic-2"
+    )
+    await session.start(agent=Desk(), room=ctx.room)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)
+'''
+
+HEAD = """
+entrypoint: server.py:server
+defaults:
+  start: {llm: [Hello.]}
+  judges: pass
+scenarios:
+"""
+
+ALIKE = (
+    HEAD
+    + """
+  - label: Books, by way of a mock, what was said before
+    snapshot: true
+    mocks: {Desk: {fast: nothing}}
+    history: [{user: my name is Maya}, {assistant: Hello Maya}]
+    userdata: {rows: [2pm]}
+    turns:
+      - user: 2pm
+        llm: [{call: {book: {slot: 2pm}}}, Booked.]
+        capture: {slot: 'booked (\\w+)'}
+        expect: [{function_call_output: {name: book, output: booked 2pm}}]
+      - user: anything at ${slot}?
+        llm: [{call: {fast: {what: "${slot}"}}}, Nothing.]
+        expect: [{function_call_output: {name: fast, output: nothing}}]
+  - label: Progress updates
+    snapshot: true
+    turns:
+      - user: search
+        llm: [{call: {search: {what: a}}}, On it., Half of it., There it is.]
+        expect:
+          - function_call_output: {name: search, contains: begun}
+          - function_call: search
+          - function_call_output: {name: search, contains: half done}
+          - function_call: search
+          - function_call_output: {name: search, output: found a}
+  - label: Parallel calls finish out of order
+    snapshot: true
+    turns:
+      - user: look
+        llm:
+          - call: {slow: {what: a}, fast: {what: b}}
+          - Both are there.
+        expect:
+          - function_call_output: {name: slow, output: found a late}
+          - function_call_output: {name: fast, output: found b}
+  - label: A hand-over among other calls
+    snapshot: true
+    turns:
+      - user: pay
+        llm:
+          - {call: {to_cashier: {}, fast: {what: b}}, by: Desk}
+          - {say: One moment., by: Desk}
+          - {say: Your card?, by: Cashier}
+        expect:
+          - function_call_output: {name: fast, output: found b}
+          - function_call_output: {name: to_cashier}
+          - agent_handoff: {from: Desk, to: Cashier}
+          - ...
+      - user: "4242"
+        llm: [{say: Thank you., by: Cashier}]
+  - label: An AgentTask
+    snapshot: true
+    turns:
+      - user: register me
+        llm: [{call: {register: {}}}, {say: Your name?, by: AskName}]
+        expect: [{agent_handoff: {to: AskName}}, ...]
+      - user: Maya
+        llm: [{call: {note: {name: Maya}}}, {say: Done., by: Desk}]
+        expect: [..., {function_call_output: {name: register, output: registered Maya}}, ...]
+  - label: A TaskGroup
+    snapshot: true
+    turns:
+      - user: take my details
+        llm: [{call: {details: {}}}, {say: Your name?, by: AskName}]
+      - user: Maya
+        llm: [{call: {note: {name: Maya}}}, {say: The date?, by: AskDate}]
+      - user: Monday
+        llm: [{call: {note_date: {date: Monday}}}, {say: Done., by: Desk}]
+        expect: [..., {function_call_output: {name: details, output: Maya Monday}}, ...]
+  - label: StopResponse and a ToolError
+    snapshot: true
+    turns:
+      - user: be quiet
+        llm: [{call: {keep_quiet: {}}}]
+        expect: [{function_call: keep_quiet}, ...]
+      - user: 2pm
+        llm: [{call: {refuse: {}}}, Not today.]
+        expect: [{function_call_output: {name: refuse, is_error: true, output: not today}}]
+  - label: A tool that breaks, as expected
+    snapshot: true
+    turns:
+      - user: 2pm
+        llm: [{call: {broken: {}}}, Sorry.]
+        expect: [{function_call_output: {name: broken, is_error: true}}]
+  - label: A model that fails, as expected  # with another text over HTTP
+    turns:
+      - user: 2pm
+        llm: [{fail: {status: 400, message: too long}}]
+        expect_error: {type: APIStatusError, contains: too long}
+      - user: and now?
+        llm: [Better.]
+  - label: The end of the job, a veto
+    snapshot: true
+    userdata: {rows: [2pm]}
+    judges: {task_completion: fail}
+    expect_veto: the rows are []
+    turns:
+      - user: bye
+        llm: [{call: {leave: {}}}]
+        expect: [{function_call_output: {name: leave}}, {close: user_initiated}]
+  - label: The agent hangs up
+    snapshot: true
+    turns:
+      - user: bye
+        llm: [{call: {hang_up: {}}}]
+        expect: [{function_call_output: {name: hang_up}}, {close: user_initiated}]
+"""
+)
+
+
+@pytest.fixture
+def play(project):
+    """Play the first of these files, beside `SERVER`."""
+
+    def play(files: Mapping[str, str], *options: str) -> Result:
+        made = project({"pytest.ini": INI, "server.py": SERVER, **files})
+        result: Result = made.run(next(iter(files)), *options)
+        result.shows_no("*INTERNALERROR*")
+        return result
+
+    return play
+
+
+def test_a_scenario_has_the_same_transcript_on_each_target(play):
+    play({"alike.yaml": ALIKE}, "--snapshot-update").outcomes(passed=11)
+    for target in ("inprocess", "memory", "process"):
+        result = play({"alike.yaml": ALIKE}, f"--lk-target={target}")
+        result.outcomes(passed=11)
+        result.shows("10 snapshots passed.")
+
+
+def test_what_goes_wrong_in_a_process_is_told_as_it_is_here(play):
+    failing = (
+        HEAD
+        + """
+  - label: A tool breaks
+    turns:
+      - {user: 2pm, llm: [{call: {broken: {}}}, Sorry.]}
+  - label: A tool asserts
+    turns:
+      - {user: 2pm, llm: [{call: {checked: {}}}, Sorry.]}
+  - label: Nobody scripted it
+    turns:
+      - {user: 2pm}
+  - label: A step too many
+    turns:
+      - {user: 2pm, llm: [Done., And more.]}
+  - label: A mock is never called
+    mocks: {Desk: {book: full}}
+    turns:
+      - {user: 2pm, llm: [No.]}
+  - label: Another output than expected
+    turns:
+      - user: 2pm
+        llm: [{call: {book: {slot: 2pm}}}, Done.]
+        expect: [{function_call_output: {name: book, output: full}}]
+  - label: A judge whom nobody scripted
+    judges: null
+    turns:
+      - {user: 2pm, llm: [Done.]}
+  - label: The verdict breaks
+    turns:
+      - {user: 2pm, llm: [{call: {book: {slot: break the verdict}}}, Done.]}
+  - label: The end breaks
+    job: {metadata: break the goodbye}
+    turns:
+      - {user: 2pm, llm: [Done.]}
+  - label: It connects to somewhere else
+    turns:
+      - {user: 2pm, llm: [{call: {call_out: {}}}, Done.]}
+"""
+    )
+    result = play({"failing.yaml": failing}, "--lk-target=process")
+    result.outcomes(failed=10)
+    result.shows(
+        "failing.yaml:9: A tool breaks, turn 1: in the agent's process: the tool broken raised "
+        "ValueError('no such room') at server.py:*",
+        "failing.yaml:12: A tool asserts, turn 1: in the agent's process: AssertionError: no rooms",
+        "failing.yaml:15: Nobody scripted it, turn 1: Desk asked its model for a completion that "
+        "nobody scripted",
+        "failing.yaml:18: A step too many, turn 1: scripted, and never asked for: say('And more.')",
+        "failing.yaml:19: A mock is never called: Desk.book is mocked (failing.yaml:20), and was "
+        "never called; *",
+        "failing.yaml:27: Another output than expected, turn 1: expected function_call_output book "
+        "'full'",
+        "*A judge whom nobody scripted: in the agent's process: the judge 'task_completion' asked "
+        "its model for a verdict that nobody scripted; say in the scenario what it finds: judges: "
+        "{task_completion: pass}",
+        "*: The verdict breaks: in the agent's process: on_simulation_end raised: 'rows'",
+        "*The end breaks: in the agent's process: LookupError: nobody to wave to",
+        "* (raised in a shutdown callback)",
+        "*It connects to somewhere else, turn 1: in the agent's process: Desk connects to "
+        "192.0.2.1:80 *",
+    )
+
+
+def test_a_process_that_ends_or_prints_without_end_is_told(play):
+    faults = (
+        HEAD
+        + """
+  - label: It ends in the middle of a turn
+    turns:
+      - {user: 2pm, llm: [{call: {die: {}}}, Done.]}
+  - label: It prints 100 MB
+    turns:
+      - {user: 2pm, llm: [{call: {print_much: {}}}, Done.]}
+"""
+    )
+    result = play({"faults.yaml": faults}, "--lk-target=process", "-rA")
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "faults.yaml:9: It ends in the middle of a turn, turn 1: the agent's process ended (exit "
+        "code 3) before it could answer; it printed last: about to die",
+        "*(* lines of the agent's process are left out)*",
+    )
+
+
+STARTS = """\
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext
+
+IS_CHILD = sys.argv[0].endswith("child.py")
+if IS_CHILD and os.path.exists("cannot-be-imported"):
+    raise ImportError("only here")
+
+raises, returns, waits, exits, stays = (AgentServer() for _ in range(5))
+
+
+@raises.rtc_session()
+async def raising(ctx: JobContext) -> None:
+    raise LookupError("no such hotel")
+
+
+@returns.rtc_session()
+async def returning(ctx: JobContext) -> None:
+    await ctx.connect()
+
+
+@waits.rtc_session()
+async def waiting(ctx: JobContext) -> None:
+    print("waiting for Godot", flush=True)
+    await asyncio.sleep(1000)
+
+
+@exits.rtc_session()
+async def exiting(ctx: JobContext) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@stays.rtc_session()
+async def staying(ctx: JobContext) -> None:
+    async def never(reason: str) -> None:
+        time.sleep(1000)
+
+    ctx.add_shutdown_callback(never)
+    await AgentSession(llm="openai/gpt-4.1").start(Agent(instructions="You stay."), room=ctx.room)
+"""
+
+
+def test_a_process_that_starts_no_session_says_why(play, monkeypatch):
+    monkeypatch.setattr("pytest_lkagent.simulation.apart._START_SECONDS", 15.0)
+    monkeypatch.setattr("pytest_lkagent.simulation.apart._END_SECONDS", 5.0)
+    starts = "scenarios:\n" + "".join(
+        f"""
+  - label: It {name}
+    entrypoint: starts.py:{name}
+    turns:
+      - {{user: hello, llm: [Hello.]}}
+"""
+        for name in ("raises", "returns", "waits", "exits", "stays")
+    )
+    result = play({"starts.yaml": starts, "starts.py": STARTS}, "--lk-target=process")
+    result.outcomes(failed=5)
+    result.shows(
+        "*It raises: in the agent's process: the entrypoint starts.py:raises raised LookupError: "
+        "no such hotel",
+        "*It returns: in the agent's process: the entrypoint starts.py:returns returned without "
+        "starting a session: there is nobody to talk to; await session.start(…) in it",
+        "*It waits: the agent's process did not start a session within 15 s; it printed last: *",
+        "*It exits: the agent's process ended (signal SIGKILL) before it could start a session; *",
+        "*It stays: in the agent's process: it did not end within 5 s, and was killed",
+    )
+
+
+def test_a_module_that_only_the_process_cannot_import_is_told(play):
+    file = "entrypoint: starts.py:returns\nscenarios: [{label: A, turns: [{user: hello}]}]\n"
+    files = {"a.yaml": file, "starts.py": STARTS, "cannot-be-imported": ""}
+    result = play(files, "--lk-target=process")
+    result.outcomes(failed=1)
+    result.shows(
+        "*: A: in the agent's process: *a.yaml:1:13: starts.py cannot be imported: ImportError: "
+        "only here (starts.py:12)"
+    )
