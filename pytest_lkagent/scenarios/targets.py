@@ -11,12 +11,14 @@ from typing import Final
 
 from ..options import INPROCESS, MEMORY
 from ..sites import Site
-from .model import LlmEntry, MockOutcome, Scenario, ScenarioTurn
+from .model import MockOutcome, Scenario, ScenarioTurn
 
 __all__ = ["why_not"]
 
 _MOST_SECONDS: Final = 1.0
 """Real seconds that a process may be made to wait for at a time."""
+
+_OTHER_CLOCK: Final = "needs virtual time, and that process has a clock of its own"
 
 
 def why_not(scenario: Scenario, target: str, *, entrypoint: bool) -> tuple[Site, str] | None:
@@ -49,33 +51,29 @@ def _apart(scenario: Scenario, entrypoint: bool) -> Iterator[tuple[Site, str]]: 
             yield turn.after.site, "after: looks at the userdata, which is in that process"
         for key in ("within", "interrupt"):
             if getattr(turn, key) is not None:
-                yield turn.site, f"{key}: needs virtual time, and that process has a clock"
+                yield turn.site, f"{key}: {_OTHER_CLOCK}"
         if not turn.settle:
-            yield turn.site, "settle: false needs virtual time, and that process has a clock"
-        for what, seconds in _waits(turn):
-            if seconds > _MOST_SECONDS:
-                yield turn.site, f"{what} {seconds:g} s would really pass, and 1 s is the most"
+            yield turn.site, f"settle: false {_OTHER_CLOCK}"
+        if (turn.wait or 0.0) > _MOST_SECONDS:
+            yield turn.site, _really_passes("a wait", turn.wait)
+        for entry in turn.llm:
+            if entry.stall or (entry.fail is not None and entry.fail.timeout):
+                yield entry.site, "the model that never answers would really be waited for"
+            if (lasts := max(entry.ttft or 0.0, entry.duration or 0.0)) > _MOST_SECONDS:
+                yield entry.site, _really_passes("an answer", lasts)
     for mock in _mocks(scenario):
         if mock.delay > _MOST_SECONDS:
-            yield mock.site, f"a delay of {mock.delay:g} s would really pass, and 1 s is the most"
+            yield mock.site, _really_passes("a delay", mock.delay)
+
+
+def _really_passes(what: str, seconds: float | None) -> str:
+    return f"{what} of {seconds:g} s would really pass, and 1 s is the most"
 
 
 def _turns(scenario: Scenario) -> Iterator[ScenarioTurn]:
     if scenario.start is not None:
         yield scenario.start
     yield from scenario.turns or ()
-
-
-def _waits(turn: ScenarioTurn) -> Iterator[tuple[str, float]]:
-    yield "wait:", turn.wait or 0.0
-    for entry in turn.llm:
-        yield "an answer after", _lasts(entry)
-
-
-def _lasts(entry: LlmEntry) -> float:
-    if entry.stall or (entry.fail is not None and entry.fail.timeout):
-        return float("inf")
-    return max(entry.ttft or 0.0, entry.duration or 0.0)
 
 
 def _mocks(scenario: Scenario) -> Iterator[MockOutcome]:

@@ -32,6 +32,8 @@ _HOST = "127.0.0.1"
 _CHILD = f"{__package__}.child"
 _SHOWN = 200
 """How many lines of what a process printed last are shown."""
+_WIDE = 2000
+"""How much of a line, in bytes."""
 _FOR_A_TERMINAL = re.compile(r"\r|\x1b\[[\d;]*m")
 
 _T = TypeVar("_T")
@@ -171,8 +173,9 @@ class AgentProcess:
         assert printed is not None, "it has a pipe"
         rest = b""
         while chunk := await printed.read(1 << 16):
-            *lines, rest = (rest[-1000:] + chunk).split(b"\n")
-            self._printed.extend(line + b"\n" for line in lines)
+            *lines, rest = (rest + chunk).split(b"\n")
+            rest = rest[:_WIDE]
+            self._printed.extend(line[:_WIDE] + b"\n" for line in lines)
             self._lines += len(lines)
         if rest:
             self._printed.append(rest + b"\n")

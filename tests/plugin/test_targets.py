@@ -5,8 +5,12 @@ A process starts in about two seconds, so that each of these runs plays several 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
 
+import psutil
 import pytest
 from project import Result
 
@@ -504,3 +508,139 @@ def test_a_module_that_only_the_process_cannot_import_is_told(play):
         "*: A: in the agent's process: *a.yaml:1:13: starts.py cannot be imported: ImportError: "
         "only here (starts.py:12)"
     )
+
+
+APART = """
+entrypoint: server.py:server
+scenarios:
+  - label: A
+    {scenario}
+    turns:
+      - user: hello
+        {turn}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"scenario": "check: checks.py:fine"}, "check: looks at objects of this process"),
+        ({"turn": "check: checks.py:fine"}, "check: looks at objects of this process"),
+        (
+            {"turn": "after: {userdata: {a: 1}}"},
+            "after: looks at the userdata, which is in that process",
+        ),
+        ({"turn": "within: 2s"}, "within: needs virtual time, and that process has a clock*"),
+        ({"turn": "interrupt: 2s"}, "interrupt: needs virtual time, and that process has a clock*"),
+        ({"turn": "settle: false"}, "settle: false needs virtual time, and that process has*"),
+        (
+            {"turn": "llm: [{say: Hello., duration: 1.5s}]"},
+            "an answer of 1.5 s would really pass, and 1 s is the most",
+        ),
+        ({"turn": "llm: [{stall: true}]"}, "the model that never answers would really be *"),
+        ({"turn": "llm: [{fail: {timeout: true}}]"}, "the model that never answers would *"),
+        (
+            {"scenario": "mocks: {Desk: {fast: {returns: a, delay: 3s}}}"},
+            "a delay of 3 s would really pass, and 1 s is the most",
+        ),
+        (
+            {"turn": "llm: []\n      - wait: 20s"},
+            "a wait of 20 s would really pass, and 1 s is the most",
+        ),
+        ({"scenario": "agent: server.py:Desk"}, "it imports an entrypoint: name one, *"),
+    ],
+)
+def test_what_a_process_cannot_play_is_refused_with_the_reason(play, said, why):
+    text = APART.format(**{"scenario": "id: a", "turn": "llm: [Hello.]", **said})
+    if "agent:" in text:
+        text = text.replace("entrypoint: server.py:server\n", "")
+    checks = {"checks.py": "def fine(): pass"}
+    there = text.replace("label: A", "label: A\n    target: tcp")
+    written = play({"a.yaml": there, **checks})
+    written.outcomes(errors=1)
+    written.shows(f"a.yaml:*:1: A: target: process cannot play it: {why}")
+
+    asked = play({"a.yaml": text, **checks}, "--lk-target=process", "-rs")
+    asked.outcomes(skipped=1)
+    asked.shows(f"SKIPPED*--lk-target=process cannot play it: {why}*")
+
+
+def test_what_the_protocol_has_not_is_refused_over_it(play):
+    text = APART.format(scenario="id: a", turn="llm: [Hello.]").replace(
+        "user: hello", "user: {text: hello, modality: audio}"
+    )
+    result = play({"a.yaml": text}, "--lk-target=memory", "-rs")
+    result.outcomes(skipped=1)
+    result.shows("SKIPPED*--lk-target=memory cannot play it: its protocol has no modality audio*")
+
+
+def test_a_target_that_is_none_is_told(play):
+    text = APART.format(scenario="target: proces", turn="llm: [Hello.]")
+    result = play({"a.yaml": text})
+    result.outcomes(errors=1)
+    result.shows(
+        "a.yaml:4:13: target: 'proces' is none; it is one of inprocess, memory, tcp, process; "
+        "did you mean 'process'?"
+    )
+    result = play({"a.yaml": text}, "--lk-target=here")
+    assert "--lk-target: 'here' is none; it is one of inprocess" in result.stderr
+
+
+def test_the_command_line_wins_over_the_file_and_tests_in_python_stay_at_home(play):
+    text = (
+        HEAD.replace("judges: pass", "judges: pass\n  target: process")
+        + """
+  - label: A
+    turns:
+      - {user: hello, llm: [Hello.]}
+"""
+    )
+    test = """
+import os
+import pytest
+
+@pytest.mark.lk(entrypoint="server.py:server", start=["Hello."])
+async def test_it(agent_session, fake_llm):
+    fake_llm.judges("pass")
+"""
+    result = play({"a.yaml": text, "test_it.py": test}, "test_it.py", "--lk-target=memory", "-v")
+    result.outcomes(passed=2)
+
+
+WAITS = """
+import asyncio
+import os
+from pathlib import Path
+
+from livekit.agents import AgentServer, JobContext
+
+server = AgentServer()
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    Path("its.pid").write_text(f"{os.getpid()}\\n")
+    await asyncio.sleep(1000)
+"""
+
+
+def test_no_process_outlives_a_run_that_is_killed(tmp_path):
+    file = "entrypoint: waits.py:server\nscenarios: [{label: A, turns: [{user: hello}]}]\n"
+    for name, content in {"pytest.ini": INI, "waits.py": WAITS, "a.yaml": file}.items():
+        (tmp_path / name).write_text(content)
+    command = [sys.executable, "-m", "pytest", "-q", "a.yaml", "--lk-target=process"]
+    told = tmp_path / "its.pid"
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as run:
+        soon(lambda: told.exists() and told.read_text().endswith("\n"))
+        its = psutil.Process(int(told.read_text()))
+        run.kill()
+    soon(lambda: not its.is_running() or its.status() == psutil.STATUS_ZOMBIE)
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    for _ in range(600):
+        if holds():
+            return
+        time.sleep(0.1)
+    pytest.fail("it did not come to hold")
