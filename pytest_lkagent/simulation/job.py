@@ -18,6 +18,7 @@ from livekit import rtc
 from livekit.agents import JobContext, JobProcess
 
 from .. import _livekit_job
+from ..errors import UsageError
 from ..fake.room import FakeRoom
 from ..options import JobOptions
 from .entrypoint import Entrypoint
@@ -75,6 +76,8 @@ class Job:
             inference_executor=options.inference_executor,
         ) as context:
             self._context = context
+            if isinstance(options.room, str):  # which ours has once it is connected
+                context.job.room.name = options.room
             if self.entrypoint is not None:
                 _livekit_job.on_simulation_end(context, self.entrypoint.on_simulation_end)
             if self.simulation is not None:
@@ -85,6 +88,8 @@ class Job:
         options = self.options
         if isinstance(options.room, rtc.Room):
             return options.room
+        if not isinstance(options.room, str):
+            raise UsageError(f"the room of a job is a name or an rtc.Room, not {options.room!r}")
         room = FakeRoom(name=options.room, identity=options.agent_identity)
         if options.participant is not None:
             room.add_participant(**options.participant)

@@ -659,7 +659,31 @@ def test_fixtures_and_the_ini_file_name_it_too(office):
         ("entrypoint=quick, job={'attributes': {'a': 1}}", "*text to text, and 'a' is 1"),
         ("entrypoint=quick, job={'participant': 1}", "*participant is a mapping *, not 1"),
         ("entrypoint=quick, job={'metadata': {1, 2}}", "*metadata is a text or JSON: *"),
+        (
+            "job={'metadata': (lambda it: it.append(it) or it)([])}",
+            "*metadata is a text or JSON: *",
+        ),
         ("entrypoint=quick, job={'job_id': 1}", "*job_id is a text, not 1"),
+        ("job={'agent_identity': 1}", "*agent_identity is a text, not 1"),
+        ("job={'attributes': 1}", "*attributes is a mapping of text to text, not 1"),
+        ("job={'attributes': {1: 'a'}}", "*text to text, and 1 is 'a'"),
+        ("job={'room': 1}", "the room of a job is a name or an rtc.Room, not 1"),
+        (
+            "job={'participant': {'identty': 'x'}}",
+            "*participant: 'identty' is unknown; the keys are *; did you mean 'identity'?",
+        ),
+        ("job={'participant': {'identity': 1}}", "*participant: identity is a text, not 1"),
+        ("job={'participant': {'name': 1}}", "*participant: name is a text, not 1"),
+        ("job={'participant': {'metadata': {}}}", "*participant: metadata is a text, not {}"),
+        ("job={'participant': {'kind': 1}}", "*participant: kind is a text, not 1"),
+        (
+            "job={'participant': {'kind': 'phone'}}",
+            "no participant is of kind 'phone'; the kinds are *standard*",
+        ),
+        (
+            "job={'participant': {'attributes': 1}}",
+            "*participant: attributes is a mapping *, not 1",
+        ),
     ],
 )
 def test_what_is_no_entrypoint_and_no_job_is_told(office, marker, line):

@@ -1,0 +1,219 @@
+"""What the job of a test is like: its options, its dispatch, and the fixtures that show it."""
+
+from __future__ import annotations
+
+import pytest
+
+ENTRY = """
+from livekit.agents import AgentServer, AgentSession
+from livekit.agents.job import current_simulation
+
+async def entry(ctx):
+    await ctx.connect()
+    session = AgentSession(llm="openai/gpt-4.1-mini")
+    await session.start(FrontDesk(), room=ctx.room)
+"""
+
+
+@pytest.fixture
+def job(desk):
+    """Make a project whose test file begins with `ENTRY`."""
+
+    def make(test: str, files: dict[str, str] | None = None):
+        return desk({"test_it.py": ENTRY + test, **(files or {})})
+
+    return make
+
+
+@pytest.mark.parametrize("under_test", ["agent=FrontDesk", "entrypoint=entry"])
+def test_every_option_reaches_the_job(job, under_test):
+    result = job(f"""
+class Executor:
+    async def do_inference(self, method, data):
+        return data.upper()
+
+JOB = {{
+    "metadata": {{"plan": "gold"}},
+    "attributes": {{"line": "2"}},
+    "room": "kitchen",
+    "job_id": "J1",
+    "agent_identity": "desk",
+    "inference_executor": Executor(),
+    "participant": None,
+}}
+
+@pytest.mark.lk({under_test}, job=JOB)
+async def test_it(job_context):
+    job, room = job_context.job, job_context.room
+    assert (job.metadata, job.id) == ('{{"plan": "gold"}}', "J1")
+    assert job.attributes["line"] == "2"
+    assert room.name == job.room.name == "kitchen"
+    assert room.local_participant.identity == job_context.local_participant_identity == "desk"
+    assert await job_context.inference_executor.do_inference("lk_eot", b"yes") == b"YES"
+    assert room.isconnected() and not room.remote_participants
+
+@pytest.mark.lk({under_test})
+async def test_by_default(job_context):
+    job, room = job_context.job, job_context.room
+    assert (job.metadata, job.id, room.name) == ("", "fake-job", "fake-room")
+    assert set(job.attributes) <= {{"lk.simulator.dispatch"}}
+    assert list(room.remote_participants) == ["caller"]
+    with pytest.raises(NotImplementedError, match="inference executor"):
+        await job_context.inference_executor.do_inference("lk_eot", b"yes")
+""").run()
+    result.outcomes(passed=2)
+
+
+def test_a_room_of_the_user_s_own_is_taken_as_it_is(job):
+    result = job("""
+from livekit.agents.ipc.mock_room import create_mock_room
+
+@pytest.mark.lk(job={"room": create_mock_room()})
+async def test_it(job_context):
+    assert job_context.room is create_mock_room()
+    assert job_context.room.name == job_context.job.room.name == "console"
+""").run()
+    result.outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    "fixtures", ["simulation", "fake_llm, simulation", "job_context, mock_tool"]
+)
+def test_the_entrypoint_runs_whichever_fixture_of_its_job_is_asked_for(job, fixtures):
+    result = job(f"""
+@pytest.mark.lk(entrypoint=entry, userdata={{"rows": 3}})
+async def test_it({fixtures}):
+    context = get_job_context()
+    assert type(context.primary_session.current_agent) is FrontDesk
+    assert context.simulation_context().userdata() == {{"rows": 3}}
+
+@pytest.mark.lk(entrypoint=entry)
+def test_without_a_loop({fixtures}):
+    raise AssertionError("unreachable")
+""").run()
+    result.outcomes(passed=1, errors=1)
+    result.shows("test_it.py::test_without_a_loop asks for a session, *; write the test as async*")
+
+
+@pytest.mark.parametrize("fixtures", ["simulation", "fake_llm, simulation"])
+def test_a_simulation_needs_no_session(job, fixtures):
+    result = job(f"""
+@pytest.mark.lk(userdata={{"rows": 3}})
+async def test_it({fixtures}):
+    assert current_simulation() is simulation and simulation.userdata() == {{"rows": 3}}
+
+def test_without_a_loop({fixtures}):
+    assert simulation.scenario.label == "test_without_a_loop"
+""").run()
+    result.outcomes(passed=2)
+
+
+# --- the dispatch that makes a job part of a simulation
+
+HOLDS = (
+    "; it is a SimulationDispatch in JSON, with a simulationRunId, and a mode of "
+    "SIMULATION_MODE_TEXT or SIMULATION_MODE_AUDIO"
+)
+BROKEN = {
+    "{broken": "cannot be read: Failed to load JSON: *",
+    '{"simulationRunId": "R", "scenari": {}}': 'cannot be read: *no field named "scenari"*',
+    '{"simulationRunId": "R", "mode": "VIDEO"}': "cannot be read: *Invalid enum value VIDEO*",
+    '{"simulationRunId": "R", "mode": 9}': "has an unknown mode, 9",
+    '{"mode": "SIMULATION_MODE_TEXT"}': "has no simulationRunId",
+}
+
+
+@pytest.mark.parametrize("dispatch", BROKEN)
+def test_a_dispatch_that_livekit_would_ignore_or_misread_is_refused_at_its_place(job, dispatch):
+    attributes = {"lk.simulator.dispatch": dispatch}
+    result = job(
+        f"""
+@pytest.mark.lk(job={{"attributes": {attributes!r}}})
+async def test_marked(agent_session):
+    raise AssertionError("unreachable")
+
+class TestFixture:
+    @pytest.fixture
+    def job_options(self):
+        return {{"attributes": {attributes!r}}}
+
+    async def test_it(self, job_context):
+        raise AssertionError("unreachable")
+""",
+        {
+            "desk.yaml": f"""
+            agent: agent.py:FrontDesk
+            scenarios:
+              - label: Hi
+                job:
+                  attributes: {{lk.simulator.dispatch: '{dispatch}'}}
+                turns: [{{user: hi, llm: [Yes.]}}]
+            """
+        },
+    ).run("test_it.py", "--lk-scenarios=desk.yaml", "-rE")
+    result.outcomes(errors=3)
+    told = f"attributes: lk.simulator.dispatch {BROKEN[dispatch]}{HOLDS}"
+    result.shows(
+        f"test_it.py::test_marked: lk(job=…): {told}",
+        f"job_options: {told}",
+        f"desk.yaml:5: job: {told}",
+    )
+    result.shows_no("E *")
+
+
+MINE = """'{"simulationRunId": "mine", "mode": "SIMULATION_MODE_AUDIO"}'"""
+
+
+def test_a_dispatch_of_the_test_s_own_is_what_the_code_of_an_agent_sees(job):
+    result = job(f"""
+@pytest.mark.lk(job={{"attributes": {{"lk.simulator.dispatch": {MINE}}}}})
+async def test_it(agent_session):
+    assert current_simulation().simulation_mode == 2
+""").run()
+    result.outcomes(passed=1)
+
+
+def test_two_dispatches_are_one_too_many(job):
+    result = job(
+        f"""
+MINE = {{"attributes": {{"lk.simulator.dispatch": {MINE}}}}}
+
+@pytest.mark.lk(entrypoint=entry, job=MINE)
+async def test_entrypoint(agent_session):
+    raise AssertionError("unreachable")
+
+@pytest.mark.lk(job=MINE)
+async def test_simulation(simulation):
+    raise AssertionError("unreachable")
+""",
+        {
+            "test_fixture.py": f"""
+            {ENTRY.replace(chr(10), chr(10) + " " * 12)}
+            @pytest.fixture
+            def job_options():
+                return {{"attributes": {{"lk.simulator.dispatch": {MINE}}}}}
+
+            @pytest.mark.lk(entrypoint=entry)
+            async def test_it(agent_session):
+                raise AssertionError("unreachable")
+            """,
+            "desk.yaml": f"""
+            entrypoint: test_it.py:entry
+            scenarios:
+              - label: Hi
+                job: {{attributes: {{lk.simulator.dispatch: {MINE}}}}}
+                turns: []
+            """,
+        },
+    ).run("test_fixture.py", "test_it.py", "--lk-scenarios=desk.yaml")
+    result.outcomes(errors=4)
+    told = (
+        "attributes: lk.simulator.dispatch is ours to write in a simulation, of what the test and "
+        "its scenario say; take it away, and say userdata"
+    )
+    result.shows(
+        f"job_options: {told}",
+        f"test_it.py::test_entrypoint: lk(job=…): {told}",
+        f"test_it.py::test_simulation: lk(job=…): {told}",
+        f"desk.yaml:4: job: {told}",
+    )
