@@ -217,3 +217,191 @@ async def test_simulation(simulation):
         f"test_it.py::test_simulation: lk(job=…): {told}",
         f"desk.yaml:4: job: {told}",
     )
+
+
+# --- its end
+
+ENDS = """
+from livekit.agents import AgentServer, utils
+
+async def on_session_end(ctx):
+    print("session ended")
+
+server = AgentServer()
+
+@server.rtc_session(on_session_end=on_session_end)
+async def ends(ctx):
+    print("before it connects:", ctx.room.name)
+    session = AgentSession(llm="openai/gpt-4.1-mini")
+    session.on("close", lambda event: print("closed", event.reason))
+    ctx.room.on("disconnected", lambda _: print("left the room"))
+    asked, both = asyncio.Event(), utils.http_context.http_session()
+
+    async def first(reason):
+        await asked.wait()
+        print("called:", reason, both.closed)
+
+    async def second(reason):
+        asked.set()
+        print("called:", reason, both.closed)
+
+    ctx.add_shutdown_callback(first)
+    ctx.add_shutdown_callback(second)
+    await session.start(Closing(), room=ctx.room)
+    await asyncio.sleep(10)
+    print("returned", both.closed)
+
+class Closing(FrontDesk):
+    @function_tool
+    async def hang_up(self):
+        "Hang up."
+        get_job_context().shutdown("the caller is done")
+        get_job_context().shutdown("once more")
+
+    @function_tool
+    async def just_end(self):
+        "End."
+        get_job_context().shutdown()
+"""
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        ("'Yes.'", "the test is over"),
+        ("call('hang_up')", "the caller is done"),
+        ("call('just_end')", "user requested"),
+    ],
+)
+def test_the_job_ends_in_the_order_of_livekit(job, steps, reason):
+    result = job(
+        f"""
+from livekit.agents import function_tool
+{ENDS}
+@pytest.mark.lk(entrypoint=server)
+async def test_it(user_says, fake_llm):
+    fake_llm.script({steps})
+    await user_says("hi")
+    print("the test says no more")
+"""
+    ).run("-s")
+    result.outcomes(passed=1)
+    result.shows(
+        "*before it connects: fake-room",
+        "the test says no more",
+        "returned False",
+        "closed *",
+        "session ended",
+        "left the room",
+        f"called: {reason} False",
+        f"called: {reason} False",
+    )
+
+
+CALLBACKS = {
+    "shut(cancelled)": (
+        "a shutdown callback was cancelled by what it awaits, and did not come to its end",
+    ),
+    "shut(lambda reason: None)": (
+        "a shutdown callback returned None, and LiveKit awaits it; write it as async def",
+    ),
+    "shut(lambda reason: {}['late'])": ("E *KeyError: 'late'", "E *raised in a shutdown callback*"),
+    "end(lambda ctx: 3)": (
+        "on_session_end returned 3, and LiveKit awaits it; write it as async def",
+    ),
+    "end(never)": ("E *TimeoutError", "E *raised in on_session_end*"),
+}
+
+
+@pytest.mark.parametrize("wrong", CALLBACKS)
+def test_a_callback_that_does_not_come_to_its_end_fails_the_test_and_stops_no_other(job, wrong):
+    result = job(f"""
+from livekit.agents import AgentServer
+
+async def cancelled(reason):
+    gone = asyncio.get_running_loop().create_future()
+    gone.cancel()
+    await gone
+
+async def never(ctx):
+    await asyncio.Event().wait()
+
+async def goodbye(reason):
+    print("goodbye:", reason)
+
+def shut(callback):
+    server = AgentServer()
+
+    @server.rtc_session()
+    async def shuts(ctx):
+        ctx.add_shutdown_callback(callback)
+        ctx.add_shutdown_callback(goodbye)
+        await entry(ctx)
+
+    return server
+
+def end(callback):
+    server = AgentServer(session_end_timeout=20)
+
+    @server.rtc_session(on_session_end=callback)
+    async def ends(ctx):
+        ctx.add_shutdown_callback(goodbye)
+        await entry(ctx)
+
+    return server
+
+@pytest.mark.lk(entrypoint={wrong}, timeout=60)
+async def test_it(agent_session):
+    pass
+""").run("-s")
+    result.outcomes(failed=1)
+    result.shows("*goodbye: the test is over", *CALLBACKS[wrong])
+
+
+def test_an_entrypoint_that_is_cancelled_before_its_session_starts_is_told(job):
+    result = job("""
+async def gives_up(ctx):
+    gone = asyncio.get_running_loop().create_future()
+    gone.cancel()
+    await gone
+
+@pytest.mark.lk(entrypoint=gives_up)
+async def test_it(agent_session):
+    raise AssertionError("unreachable")
+""").run()
+    result.outcomes(failed=1)
+    result.shows("the entrypoint gives_up() returned without starting a session: *")
+    result.shows_no("*unreachable*")
+
+
+def test_in_real_time_an_entrypoint_runs_and_ends_too(job):
+    result = job("""
+import time
+
+def machine():
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+async def takes_its_time(ctx):
+    await entry(ctx)
+    began = machine()
+    await asyncio.sleep(0.01)
+    print("returned", machine() - began >= 0.01)
+
+@pytest.mark.lk(entrypoint=takes_its_time, real_time=True)
+async def test_it(user_says, fake_llm):
+    fake_llm.script("Yes.")
+    turn = await user_says("hi")
+    assert turn.events[-1].text == "Yes."
+
+async def waits(ctx):
+    await ctx.wait_for_participant(identity="nobody")
+
+@pytest.mark.lk(entrypoint=waits, timeout=0.1)
+async def test_stuck(agent_session):
+    raise AssertionError("unreachable")
+""").run("-s", "--lk-real-time")
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "*returned True", "the entrypoint waits() cannot finish: *; the task waits() waits *"
+    )
+    result.shows_no("*unreachable*")
