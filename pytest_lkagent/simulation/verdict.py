@@ -6,9 +6,9 @@ its session's host answers; a callback may veto, and can rescue nothing.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from livekit.agents.simulation import SimulationContext
@@ -20,6 +20,9 @@ from .job import Job
 from .remote import drive
 
 __all__ = ["ask_for_verdict"]
+
+_AS_LONG_AS_IT_TAKES: Any = None
+"""The clock bounds it, and says where it waits."""
 
 
 async def ask_for_verdict(
@@ -33,23 +36,23 @@ async def ask_for_verdict(
     """Let ``on_simulation_end`` judge, and return what the test fails with for it.
 
     `provisional` is what failed so far, None where nothing did; `expected` is in the reason of a
-    veto that there has to be. `know` hears first what the callback raises, which LiveKit logs.
+    veto that there has to be. `know` hears what the callback raises.
     """
     callback = job.entrypoint.on_simulation_end if job.entrypoint is not None else None
     if callback is None:
         return None
-    called = _Called(callback, know)
+    called = _Called(callback)
     _livekit_job.on_simulation_end(job.context, called)
     async with drive(harness, "memory") as remote:
-        try:
-            answer = await remote.finalize_simulation(
-                provisional_success=provisional is None, provisional_reason=provisional or ""
-            )
-        except RuntimeError:
-            if called.error is None:
-                raise
-            called.error.add_note("raised in on_simulation_end")
-            return called.error.with_traceback(called.traceback)
+        answer = await remote.finalize_simulation(
+            provisional_success=provisional is None,
+            provisional_reason=provisional or "",
+            timeout=_AS_LONG_AS_IT_TAKES,
+        )
+    if called.error is not None:
+        know(called.error)
+        called.error.add_note("raised in on_simulation_end")
+        return called.error
     vetoed = answer.HasField("user_verdict")
     reason = answer.user_verdict.reason
     if not vetoed and expected is not None:
@@ -63,21 +66,21 @@ async def ask_for_verdict(
 
 
 class _Called:
-    """The callback, and what it raised, of which LiveKit hands on the text alone."""
+    """The callback, and what it raised, of which LiveKit hands on the text alone, or nothing."""
 
-    def __init__(self, callback: Any, know: Callable[[BaseException], None]) -> None:
+    def __init__(self, callback: Any) -> None:
         self._callback = callback
-        self._know = know
-        self.error: Exception | None = None
-        self.traceback: TracebackType | None = None
+        self.error: BaseException | None = None
 
     async def __call__(self, context: SimulationContext) -> None:
         try:
             result = self._callback(context)
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:
-            self.error = error
-            self.traceback = error.__traceback__ and error.__traceback__.tb_next
-            self._know(error)
-            raise
+        except BaseException as error:  # pytest.fail() too, which LiveKit would never answer
+            task = asyncio.current_task()
+            is_ours = task is not None and task.cancelling()
+            if is_ours or isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+            way = error.__traceback__
+            self.error = error.with_traceback(way and way.tb_next)

@@ -357,6 +357,61 @@ def test_an_entrypoint_with_no_session_to_talk_to_is_told(office, wrong):
     result.shows_no("*unreachable*")
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("quiet", "quiet()"),
+        ("served", "quiet()"),
+        ("'quiet.py:quiet'", "quiet.py:quiet"),
+        ("'quiet.py:served'", "quiet.py:served"),
+    ],
+)
+def test_messages_name_the_entrypoint_as_the_user_writes_it(office, given, shown):
+    quiet = """
+    from livekit.agents import AgentServer
+
+    async def quiet(ctx):
+        pass
+
+    served = AgentServer()
+    served.rtc_session(quiet)
+    """
+    result = office(
+        f"""
+    from quiet import quiet, served
+
+    @pytest.mark.lk(entrypoint={given})
+    async def test_it(agent_session):
+        pass
+        """,
+        {"quiet.py": quiet},
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(f"the entrypoint {shown} returned without starting a session: *")
+
+
+def test_a_scenario_s_history_is_what_the_entrypoint_s_agent_knows(office):
+    result = office(
+        files={
+            "desk.yaml": """
+            entrypoint: server.py:server
+            scenarios:
+              - label: Books
+                history: [{user: I am Maya}, {assistant: Hello Maya}]
+                start: {llm: [Hello again.]}
+                check: checks.py:knows
+                turns: []
+            """,
+            "checks.py": """
+            def knows(fake_llm):
+                said = [one.text for one in fake_llm.requests[0].messages]
+                assert said == ["I am Maya", "Hello Maya"]
+            """,
+        }
+    ).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=1)
+
+
 @pytest.mark.parametrize("when", ["await ctx.connect()", "await session().start(Plain())"])
 def test_what_it_raises_is_shown_at_its_line(office, when):
     result = office(
@@ -510,27 +565,77 @@ def test_a_test_may_ask_for_the_verdict_itself_over_the_wire(office):
     result.outcomes(passed=2)
 
 
-def test_what_on_simulation_end_raises_is_shown_with_its_line(office):
-    result = office(
-        """
-    server = AgentServer()
+ENDS = {
+    "lambda ctx: None": ("passed", ()),
+    "lambda ctx: ctx.fail()": ("failed", ("on_simulation_end vetoed it: without a reason",)),
+    "takes_its_time": ("passed", ()),
+    "never": ("failed", ("on_simulation_end cannot finish: * waits at test_it.py:*",)),
+    "raises": (
+        "failed",
+        (
+            ">       {}['no such row']",
+            "E *KeyError: 'no such row'",
+            "E *raised in on_simulation_end",
+        ),
+    ),
+    "raises_later": (
+        "failed",
+        (
+            ">       {}['no such row']",
+            "E *KeyError: 'no such row'",
+            "E *raised in on_simulation_end",
+        ),
+    ),
+    "fails": ("failed", ("E *Failed: no rows", "E *raised in on_simulation_end")),
+    "is_cancelled": (
+        "failed",
+        (">       await gone", "E *CancelledError", "E *raised in on_simulation_end"),
+    ),
+}
 
-    def judge(ctx):
-        {}["no such row"]
 
-    @server.rtc_session(on_simulation_end=judge)
+@pytest.mark.parametrize("callback", ENDS)
+def test_whatever_on_simulation_end_comes_to_is_told_by_its_line(office, callback):
+    tests = f"""{OTHERS}
+    def raises(ctx):
+        {{}}['no such row']
+
+    async def raises_later(ctx):
+        await asyncio.sleep(1)
+        {{}}['no such row']
+
+    def fails(ctx):
+        pytest.fail("no rows")
+
+    async def is_cancelled(ctx):
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+    async def never(ctx):
+        await asyncio.Event().wait()
+
+    async def takes_its_time(ctx):
+        await asyncio.sleep(90)
+
+    judged = AgentServer()
+
+    @judged.rtc_session(on_simulation_end={callback})
     async def entry(ctx):
         await session().start(Plain(), room=ctx.room)
-
-    @pytest.mark.lk(entrypoint=server)
-    async def test_it(user_says, fake_llm):
-        fake_llm.script("Yes.")
-        await user_says("hi")
-        """
-    ).run()
-    result.outcomes(failed=1)
-    result.shows('>       {}["no such row"]', "E *raised in on_simulation_end")
-    result.shows_no("*error while executing*", "*remote_session.py*")
+    """
+    scenario = """
+    entrypoint: test_it.py:judged
+    scenarios: [{label: Hi, turns: []}]
+    """
+    of_python = f"{tests}\n    @pytest.mark.lk(entrypoint=judged)\n    "
+    of_python += "async def test_it(agent_session, transcript):\n        pass\n"
+    made = office(files={"test_it.py": of_python, "desk.yaml": scenario})
+    outcome, lines = ENDS[callback]
+    for run in (made.run("test_it.py"), made.run("--lk-scenarios=desk.yaml", "desk.yaml")):
+        run.outcomes(**{outcome: 1})
+        run.shows(*(line if line[0] in "E>" else f"*{line}" for line in lines))
+        run.shows_no("*error while executing*", "*error handling*", "*timed out*")
 
 
 # --- judges
@@ -649,6 +754,10 @@ def test_fixtures_and_the_ini_file_name_it_too(office):
         (
             "entrypoint=1",
             "the entrypoint: expected an AgentServer, or the coroutine function *, not 1",
+        ),
+        (
+            "entrypoint=lambda ctx: None",
+            "the entrypoint: expected an AgentServer, or the coroutine function *, not <function *",
         ),
         ("entrypoint=AgentServer()", "the entrypoint: this AgentServer has no entrypoint; *"),
         ("entrypoint=quick, agent=Plain", "*lk(…): agent and entrypoint are both given, *"),
