@@ -107,10 +107,7 @@ class Job:
         assert self.entrypoint is not None, "the job has one"
         task = self._task = asyncio.ensure_future(self.entrypoint.run(self.context))
         session = asyncio.ensure_future(started)
-        try:
-            await asyncio.wait((task, session), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            session.cancel()
+        await asyncio.wait((task, session), return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled():
             self._task = None
             task.result()

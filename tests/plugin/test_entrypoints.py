@@ -671,6 +671,41 @@ def test_judges_find_what_the_test_says(office):
     result.shows("*{'task_completion': 'pass', 'accuracy': 'maybe'}")
 
 
+def test_a_judge_of_the_user_s_own_that_asks_in_words_is_answered_in_words(office):
+    result = office(
+        """
+    from livekit.agents.evals import JudgeGroup, JudgmentResult
+    from livekit.agents.llm import ChatContext
+
+    class Polite:
+        name = "polite"
+
+        async def evaluate(self, *, chat_ctx, reference=None, llm=None):
+            stream = llm.chat(chat_ctx=ChatContext.empty())
+            said = "".join([chunk.delta.content async for chunk in stream if chunk.delta])
+            return JudgmentResult(verdict=said, reasoning="")
+
+    judged = AgentServer()
+    group = JudgeGroup(llm="openai/gpt-4o-mini", judges=[Polite()])
+
+    async def judge(ctx):
+        found = await group.evaluate(ctx.make_session_report().chat_history)
+        print({name: one.verdict for name, one in found.judgments.items()})
+
+    @judged.rtc_session(on_session_end=judge)
+    async def entry(ctx):
+        await session().start(Plain(), room=ctx.room)
+
+    @pytest.mark.parametrize("verdict", ["fail", "maybe"])
+    @pytest.mark.lk(entrypoint=judged)
+    async def test_it(agent_session, fake_llm, verdict):
+        fake_llm.judges(polite=verdict)
+        """
+    ).run("-s")
+    result.outcomes(passed=2)
+    result.shows("*{'polite': 'fail'}", "*{'polite': 'maybe'}")
+
+
 def test_a_judge_that_nobody_scripted_and_one_that_nobody_asked_fail_the_test(office):
     result = office(
         f"""{JUDGED}
