@@ -231,9 +231,9 @@ server = AgentServer()
 
 @server.rtc_session(on_session_end=on_session_end)
 async def ends(ctx):
-    print("before it connects:", ctx.room.name)
+    print("before it connects:", ctx.room.name, ctx.room.isconnected())
     session = AgentSession(llm="openai/gpt-4.1-mini")
-    session.on("close", lambda event: print("closed", event.reason))
+    session.on("close", lambda event: print("closed", ctx.shutdown("closed")))
     ctx.room.on("disconnected", lambda _: print("left the room"))
     asked, both = asyncio.Event(), utils.http_context.http_session()
 
@@ -287,7 +287,7 @@ async def test_it(user_says, fake_llm):
     ).run("-s")
     result.outcomes(passed=1)
     result.shows(
-        "*before it connects: fake-room",
+        "*before it connects: fake-room False",
         "the test says no more",
         "returned False",
         "closed *",
