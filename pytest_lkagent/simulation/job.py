@@ -109,7 +109,6 @@ class Job:
         session = asyncio.ensure_future(started)
         await asyncio.wait((task, session), return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled():
-            self._task = None
             task.result()
         return session.done()
 

@@ -261,7 +261,7 @@ class Closing(FrontDesk):
     @function_tool
     async def just_end(self):
         "End."
-        get_job_context().shutdown()
+        get_job_context().shutdown("")
 """
 
 
