@@ -444,13 +444,10 @@ def test_a_tls_server_on_the_same_loop_is_owed_nothing_for_its_answer() -> None:
 
 
 def test_a_connection_to_elsewhere_may_have_the_number_that_a_server_s_had_here() -> None:
-    gate = threading.Event()
-
-    def slowly() -> bytes:
-        gate.wait(10)
-        return b"at last\n"
-
-    async def talk(port: int) -> bytes:
+    async def talk() -> bytes:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            connected = socket.create_connection(listener.getsockname())
+            elsewhere, _ = listener.accept()
         served = asyncio.get_running_loop().create_future()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -464,20 +461,21 @@ def test_a_connection_to_elsewhere_may_have_the_number_that_a_server_s_had_here(
         _, here = await asyncio.open_connection(*server.sockets[0].getsockname())
         here.close()
         number = await served
-        connected = socket.create_connection(("127.0.0.1", port)).detach()
-        if connected != number:
-            os.dup2(connected, number)
-            os.close(connected)
-        reader, elsewhere = await asyncio.open_connection(sock=socket.socket(fileno=number))
-        elsewhere.write(b"how are you?\n")
-        threading.Timer(0.05, gate.set).start()
-        answer = await asyncio.wait_for(reader.readline(), 3_600)
-        elsewhere.close()
+        with connected:
+            os.dup2(connected.fileno(), number)
+        reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=number))
+        writer.write(b"how are you?\n")
+        with elsewhere:
+            answering = threading.Timer(0.05, elsewhere.sendall, (b"at last\n",))
+            answering.start()
+            answer = await asyncio.wait_for(reader.readline(), 3_600)
+        writer.close()
         server.close()
+        await server.wait_closed()
         return answer
 
-    with _server_in_a_thread(slowly) as port, virtual() as clock:
-        assert run(clock, talk(port)) == b"at last\n"
+    with virtual() as clock:
+        assert run(clock, talk()) == b"at last\n"
         assert clock.now < 3_600
 
 
