@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 ENTRY = """
@@ -105,6 +107,39 @@ async def test_it({fixtures}):
 def test_without_a_loop({fixtures}):
     assert simulation.scenario.label == "test_without_a_loop"
 """).run()
+    result.outcomes(passed=2)
+
+
+def test_a_scenario_is_in_the_simulation_of_its_entrypoint_and_of_its_agent(job):
+    scenarios = """
+    scenarios:
+      - label: Books
+        instructions: Book 2 pm.
+        agent_expectations: It is booked.
+        tags: {feature: booking}
+        userdata: {rows: 3}
+        check: checks.py:sees
+        turns: []
+    """
+    result = job(
+        "",
+        {
+            "entry.yaml": f"entrypoint: test_it.py:entry\n{dedent(scenarios)}",
+            "desk.yaml": f"agent: agent.py:FrontDesk\n{dedent(scenarios)}",
+            "checks.py": """
+            import json
+
+            def sees(simulation, job_context, request):
+                scenario = simulation.scenario
+                assert (scenario.label, scenario.instructions) == ("Books", "Book 2 pm.")
+                assert scenario.agent_expectations == "It is booked."
+                assert dict(scenario.tags) == {"feature": "booking"}
+                assert simulation.userdata() == {"rows": 3}
+                dispatch = json.loads(job_context.job.attributes["lk.simulator.dispatch"])
+                assert dispatch["jobId"] == request.node.nodeid
+            """,
+        },
+    ).run("--lk-scenarios=entry.yaml", "--lk-scenarios=desk.yaml")
     result.outcomes(passed=2)
 
 
@@ -228,6 +263,7 @@ async def on_session_end(ctx):
     print("session ended")
 
 server = AgentServer()
+KEPT = []
 
 @server.rtc_session(on_session_end=on_session_end)
 async def ends(ctx):
@@ -236,6 +272,7 @@ async def ends(ctx):
     session.on("close", lambda event: print("closed", ctx.shutdown("closed")))
     ctx.room.on("disconnected", lambda _: print("left the room"))
     asked, both = asyncio.Event(), utils.http_context.http_session()
+    KEPT.append(both)
 
     async def first(reason):
         await asked.wait()
@@ -243,6 +280,7 @@ async def ends(ctx):
 
     async def second(reason):
         asked.set()
+        assert utils.http_context.http_session() is both
         print("called:", reason, both.closed)
 
     ctx.add_shutdown_callback(first)
@@ -283,9 +321,12 @@ async def test_it(user_says, fake_llm):
     fake_llm.script({steps})
     await user_says("hi")
     print("the test says no more")
+
+def test_nothing_stays_open():
+    assert KEPT[0].closed
 """
     ).run("-s")
-    result.outcomes(passed=1)
+    result.outcomes(passed=2)
     result.shows(
         "*before it connects: fake-room False",
         "the test says no more",
