@@ -29,10 +29,12 @@ from livekit.agents.types import ATTRIBUTE_SIMULATOR_DISPATCH
 from livekit.agents.utils import http_context
 from livekit.protocol import agent_simulation as proto
 
+from .errors import UsageError
 from .options import JobOptions
 
 __all__ = [
     "Parts",
+    "check_dispatch",
     "close_http_sessions",
     "dispatch",
     "enter_job",
@@ -42,6 +44,7 @@ __all__ = [
     "on_simulation_end",
     "parts_of",
     "primary_session",
+    "refuse_dispatch",
     "run_console",
     "run_instead",
     "shutdown_callbacks",
@@ -89,21 +92,25 @@ def enter_job(
     """Enter LiveKit's fake job, and take away at its end the folder that it made.
 
     Other than there, ``connect()`` connects a `room` that is not connected yet, ``shutdown()`` is
-    heard, and the job has attributes and, where it is given, a process that was warmed up.
+    heard, and the job has attributes, a token and, where it is given, a process that was warmed up.
     """
     with fake_job_context(room=room, **how) as context:
         context._connected = room.isconnected()
         context._on_shutdown = on_shutdown
         context.job.attributes.update(attributes)
         http_context._ContextVar.set(_HttpSessions())
+        context._info.token = _token(how["agent_identity"])
         if process is not None:
             context._proc = process
-            token = api.AccessToken("fake", _SECRET).with_identity(how["agent_identity"])
-            context._info.token = token.to_jwt()
         try:
             yield context
         finally:
             context._tempdir.cleanup()
+
+
+@functools.cache
+def _token(identity: str) -> str:
+    return api.AccessToken("fake", _SECRET).with_identity(identity).to_jwt()
 
 
 class _HttpSessions:
@@ -157,6 +164,44 @@ def dispatch(
         mode=proto.SimulationMode.SIMULATION_MODE_TEXT,
     )
     context.job.attributes[ATTRIBUTE_SIMULATOR_DISPATCH] = json_format.MessageToJson(message)
+
+
+def check_dispatch(attributes: Mapping[str, str], *, where: str) -> None:
+    """Look at the dispatch of a simulation that a test gives its job, if it gives one.
+
+    Raises:
+        UsageError: LiveKit would ignore it without a word, or take it for something else.
+    """
+    if (text := attributes.get(ATTRIBUTE_SIMULATOR_DISPATCH)) is None:
+        return
+    message, modes, wrong = proto.SimulationDispatch(), proto.SimulationMode, ""
+    try:
+        json_format.Parse(text, message)
+    except json_format.ParseError as error:
+        wrong = "cannot be read: " + str(error).partition("\n")[0].rstrip(".")
+    else:
+        if not message.simulation_run_id:
+            wrong = "has no simulationRunId"
+        elif message.mode not in modes.values():
+            wrong = f"has an unknown mode, {message.mode}"
+    if wrong:
+        raise UsageError(
+            f"{where}: {ATTRIBUTE_SIMULATOR_DISPATCH} {wrong}; it is a SimulationDispatch in JSON, "
+            f"with a simulationRunId, and a mode of {' or '.join(modes.keys()[1:])}"
+        )
+
+
+def refuse_dispatch(attributes: Mapping[str, str], *, where: str) -> None:
+    """Refuse the dispatch that a test gives its job, where it would lose against ours.
+
+    Raises:
+        UsageError: There is one.
+    """
+    if ATTRIBUTE_SIMULATOR_DISPATCH in attributes:
+        raise UsageError(
+            f"{where}: {ATTRIBUTE_SIMULATOR_DISPATCH} is ours to write in a simulation, of what "
+            "the test and its scenario say; take it away, and say userdata"
+        )
 
 
 def primary_session(context: JobContext) -> AgentSession[Any] | None:

@@ -75,6 +75,7 @@ __all__ = [
     "target_of",
     "time_of",
     "users_part",
+    "who_says_attributes",
 ]
 
 OPTIONS = pytest.StashKey[Options]()
@@ -261,6 +262,15 @@ def job_of(item: pytest.Item, given: object) -> JobOptions:
     return read_job({**vars(options), **scenario.job.said}, where=f"{scenario.job.site}: job")
 
 
+def who_says_attributes(item: pytest.Item) -> str:
+    """Name what says which attributes the job of a test has."""
+    scenario = scenario_of(item)
+    if scenario is not None and scenario.job is not None and "attributes" in scenario.job.said:
+        return f"{scenario.job.site}: job: attributes"
+    marked = "job" in marker_of(item)
+    return f"{item.nodeid}: lk(job=…): attributes" if marked else "job_options: attributes"
+
+
 @contextmanager
 def stage_of(item: pytest.Item, job_options: object) -> Iterator[Stage]:
     """Set the stage for `item`, and clear it afterwards."""
@@ -272,6 +282,7 @@ def stage_of(item: pytest.Item, job_options: object) -> Iterator[Stage]:
                     "take the mark away, or the fixtures of pytest-lkagent"
                 )
             )
+    from ._livekit_job import check_dispatch
     from .stage import Stage
     from .words import ScenarioWords, Words
 
@@ -279,6 +290,7 @@ def stage_of(item: pytest.Item, job_options: object) -> Iterator[Stage]:
     with shown():
         timeout, bound, allow = bounds_of(item)
         job = job_of(item, job_options)
+        check_dispatch(job.attributes, where=who_says_attributes(item))
     stage = Stage(
         timeout=timeout,
         bound=bound,

@@ -177,7 +177,8 @@ def of_scenario(
         options_of=f"{scenario.session_site or scenario.site}: {scenario.label}: session",
         owes_start=scenario.start is None,  # what its file says, the player judges
         without_agent=f"{scenario.site}: {scenario.label}: which agent is under test? write agent: "
-        "agent.py:FrontDesk at the top of the file, or define a fixture `agent` in conftest.py",
+        "agent.py:FrontDesk or entrypoint: server.py:server at the top of the file, or define a "
+        "fixture `agent` or `entrypoint` in conftest.py",
         advice=f"it was asked while the session started: add it to start: {{llm: […]}} "
         f"({(scenario.start or scenario).site})",
     )
@@ -185,6 +186,8 @@ def of_scenario(
 
 def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) -> None:
     """Put the mocks of a scenario on the stage, and into its job what runs there."""
+    from ._livekit_job import refuse_dispatch
+
     play = border.play_of(request.node)
     entrypoint = made.entrypoint
     if play is not None:
@@ -195,6 +198,9 @@ def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) 
         script_judges(stage.model, play.scenario.judges)
         stage.expect_veto = play.scenario.expect_veto
         _refuse_vain_veto(play.scenario, entrypoint)
+    if made.simulation is not None:
+        where = border.who_says_attributes(request.node)
+        refuse_dispatch(stage.job.options.attributes, where=where)
     stage.job.simulation = made.simulation
     if entrypoint is not None and made.order is None:
         stage.before_session()  # a plugin that is warmed up may want its key

@@ -131,6 +131,8 @@ def _lk_stage(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Stage:
     A test with the session under test has it put there with the session: an async fixture costs
     more than all the rest of the stage.
     """
+    if "_lk_defaults" in request.fixturenames:  # which is put into the job before it is entered
+        request.getfixturevalue("_lk_defaults")
     if border.is_coroutine_test(request.node) and "_lk_main" not in request.fixturenames:
         _of_its_loop("on", request)
     return _lk_bare_stage
@@ -264,9 +266,9 @@ def chat_snapshot(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Chat
 
 
 @pytest.fixture
-def job_context(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> JobContext:
+def job_context(request: pytest.FixtureRequest, _lk_defaults: Defaults) -> JobContext:
     """The fake ``JobContext`` in which the test runs; its ``room`` is a `FakeRoom`."""
-    if "_lk_main" in request.fixturenames:  # an entrypoint is put into the job with its session
+    if _lk_defaults.entrypoint is not None or "_lk_main" in request.fixturenames:
         request.getfixturevalue("_lk_main")
     context: JobContext = _of_its_loop("on", request)
     return context

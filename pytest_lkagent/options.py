@@ -126,6 +126,9 @@ def read_job(given: object, *, where: str) -> JobOptions:
                 f"for an empty room, not {caller!r}"
             )
         _refuse_unknown(caller, _CALLER_KEYS, f"{where}: participant")
+        for name in ("identity", "name", "metadata", "kind"):
+            if not isinstance(caller.get(name, ""), str):
+                raise UsageError(f"{where}: participant: {name} is a text, not {caller[name]!r}")
         _check_texts(caller.get("attributes", {}), f"{where}: participant: attributes")
     return JobOptions(**job)
 

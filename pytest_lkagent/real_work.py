@@ -149,11 +149,9 @@ class RealWork:
         if kwargs.get("server") is None:  # the server's side owes the answer
             self._theirs.pop(file, None)
             self._ours[file] = sock.getsockname()
-            self._owe_after_writing(transport, file)
         else:
-            self._ours.pop(file, None)
             self._theirs[file] = sock.getpeername()
-            self._owe_after_writing(transport, file)
+        self._owe_after_writing(transport, file)
         return transport
 
     def _make_ssl_transport(self, rawsock: Any, *args: Any, **kwargs: Any) -> Any:

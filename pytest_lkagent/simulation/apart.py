@@ -97,9 +97,8 @@ class ProcessHarness(Harness):
     ) -> None:
         known = [*self.record.errors, *self.model.refused]
         seconds = min(self._stage.timeout, ANSWER_SECONDS)
-        asked = self.client.run(text, seconds)
         try:
-            answer = await self._process.answering(asked, seconds, "answer")
+            answer = await self.client.run(text, seconds)
         except RuntimeError as error:
             await self._process.ask(settle=True)
             refused = [one for one in self.model.refused if one not in known]
@@ -168,8 +167,10 @@ class _ProcessClient(Client):
         timeout: float = ANSWER_SECONDS,  # noqa: ASYNC109  (as LiveKit's)
     ) -> protocol.SessionResponse:
         if not self._has_ended():
+            seconds = timeout or ANSWER_SECONDS
+            asked = super()._send_request(request, 2 * seconds)  # whose bound says less
             try:
-                return await super()._send_request(request, timeout)
+                return await self._process.answering(asked, seconds, "answer")
             except RuntimeError:
                 if not self._has_ended():
                     raise

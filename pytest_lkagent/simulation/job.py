@@ -3,13 +3,14 @@
 The end is LiveKit's own order (``ipc/job_proc_lazy_main.py``): the entrypoint gets 15 seconds to
 return, the session closes, ``on_session_end`` is called, the room is left, and then the shutdown
 callbacks are called, all at once. Where ``ctx.shutdown()`` ends the job before its test is over,
-the session closes then, and the rest comes with the end of the test: a verdict has to be given
-while what it looks at is still open.
+the entrypoint returns and the session closes then, and the rest comes with the end of the test: a
+verdict has to be given while what it looks at is still open.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from livekit import rtc
 from livekit.agents import JobContext, JobProcess
 
 from .. import _livekit_job
+from ..errors import BehaviourError, UsageError
 from ..fake.room import FakeRoom
 from ..options import JobOptions
 from .entrypoint import Entrypoint
@@ -33,6 +35,8 @@ def room_of(options: JobOptions, *, is_connected: bool) -> rtc.Room:
     """Return the room of a job; an entrypoint connects it by itself."""
     if isinstance(options.room, rtc.Room):
         return options.room
+    if not isinstance(options.room, str):
+        raise UsageError(f"the room of a job is a name or an rtc.Room, not {options.room!r}")
     room = FakeRoom(name=options.room, identity=options.agent_identity)
     if options.participant is not None:
         room.add_participant(**options.participant)
@@ -61,6 +65,7 @@ class Job:
         self._context: JobContext | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._is_left = False
         self._is_over = False
 
     @property
@@ -103,27 +108,32 @@ class Job:
         assert self.entrypoint is not None, "the job has one"
         task = self._task = asyncio.ensure_future(self.entrypoint.run(self.context))
         session = asyncio.ensure_future(started)
-        try:
-            await asyncio.wait((task, session), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            session.cancel()
+        await asyncio.wait((task, session), return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled():
-            self._task = None
             task.result()
-        return session.done() and not session.cancelled()
+        return session.done()
 
     # --- its end
 
     def _shut_down(self, reason: str) -> None:
         """Do what ``ctx.shutdown()`` is for."""
-        if self.ended_by is None:
+        if self._closing is None and not self._is_left:
             self.ended_by = reason or "user requested"
             self._closing = asyncio.ensure_future(self._close())
 
     async def leave(self) -> None:
-        """Let the entrypoint return, or cancel it: what comes before its session closes."""
-        task, self._task = self._task, None
-        if task is None or task is asyncio.current_task():
+        """Let the entrypoint return, once: what comes before its session closes."""
+        if self._is_left:
+            return
+        self._is_left = True
+        if self._closing is None:
+            await self._let_return()
+        else:
+            await asyncio.wait((self._closing,))
+
+    async def _let_return(self) -> None:
+        """Wait for the entrypoint, and cancel it where that takes too long."""
+        if (task := self._task) is None:
             return
         await asyncio.wait((task,), timeout=_RETURN_SECONDS)
         if not task.done():
@@ -133,7 +143,7 @@ class Job:
             self._raised(error, "the entrypoint")
 
     async def _close(self) -> None:
-        await self.leave()
+        await self._let_return()
         if (session := _livekit_job.primary_session(self.context)) is not None:
             await session.aclose()
 
@@ -142,24 +152,44 @@ class Job:
         if self._is_over:
             return
         self._is_over = True
-        if self._closing is not None:
-            await asyncio.wait((self._closing,))
-        reason = self.ended_by or _DONE
         entrypoint = self.entrypoint
         if entrypoint is not None and (ended := entrypoint.on_session_end) is not None:
-            timeout = entrypoint.end_timeout
-            await self._all([asyncio.wait_for(ended(self.context), timeout)], "on_session_end")
+            await self._call([ended], self.context, "on_session_end", entrypoint.end_timeout)
         await self.context.room.disconnect()
-        await _livekit_job.close_http_sessions()
         callbacks = _livekit_job.shutdown_callbacks(self.context)
-        await self._all([one(reason) for one in callbacks], "a shutdown callback")
+        try:
+            await self._call(callbacks, self.ended_by or _DONE, "a shutdown callback")
+        finally:
+            await _livekit_job.close_http_sessions()
 
-    async def _all(self, callbacks: Sequence[Awaitable[Any]], what: str) -> None:
-        """Await callbacks of the user's, and hear what they raise."""
-        if not callbacks:
-            return
-        tasks = [asyncio.ensure_future(one) for one in callbacks]
-        await asyncio.wait(tasks)
-        for task in tasks:
-            if not task.cancelled() and (error := task.exception()) is not None:
+    async def _call(
+        self,
+        callbacks: Sequence[Callable[[Any], Any]],
+        given: object,
+        what: str,
+        timeout: float | None = None,  # noqa: ASYNC109  (for each)
+    ) -> None:
+        """Call callbacks of the user's, all at once, and hear what they raise."""
+        tasks = []
+        for one in callbacks:
+            try:
+                made = _awaitable(one(given), what)
+            except Exception as error:  # noqa: BLE001  (the test shows it)
                 self._raised(error, what)
+            else:
+                made = made if timeout is None else asyncio.wait_for(made, timeout)
+                tasks.append(asyncio.ensure_future(made))
+        if tasks:
+            await asyncio.wait(tasks)
+        for task in tasks:
+            if task.cancelled():
+                told = f"{what} was cancelled by what it awaits, and did not come to its end"
+                self._raised(BehaviourError(told), what)
+            elif (raised := task.exception()) is not None:
+                self._raised(raised, what)
+
+
+def _awaitable(made: Any, what: str) -> Awaitable[Any]:
+    if not inspect.isawaitable(made):
+        raise UsageError(f"{what} returned {made!r}, and LiveKit awaits it; write it as async def")
+    return made

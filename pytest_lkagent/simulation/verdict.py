@@ -6,10 +6,10 @@ its session's host answers; a callback may veto, and can rescue nothing.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any
 
 from livekit.agents import JobContext
@@ -25,6 +25,9 @@ from .remote import drive
 
 __all__ = ["ask_for_verdict"]
 
+_AS_LONG_AS_IT_TAKES: Any = None
+"""The clock bounds it, and says where it waits."""
+
 
 async def ask_for_verdict(
     entrypoint: Entrypoint,
@@ -38,23 +41,30 @@ async def ask_for_verdict(
     """Let ``on_simulation_end`` judge, and return what the test fails with for it.
 
     `provisional` is what failed so far, None where nothing did; `expected` is in the reason of a
-    veto that there has to be. `know` hears first what the callback raises, which LiveKit logs.
+    veto that there has to be. `know` hears what the callback raises.
     """
     if entrypoint.on_simulation_end is None:
         return None
-    called = _Called(entrypoint.on_simulation_end, know)
+    called = _Called(entrypoint.on_simulation_end)
     _livekit_job.on_simulation_end(job, called)
     async with _client_of(harness) as remote:
         try:
             answer = await remote.finalize_simulation(
-                provisional_success=provisional is None, provisional_reason=provisional or ""
+                provisional_success=provisional is None,
+                provisional_reason=provisional or "",
+                timeout=_AS_LONG_AS_IT_TAKES,
             )
+        except BehaviourError as error:  # there is no process any more
+            return error
         except RuntimeError as error:
-            if called.error is None:  # it is in another process, and here is its text
-                text = str(error).partition(" failed: ")[2]
-                return BehaviourError(f"in the agent's process: on_simulation_end raised: {text}")
-            called.error.add_note("raised in on_simulation_end")
-            return called.error.with_traceback(called.traceback)
+            if not isinstance(harness, ProcessHarness):
+                raise
+            text = str(error).partition(" failed: ")[2]
+            return BehaviourError(f"in the agent's process: on_simulation_end raised: {text}")
+    if called.error is not None:
+        know(called.error)
+        called.error.add_note("raised in on_simulation_end")
+        return called.error
     vetoed = answer.HasField("user_verdict")
     reason = answer.user_verdict.reason
     if not vetoed and expected is not None:
@@ -77,21 +87,21 @@ async def _client_of(harness: Harness) -> AsyncIterator[Client]:
 
 
 class _Called:
-    """The callback, and what it raised, of which LiveKit hands on the text alone."""
+    """The callback, and what it raised, of which LiveKit hands on the text alone, or nothing."""
 
-    def __init__(self, callback: Any, know: Callable[[BaseException], None]) -> None:
+    def __init__(self, callback: Any) -> None:
         self._callback = callback
-        self._know = know
-        self.error: Exception | None = None
-        self.traceback: TracebackType | None = None
+        self.error: BaseException | None = None
 
     async def __call__(self, context: SimulationContext) -> None:
         try:
             result = self._callback(context)
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:
-            self.error = error
-            self.traceback = error.__traceback__ and error.__traceback__.tb_next
-            self._know(error)
-            raise
+        except BaseException as error:  # pytest.fail() too, which LiveKit would never answer
+            task = asyncio.current_task()
+            is_ours = task is not None and task.cancelling()
+            if is_ours or isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+            way = error.__traceback__
+            self.error = error.with_traceback(way and way.tb_next)

@@ -22,6 +22,7 @@ from loops import elapsed, run, virtual
 
 from pytest_lkagent import clock as clock_module
 from pytest_lkagent.clock import VirtualClock
+from pytest_lkagent.real_work import PATIENCE
 
 
 def test_jobs_in_threads_get_the_real_time_that_they_need() -> None:
@@ -159,6 +160,46 @@ def test_an_open_connection_that_was_answered_does_not_make_time_real_again() ->
 
     with virtual() as clock:
         run(clock, talk(clock))
+
+
+def test_between_two_ends_on_the_same_loop_time_is_real_only_while_something_is_on_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pytest_lkagent.real_work._ON_ITS_WAY", 30.0)  # longer than PATIENCE
+    files = range(1_000)
+    seen: list[float | None] = []
+
+    async def talk(clock: VirtualClock) -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if await reader.readline():
+                seen.append(clock.work.lasts(files))
+                writer.write(b"fine\n")
+                seen.append(clock.work.lasts(files))
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        _, idle = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"how are you?\n")
+        seen.append(clock.work.lasts(files))
+        assert await reader.readline() == b"fine\n"
+        seen.append(clock.work.lasts(files))
+        for one in (idle, writer):
+            one.close()
+        await asyncio.sleep(1)
+        server.close()
+        await server.wait_closed()
+
+    with virtual() as clock:
+        run(clock, talk(clock))
+    asked, heard, answered, read = seen
+    assert asked is not None
+    assert asked > PATIENCE
+    assert heard is None
+    assert answered is not None
+    assert answered > PATIENCE
+    assert read is None
 
 
 @contextmanager
@@ -400,6 +441,42 @@ def test_a_tls_server_on_the_same_loop_is_owed_nothing_for_its_answer() -> None:
 
     with virtual() as clock:
         run(clock, talk(clock))
+
+
+def test_a_connection_to_elsewhere_may_have_the_number_that_a_server_s_had_here() -> None:
+    async def talk() -> bytes:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            connected = socket.create_connection(listener.getsockname())
+            elsewhere, _ = listener.accept()
+        served = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            number = writer.get_extra_info("socket").fileno()
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            served.set_result(number)
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        _, here = await asyncio.open_connection(*server.sockets[0].getsockname())
+        here.close()
+        number = await served
+        with connected:
+            os.dup2(connected.fileno(), number)
+        reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=number))
+        writer.write(b"how are you?\n")
+        with elsewhere:
+            answering = threading.Timer(0.05, elsewhere.sendall, (b"at last\n",))
+            answering.start()
+            answer = await asyncio.wait_for(reader.readline(), 3_600)
+        writer.close()
+        server.close()
+        await server.wait_closed()
+        return answer
+
+    with virtual() as clock:
+        assert run(clock, talk()) == b"at last\n"
+        assert clock.now < 3_600
 
 
 def test_a_plain_connection_may_have_the_number_that_a_secured_one_had() -> None:

@@ -189,8 +189,9 @@ def test_without_an_agent_the_ways_to_name_one_are_shown_at_the_scenario(desk):
     ).run("--lk-scenarios=desk.yaml")
     result.outcomes(errors=1)
     result.shows(
-        "desk.yaml:2: Books: which agent is under test? write agent: agent.py:FrontDesk at the top "
-        "of the file, or define a fixture `agent` in conftest.py",
+        "desk.yaml:2: Books: which agent is under test? write agent: agent.py:FrontDesk or "
+        "entrypoint: server.py:server at the top of the file, or define a fixture `agent` or "
+        "`entrypoint` in conftest.py",
         "ERROR desk.yaml::Books - *",
     )
     result.shows_no("During handling*", "E *")

@@ -357,6 +357,61 @@ def test_an_entrypoint_with_no_session_to_talk_to_is_told(office, wrong):
     result.shows_no("*unreachable*")
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("quiet", "quiet()"),
+        ("served", "quiet()"),
+        ("'quiet.py:quiet'", "quiet.py:quiet"),
+        ("'quiet.py:served'", "quiet.py:served"),
+    ],
+)
+def test_messages_name_the_entrypoint_as_the_user_writes_it(office, given, shown):
+    quiet = """
+    from livekit.agents import AgentServer
+
+    async def quiet(ctx):
+        pass
+
+    served = AgentServer()
+    served.rtc_session(quiet)
+    """
+    result = office(
+        f"""
+    from quiet import quiet, served
+
+    @pytest.mark.lk(entrypoint={given})
+    async def test_it(agent_session):
+        pass
+        """,
+        {"quiet.py": quiet},
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(f"the entrypoint {shown} returned without starting a session: *")
+
+
+def test_a_scenario_s_history_is_what_the_entrypoint_s_agent_knows(office):
+    result = office(
+        files={
+            "desk.yaml": """
+            entrypoint: server.py:server
+            scenarios:
+              - label: Books
+                history: [{user: I am Maya}, {assistant: Hello Maya}]
+                start: {llm: [Hello again.]}
+                check: checks.py:knows
+                turns: []
+            """,
+            "checks.py": """
+            def knows(fake_llm):
+                said = [one.text for one in fake_llm.requests[0].messages]
+                assert said == ["I am Maya", "Hello Maya"]
+            """,
+        }
+    ).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=1)
+
+
 @pytest.mark.parametrize("when", ["await ctx.connect()", "await session().start(Plain())"])
 def test_what_it_raises_is_shown_at_its_line(office, when):
     result = office(
@@ -510,27 +565,77 @@ def test_a_test_may_ask_for_the_verdict_itself_over_the_wire(office):
     result.outcomes(passed=2)
 
 
-def test_what_on_simulation_end_raises_is_shown_with_its_line(office):
-    result = office(
-        """
-    server = AgentServer()
+ENDS = {
+    "lambda ctx: None": ("passed", ()),
+    "lambda ctx: ctx.fail()": ("failed", ("on_simulation_end vetoed it: without a reason",)),
+    "takes_its_time": ("passed", ()),
+    "never": ("failed", ("on_simulation_end cannot finish: * waits at test_it.py:*",)),
+    "raises": (
+        "failed",
+        (
+            ">       {}['no such row']",
+            "E *KeyError: 'no such row'",
+            "E *raised in on_simulation_end",
+        ),
+    ),
+    "raises_later": (
+        "failed",
+        (
+            ">       {}['no such row']",
+            "E *KeyError: 'no such row'",
+            "E *raised in on_simulation_end",
+        ),
+    ),
+    "fails": ("failed", ("E *Failed: no rows", "E *raised in on_simulation_end")),
+    "is_cancelled": (
+        "failed",
+        (">       await gone", "E *CancelledError", "E *raised in on_simulation_end"),
+    ),
+}
 
-    def judge(ctx):
-        {}["no such row"]
 
-    @server.rtc_session(on_simulation_end=judge)
+@pytest.mark.parametrize("callback", ENDS)
+def test_whatever_on_simulation_end_comes_to_is_told_by_its_line(office, callback):
+    tests = f"""{OTHERS}
+    def raises(ctx):
+        {{}}['no such row']
+
+    async def raises_later(ctx):
+        await asyncio.sleep(1)
+        {{}}['no such row']
+
+    def fails(ctx):
+        pytest.fail("no rows")
+
+    async def is_cancelled(ctx):
+        gone = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+    async def never(ctx):
+        await asyncio.Event().wait()
+
+    async def takes_its_time(ctx):
+        await asyncio.sleep(90)
+
+    judged = AgentServer()
+
+    @judged.rtc_session(on_simulation_end={callback})
     async def entry(ctx):
         await session().start(Plain(), room=ctx.room)
-
-    @pytest.mark.lk(entrypoint=server)
-    async def test_it(user_says, fake_llm):
-        fake_llm.script("Yes.")
-        await user_says("hi")
-        """
-    ).run()
-    result.outcomes(failed=1)
-    result.shows('>       {}["no such row"]', "E *raised in on_simulation_end")
-    result.shows_no("*error while executing*", "*remote_session.py*")
+    """
+    scenario = """
+    entrypoint: test_it.py:judged
+    scenarios: [{label: Hi, turns: []}]
+    """
+    of_python = f"{tests}\n    @pytest.mark.lk(entrypoint=judged)\n    "
+    of_python += "async def test_it(agent_session, transcript):\n        pass\n"
+    made = office(files={"test_it.py": of_python, "desk.yaml": scenario})
+    outcome, lines = ENDS[callback]
+    for run in (made.run("test_it.py"), made.run("--lk-scenarios=desk.yaml", "desk.yaml")):
+        run.outcomes(**{outcome: 1})
+        run.shows(*(line if line[0] in "E>" else f"*{line}" for line in lines))
+        run.shows_no("*error while executing*", "*error handling*", "*timed out*")
 
 
 # --- judges
@@ -564,6 +669,41 @@ def test_judges_find_what_the_test_says(office):
     ).run("-s")
     result.outcomes(passed=1)
     result.shows("*{'task_completion': 'pass', 'accuracy': 'maybe'}")
+
+
+def test_a_judge_of_the_user_s_own_that_asks_in_words_is_answered_in_words(office):
+    result = office(
+        """
+    from livekit.agents.evals import JudgeGroup, JudgmentResult
+    from livekit.agents.llm import ChatContext
+
+    class Polite:
+        name = "polite"
+
+        async def evaluate(self, *, chat_ctx, reference=None, llm=None):
+            stream = llm.chat(chat_ctx=ChatContext.empty())
+            said = "".join([chunk.delta.content async for chunk in stream if chunk.delta])
+            return JudgmentResult(verdict=said, reasoning="")
+
+    judged = AgentServer()
+    group = JudgeGroup(llm="openai/gpt-4o-mini", judges=[Polite()])
+
+    async def judge(ctx):
+        found = await group.evaluate(ctx.make_session_report().chat_history)
+        print({name: one.verdict for name, one in found.judgments.items()})
+
+    @judged.rtc_session(on_session_end=judge)
+    async def entry(ctx):
+        await session().start(Plain(), room=ctx.room)
+
+    @pytest.mark.parametrize("verdict", ["fail", "maybe"])
+    @pytest.mark.lk(entrypoint=judged)
+    async def test_it(agent_session, fake_llm, verdict):
+        fake_llm.judges(polite=verdict)
+        """
+    ).run("-s")
+    result.outcomes(passed=2)
+    result.shows("*{'polite': 'fail'}", "*{'polite': 'maybe'}")
 
 
 def test_a_judge_that_nobody_scripted_and_one_that_nobody_asked_fail_the_test(office):
@@ -650,6 +790,10 @@ def test_fixtures_and_the_ini_file_name_it_too(office):
             "entrypoint=1",
             "the entrypoint: expected an AgentServer, or the coroutine function *, not 1",
         ),
+        (
+            "entrypoint=lambda ctx: None",
+            "the entrypoint: expected an AgentServer, or the coroutine function *, not <function *",
+        ),
         ("entrypoint=AgentServer()", "the entrypoint: this AgentServer has no entrypoint; *"),
         ("entrypoint=quick, agent=Plain", "*lk(…): agent and entrypoint are both given, *"),
         ("entrypoint='serve.py:server'", "*there is no file serve.py beside test_it.py"),
@@ -659,7 +803,31 @@ def test_fixtures_and_the_ini_file_name_it_too(office):
         ("entrypoint=quick, job={'attributes': {'a': 1}}", "*text to text, and 'a' is 1"),
         ("entrypoint=quick, job={'participant': 1}", "*participant is a mapping *, not 1"),
         ("entrypoint=quick, job={'metadata': {1, 2}}", "*metadata is a text or JSON: *"),
+        (
+            "job={'metadata': (lambda it: it.append(it) or it)([])}",
+            "*metadata is a text or JSON: *",
+        ),
         ("entrypoint=quick, job={'job_id': 1}", "*job_id is a text, not 1"),
+        ("job={'agent_identity': 1}", "*agent_identity is a text, not 1"),
+        ("job={'attributes': 1}", "*attributes is a mapping of text to text, not 1"),
+        ("job={'attributes': {1: 'a'}}", "*text to text, and 1 is 'a'"),
+        ("job={'room': 1}", "the room of a job is a name or an rtc.Room, not 1"),
+        (
+            "job={'participant': {'identty': 'x'}}",
+            "*participant: 'identty' is unknown; the keys are *; did you mean 'identity'?",
+        ),
+        ("job={'participant': {'identity': 1}}", "*participant: identity is a text, not 1"),
+        ("job={'participant': {'name': 1}}", "*participant: name is a text, not 1"),
+        ("job={'participant': {'metadata': {}}}", "*participant: metadata is a text, not {}"),
+        ("job={'participant': {'kind': 1}}", "*participant: kind is a text, not 1"),
+        (
+            "job={'participant': {'kind': 'phone'}}",
+            "no participant is of kind 'phone'; the kinds are *standard*",
+        ),
+        (
+            "job={'participant': {'attributes': 1}}",
+            "*participant: attributes is a mapping *, not 1",
+        ),
     ],
 )
 def test_what_is_no_entrypoint_and_no_job_is_told(office, marker, line):

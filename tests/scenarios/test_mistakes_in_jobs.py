@@ -33,6 +33,7 @@ MISTAKES = [
         "judges: [pass]",
         f"9: judges cannot be a list; write {VERDICTS}, or a mapping of a judge to that",
     ),
+    ("judges: {accuracy: [pass]}", f"20: judges cannot be a list; write {VERDICTS}"),
     ("judges: {accuracy: good}", f"20: judges cannot be 'good'; write {VERDICTS}"),
     ("expect_veto: [a]", "14: expect_veto cannot be a list; write a text of the reason"),
 ]
@@ -72,17 +73,28 @@ def test_all_of_it_is_read(read_one):
     scenario = read_one("""\
         turns: []
         job:
-          metadata: {name: Maya, tries: 2}
+          metadata: {name: Maya, tries: 2, since: 2026-06-12}
           attributes: {plan: gold, seats: 4}
-          participant: {identity: phone, kind: sip, attributes: {sip.callID: x}}
+          participant:
+            identity: phone
+            name: Maya
+            metadata: no 7
+            kind: sip
+            attributes: {sip.callID: x}
         judges: {accuracy: fail}
         expect_veto: no rows
         """)
     assert scenario.job is not None
     assert scenario.job.said == {
-        "metadata": {"name": "Maya", "tries": 2},
+        "metadata": {"name": "Maya", "tries": 2, "since": "2026-06-12T00:00:00Z"},
         "attributes": {"plan": "gold", "seats": "4"},
-        "participant": {"identity": "phone", "kind": "sip", "attributes": {"sip.callID": "x"}},
+        "participant": {
+            "identity": "phone",
+            "name": "Maya",
+            "metadata": "no 7",
+            "kind": "sip",
+            "attributes": {"sip.callID": "x"},
+        },
     }
     assert scenario.judges == {"accuracy": "fail"}
     assert scenario.expect_veto == "no rows"

@@ -36,6 +36,7 @@ class OfflineRoom(rtc.Room):
         attributes: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(asyncio.get_running_loop())
+        self._info.name = name  # of a job, LiveKit says it before it is connected
         self._agent_end: FakeLocalParticipant
         self._wire = Wire(self._loop, self._on_room_event)
         self._wire.others = self._remote_participants
