@@ -202,6 +202,7 @@ class Harness:
         """
         if self._session is None:
             return
+        self.record.collect()
         self._is_closing = self.tools.is_over = self.record.is_over = True
         if was_stuck := self.is_stuck:
             # closing would wait for what waits for ever

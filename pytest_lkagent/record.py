@@ -110,6 +110,8 @@ class Record:
 
     def collect(self) -> None:
         """Give the current turn what the history has that no earlier turn took."""
+        if self.is_over:
+            return
         turn = self.current
         made = _made_by_run(turn)
         state = (id(turn), len(self.history()), len(made), self.closed)

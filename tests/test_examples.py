@@ -29,6 +29,8 @@ EXAMPLES = ROOT / "examples"
 NAMES = ["drive_through", "front_desk", "hotel", "restaurant", "survey", "travel_concierge"]
 
 
+LEFT = ("__pycache__", ".pytest_cache")
+
 SCHEMA_FILE = ROOT / "pytest_lkagent" / "scenarios" / "schema.json"
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 
@@ -65,12 +67,59 @@ def test_all_examples_pass_as_the_readme_runs_them():
 
 
 def test_they_pass_alone_in_a_folder_over_two_processes_in_other_modes(tmp_path):
-    left_here = shutil.ignore_patterns("__pycache__", ".pytest_cache")
+    left_here = shutil.ignore_patterns(*LEFT)
     shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=left_here)
     modes = ["-n2", "-p", "no:cacheprovider", "--import-mode=importlib", "-o", "asyncio_mode=auto"]
     ran = run(*modes, "examples", folder=tmp_path)
     assert ran.returncode == 0, ran.stdout
     assert verdicts(ran.stdout) == {"passed", "xfailed"}, ran.stdout
+
+
+TRANSCRIPTS = """
+import json
+from pathlib import Path
+
+import pytest
+
+told = {}
+
+
+@pytest.fixture(autouse=True)
+def note(request, scenario):
+    if scenario is None:
+        yield
+        return
+    transcript = request.getfixturevalue("transcript")
+    yield
+    told[request.node.nodeid] = [
+        [turn.user, *map(repr, turn.events)] for turn in (transcript.start, *transcript.turns)
+    ]
+
+
+def pytest_sessionfinish():
+    Path("transcripts.json").write_text(json.dumps(told))
+"""
+
+
+def test_every_scenario_has_the_same_transcript_on_each_target_that_can_play_it(tmp_path):
+    shutil.copytree(EXAMPLES, tmp_path, ignore=shutil.ignore_patterns(*LEFT), dirs_exist_ok=True)
+    (tmp_path / "transcripts.py").write_text(TRANSCRIPTS)
+    told = {}
+    for target in ("inprocess", "memory", "process"):
+        plugin = ["-p", "transcripts", "-p", "no:cacheprovider"]
+        ran = run(*plugin, f"--lk-target={target}", *files(), folder=tmp_path)
+        assert ran.returncode == 0, ran.stdout
+        told[target] = json.loads((tmp_path / "transcripts.json").read_text())
+    here, over, apart = told.values()
+    assert over == {name: here[name] for name in over}
+    assert apart == {name: here[name] for name in apart}
+    assert len(here) - len(over) == 1  # what was heard and not typed
+    assert {name.partition("/")[0] for name in apart} == {"hotel"}
+    assert len(apart) == 6
+
+
+def files() -> list[str]:
+    return [str(path.relative_to(EXAMPLES)) for path in scenario_files()]
 
 
 @pytest.mark.parametrize("name", NAMES)

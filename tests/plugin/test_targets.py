@@ -84,9 +84,9 @@ class Desk(Agent):
     async def search(self, ctx: RunContext, what: str) -> str:
         """Search, and report."""
         await ctx.update("begun")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)  # a process answers in between, on a busy machine too
         await ctx.update("half done")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
         return f"found {what}"
 
     @function_tool
