@@ -222,15 +222,16 @@ async def test_simulation(simulation):
     raise AssertionError("unreachable")
 """,
         {
-            "test_fixture.py": f"""
-            {ENTRY.replace(chr(10), chr(10) + " " * 12)}
+            "folder/conftest.py": f"""
+            import pytest
+
             @pytest.fixture
             def job_options():
                 return {{"attributes": {{"lk.simulator.dispatch": {MINE}}}}}
-
-            @pytest.mark.lk(entrypoint=entry)
-            async def test_it(agent_session):
-                raise AssertionError("unreachable")
+            """,
+            "folder/desk.yaml": """
+            entrypoint: ../test_it.py:entry
+            scenarios: [{label: Hi, job: {metadata: gold}, turns: []}]
             """,
             "desk.yaml": f"""
             entrypoint: test_it.py:entry
@@ -240,16 +241,16 @@ async def test_simulation(simulation):
                 turns: []
             """,
         },
-    ).run("test_fixture.py", "test_it.py", "--lk-scenarios=desk.yaml")
+    ).run("--lk-scenarios=folder/desk.yaml", "test_it.py", "--lk-scenarios=desk.yaml")
     result.outcomes(errors=4)
     told = (
         "attributes: lk.simulator.dispatch is ours to write in a simulation, of what the test and "
         "its scenario say; take it away, and say userdata"
     )
     result.shows(
-        f"job_options: {told}",
         f"test_it.py::test_entrypoint: lk(job=…): {told}",
         f"test_it.py::test_simulation: lk(job=…): {told}",
+        f"job_options: {told}",
         f"desk.yaml:4: job: {told}",
     )
 
