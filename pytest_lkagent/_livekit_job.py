@@ -222,7 +222,6 @@ def judged_by(model: Callable[[str], llm.LLM[Any]]) -> Iterator[None]:
     group: Any = evals.JudgeGroup
     original = group.evaluate
 
-    @functools.wraps(original)
     async def evaluate(self: Any, *args: Any, **how: Any) -> Any:
         judging = copy.copy(self)
         judging._judges = [_Judge(one, model(one.name)) for one in self._judges]

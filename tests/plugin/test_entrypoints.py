@@ -677,6 +677,8 @@ def test_a_judge_of_the_user_s_own_that_asks_in_words_is_answered_in_words(offic
     from livekit.agents.evals import JudgeGroup, JudgmentResult
     from livekit.agents.llm import ChatContext
 
+    THEIRS = JudgeGroup.evaluate
+
     class Polite:
         name = "polite"
 
@@ -700,9 +702,12 @@ def test_a_judge_of_the_user_s_own_that_asks_in_words_is_answered_in_words(offic
     @pytest.mark.lk(entrypoint=judged)
     async def test_it(agent_session, fake_llm, verdict):
         fake_llm.judges(polite=verdict)
+
+    def test_after():
+        assert JudgeGroup.evaluate is THEIRS
         """
     ).run("-s")
-    result.outcomes(passed=2)
+    result.outcomes(passed=3)
     result.shows("*{'polite': 'fail'}", "*{'polite': 'maybe'}")
 
 
