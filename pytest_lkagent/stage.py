@@ -51,6 +51,7 @@ from .wall_clock import WallClock
 from .words import Words
 
 if TYPE_CHECKING:
+    from .simulation.apart import ProcessHarness
     from .simulation.order import Order
 
 __all__ = ["Stage"]
@@ -105,7 +106,7 @@ class Stage:
         self._open: list[Harness] = []
         self._unheard: Unheard | None = None
         self._watches = ExitStack()
-        self._elsewhere: Entrypoint | None = None
+        self._apart: ProcessHarness | None = None
         self._is_settled = False
         self._is_on_loop = False
         self._context: Context | None = None
@@ -166,7 +167,7 @@ class Stage:
         For before `close`; `failure` is what the test failed with so far.
         """
         harness = self.sessions[0] if self.sessions else None
-        entrypoint = self.job.entrypoint or self._elsewhere
+        entrypoint = self._apart.entrypoint if self._apart is not None else self.job.entrypoint
         if entrypoint is None or harness is None or self.clock is None:
             return
         if not harness.is_stuck and harness.has_session:
@@ -175,20 +176,20 @@ class Stage:
     async def _ask_for_verdict(
         self, entrypoint: Entrypoint, harness: Harness, failure: BaseException | None
     ) -> None:
-        from .simulation.verdict import ask_for_verdict
+        from .simulation.verdict import ask_for_verdict, ask_there
 
         provisional = failure or next(iter(self.findings), None)
-        told = None if provisional is None else str(provisional).partition("\n")[0]
+        known: dict[str, Any] = {
+            "provisional": None if provisional is None else str(provisional).partition("\n")[0],
+            "expected": self.expect_veto,
+        }
 
         async def ask() -> None:
-            found = await ask_for_verdict(
-                entrypoint,
-                harness,
-                self.job.context,
-                provisional=told,
-                expected=self.expect_veto,
-                know=self.swallowed.know,
-            )
+            if self._apart is not None:
+                found = await ask_there(entrypoint, self._apart.client, **known)
+            else:
+                job = self.job.context
+                found = await ask_for_verdict(entrypoint, harness.session, job, **known)
             if found is not None:
                 self.findings.add(found)
 
@@ -395,13 +396,12 @@ class Stage:
         """Run the entrypoint in a process of its own, and have its session under test."""
         from .simulation.apart import ProcessHarness
 
-        self._elsewhere = entrypoint
         self.before_session()
-        harness = ProcessHarness(self, self.model)
+        harness = self._apart = ProcessHarness(self, self.model, entrypoint)
         self.sessions.append(harness)
         self._open.append(harness)
         with self._start_script(self.model, start, advice, owes_start=owes_start):
-            await harness.launch(order, entrypoint.what)
+            await harness.launch(order)
         return harness
 
     def _open_session(self, model: FakeLLM) -> Harness:

@@ -22,6 +22,7 @@ from ..harness import Harness
 from ..record import Turn
 from ..strict import TOOL_ERROR
 from ..transcript import Close
+from .entrypoint import Entrypoint
 from .order import Order
 from .process import ANSWER_SECONDS, AgentProcess
 from .transports import TcpListener
@@ -40,8 +41,9 @@ _END_SECONDS = 20.0
 class ProcessHarness(Harness):
     """The session under test, in a process of its own."""
 
-    def __init__(self, stage: Stage, model: FakeLLM) -> None:
+    def __init__(self, stage: Stage, model: FakeLLM, entrypoint: Entrypoint) -> None:
         super().__init__(stage, model)
+        self.entrypoint = entrypoint
         self._process = AgentProcess(self._learn)
         self._client: _ProcessClient | None = None
         self._items: Sequence[Any] = ()
@@ -68,7 +70,7 @@ class ProcessHarness(Harness):
         assert self._client is not None, "the process has a session"
         return self._client
 
-    async def launch(self, order: Order, what: str) -> None:
+    async def launch(self, order: Order) -> None:
         """Start the process, and the session in it."""
 
         async def start() -> None:
@@ -82,7 +84,7 @@ class ProcessHarness(Harness):
             await client.update_io(input_audio_enabled=False, output_audio_enabled=False)
             self._client = client
 
-        await self.start_by(start, what)
+        await self.start_by(start, self.entrypoint.what)
 
     async def _end(self) -> None:
         # one that has no session has nothing to finish

@@ -8,63 +8,73 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
-from livekit.agents import JobContext
+from livekit.agents import AgentSession, JobContext
 from livekit.agents.simulation import SimulationContext
 
 from .. import _livekit_job
 from .._livekit_remote import Client
 from ..errors import BehaviourError, Veto
-from ..harness import Harness
-from .apart import ProcessHarness
 from .entrypoint import Entrypoint
 from .remote import drive
 
-__all__ = ["ask_for_verdict"]
+__all__ = ["ask_for_verdict", "ask_there"]
 
 _AS_LONG_AS_IT_TAKES: Any = None
-"""The clock bounds it, and says where it waits."""
+"""The clock bounds it, and says where it waits; of another process its client does."""
 
 
 async def ask_for_verdict(
     entrypoint: Entrypoint,
-    harness: Harness,
+    session: AgentSession[Any],
     job: JobContext,
     *,
     provisional: str | None,
     expected: str | None,
-    know: Callable[[BaseException], None],
 ) -> BaseException | None:
     """Let ``on_simulation_end`` judge, and return what the test fails with for it.
 
     `provisional` is what failed so far, None where nothing did; `expected` is in the reason of a
-    veto that there has to be. `know` hears what the callback raises.
+    veto that there has to be.
     """
     if entrypoint.on_simulation_end is None:
         return None
     called = _Called(entrypoint.on_simulation_end)
     _livekit_job.on_simulation_end(job, called)
-    async with _client_of(harness) as remote:
-        try:
-            answer = await remote.finalize_simulation(
-                provisional_success=provisional is None,
-                provisional_reason=provisional or "",
-                timeout=_AS_LONG_AS_IT_TAKES,
-            )
-        except BehaviourError as error:  # there is no process any more
-            return error
-        except RuntimeError as error:
-            if not isinstance(harness, ProcessHarness):
-                raise
-            text = str(error).partition(" failed: ")[2]
-            return BehaviourError(f"in the agent's process: on_simulation_end raised: {text}")
+    async with drive(session, "memory", Client) as client:
+        answer = await _finalize(client, provisional)
     if called.error is not None:
-        know(called.error)
         called.error.add_note("raised in on_simulation_end")
         return called.error
+    return _misjudged(answer, expected)
+
+
+async def ask_there(
+    entrypoint: Entrypoint, client: Client, *, provisional: str | None, expected: str | None
+) -> BaseException | None:
+    """Let the ``on_simulation_end`` of a session in another process judge, likewise."""
+    if entrypoint.on_simulation_end is None:
+        return None
+    try:
+        answer = await _finalize(client, provisional)
+    except BehaviourError as error:  # there is no process any more
+        return error
+    except RuntimeError as error:
+        text = str(error).partition(" failed: ")[2]
+        return BehaviourError(f"in the agent's process: on_simulation_end raised: {text}")
+    return _misjudged(answer, expected)
+
+
+async def _finalize(client: Client, provisional: str | None) -> Any:
+    return await client.finalize_simulation(
+        provisional_success=provisional is None,
+        provisional_reason=provisional or "",
+        timeout=_AS_LONG_AS_IT_TAKES,
+    )
+
+
+def _misjudged(answer: Any, expected: str | None) -> BaseException | None:
     vetoed = answer.HasField("user_verdict")
     reason = answer.user_verdict.reason
     if not vetoed and expected is not None:
@@ -75,15 +85,6 @@ async def ask_for_verdict(
             told += f"; the reason has to contain {expected!r} (expect_veto)"
         return Veto(told)
     return None
-
-
-@asynccontextmanager
-async def _client_of(harness: Harness) -> AsyncIterator[Client]:
-    if isinstance(harness, ProcessHarness):
-        yield harness.client
-        return
-    async with drive(harness.session, "memory", Client) as client:
-        yield client
 
 
 class _Called:
