@@ -53,7 +53,7 @@ class Harness:
         self._clock = stage.clock
         self.model = model
         self.record = Record()
-        self.record.call_order = model.call_order
+        self.record.place_of = model.place_of
         self.tools = ToolWatch(stage.mocks, stage.swallowed)
         self.start_result: RunResult[Any] | None = None
         self._session: AgentSession[Any] | None = None

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession
@@ -69,8 +68,8 @@ class Record:
         self._session: AgentSession[Any] | None = None
         self.history: Callable[[], Sequence[Any]] = tuple
         """What LiveKit's history of the session holds."""
-        self.call_order: Callable[[str], int] = lambda _: 0
-        """Which of the model's calls, by its id, came first."""
+        self.place_of: Callable[[str], tuple[int, int] | None] = lambda _: None
+        """Of which completion a call is, by its id, and which of that completion's calls."""
 
     def listen(self, session: AgentSession[Any]) -> None:
         """Follow the events of `session` from here on."""
@@ -135,7 +134,7 @@ class Record:
         of it. The clock cannot tell which was first where no time passes between them.
         """
         items = [item for item in self.history() if item.id not in self._earlier]
-        items = _calls_as_made(items, self.call_order)
+        items = _calls_as_made(items, self.place_of)
         places = {item.id: place for place, item in enumerate(items)}
         place = len(items)
         for item in reversed(made):
@@ -187,19 +186,28 @@ class Record:
         self.closed = Close(reason=event.reason.value, error=shown)
 
 
-def _calls_as_made(items: Iterable[Any], order: Callable[[str], int]) -> list[Any]:
-    """Put calls that were made together in the order in which the model made them.
+def _calls_as_made(
+    items: Sequence[Any], place_of: Callable[[str], tuple[int, int] | None]
+) -> list[Any]:
+    """Put the calls of a completion together, in the order in which the model made them.
 
-    LiveKit's history is sorted by when an item was made. Where no time passes between two, its
-    calls come in the order in which their tools were done, and those of production do not.
+    A tool begins while the model still writes its next call, so that where a call stands among the
+    outputs is a matter of microseconds. Where no time passes at all, LiveKit's history has the
+    calls in the order in which their tools were done.
     """
-    made: list[Any] = []
-    for kind, group in groupby(items, lambda item: item.type):
-        together = list(group)
-        if kind == "function_call":
-            together.sort(key=lambda call: order(call.call_id))
-        made += together
-    return made
+    began: dict[int, int] = {}
+    met: set[str] = set()
+    placed = []
+    for index, item in enumerate(items):
+        place = (index, 1, 0)
+        if item.type == "function_call" and item.call_id not in met:  # a second one is an update
+            met.add(item.call_id)
+            if (made := place_of(item.call_id)) is not None:
+                completion, number = made
+                place = (began.setdefault(completion, index), 0, number)
+        placed.append((place, item))
+    placed.sort(key=lambda one: one[0])
+    return [item for _, item in placed]
 
 
 def _made_by_run(turn: Turn) -> Sequence[Any]:

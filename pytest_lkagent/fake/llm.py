@@ -20,7 +20,7 @@ from livekit.agents.types import (
 from .. import _livekit
 from ..binding import check_calls
 from ..errors import UnscriptedRequest, UsageError, one_of
-from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, ToolCall, silence
+from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
 from ..script.verdicts import VERDICTS
 
 __all__ = ["FakeLLM"]
@@ -43,7 +43,7 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         self.refused: list[UnscriptedRequest | UsageError] = []
         self.answering: list[Step] = []
         self.called: dict[str, Step] = {}
-        self._made: dict[str, int] = {}
+        self._made: dict[str, tuple[int, int]] = {}
         self._told = 0
         self.failed: list[Step] = []
         self.allow_unscripted = False
@@ -138,17 +138,19 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
             error = error.__cause__
         return None
 
-    def new_id(self, step: Step, call: ToolCall) -> str:
-        """Return the id of a call; a well-formed one is known by it afterwards."""
-        call_id = call.call_id or self.call_id()
-        self._made.setdefault(call_id, len(self._made))
-        if not isinstance(call.arguments, str):
-            self.called[call_id] = step
-        return call_id
+    def new_ids(self, step: Step) -> Sequence[str]:
+        """Return ids for the calls of a completion; a well-formed one is known by it afterwards."""
+        ids = [call.call_id or self.call_id() for call in step.calls]
+        batch = len(self._made)
+        for number, (call_id, call) in enumerate(zip(ids, step.calls, strict=True)):
+            self._made.setdefault(call_id, (batch, number))
+            if not isinstance(call.arguments, str):
+                self.called[call_id] = step
+        return ids
 
-    def call_order(self, call_id: str) -> int:
-        """Return which of all calls this one was; one that is not of the script comes last."""
-        return self._made.get(call_id, len(self._made))
+    def place_of(self, call_id: str) -> tuple[int, int] | None:
+        """Return of which completion a call was, and which of its calls; None for one of others."""
+        return self._made.get(call_id)
 
     def discard(self, steps: Sequence[Step] | None = None) -> tuple[Step, ...]:
         """Take away the steps, of these alone, that answered nothing yet, and return them."""
@@ -243,11 +245,9 @@ class _FakeStream(llm.LLMStream):
                     role="assistant",
                     tool_calls=[
                         llm.FunctionToolCall(
-                            name=call.name,
-                            arguments=_as_json(call.arguments),
-                            call_id=self._llm.new_id(step, call),
+                            name=call.name, arguments=_as_json(call.arguments), call_id=call_id
                         )
-                        for call in step.calls
+                        for call, call_id in zip(step.calls, self._llm.new_ids(step), strict=True)
                     ],
                 )
             )

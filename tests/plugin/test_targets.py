@@ -19,6 +19,7 @@ INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
 SERVER = '''\
 import asyncio
 import os
+from datetime import datetime
 
 from livekit.agents import (
     Agent, AgentServer, AgentSession, AgentTask, JobContext, RunContext, StopResponse, ToolError,
@@ -118,6 +119,11 @@ class Desk(Agent):
     async def refuse(self) -> str:
         """Refuse."""
         raise ToolError("not today")
+
+    @function_tool
+    async def today(self) -> str:
+        """Say which day it is."""
+        return f"{datetime.now():%A, %B %d} {os.environ['OPENAI_API_KEY'][:14]}"
 
     @function_tool
     async def broken(self) -> str:
@@ -221,8 +227,10 @@ ALIKE = (
         capture: {slot: 'booked (\\w+)'}
         expect: [{function_call_output: {name: book, output: booked 2pm}}]
       - user: anything at ${slot}?
-        llm: [{call: {fast: {what: "${slot}"}}}, Nothing.]
-        expect: [{function_call_output: {name: fast, output: nothing}}]
+        llm: [{call: {fast: {what: "${slot}"}, today: {}}}, Nothing.]
+        expect:
+          - function_call_output: {name: fast, output: nothing}
+          - function_call_output: {name: today, output: "Monday, June 01 pytest-lkagent"}
   - label: Progress updates
     snapshot: true
     turns:
@@ -289,10 +297,14 @@ ALIKE = (
         expect: [{function_call_output: {name: refuse, is_error: true, output: not today}}]
   - label: A tool that breaks, as expected
     snapshot: true
+    mocks: {Desk: {fast: {raises: ValueError, message: no room}}}
     turns:
       - user: 2pm
         llm: [{call: {broken: {}}}, Sorry.]
         expect: [{function_call_output: {name: broken, is_error: true}}]
+      - user: 3pm
+        llm: [{call: {fast: {what: a}}}, Sorry.]
+        expect: [{function_call_output: {name: fast, is_error: true}}]
   - label: A model that fails, as expected  # with another text over HTTP
     turns:
       - user: 2pm
@@ -332,10 +344,33 @@ def play(project):
     return play
 
 
+# Who asks the model, with which tools, and after what was said before: no snapshot has that.
+ASKED = """
+import json
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def asked(request, fake_llm):
+    yield
+    told = [
+        [one.asker, sorted(one.tools), "Hello Maya" in map(str, one.messages)]
+        for one in fake_llm.requests
+    ]
+    file = Path(f"asked-{request.node.name}.json")
+    if not file.exists():
+        file.write_text(json.dumps(told))
+    assert json.loads(file.read_text()) == told
+"""
+
+
 def test_a_scenario_has_the_same_transcript_on_each_target(play):
-    play({"alike.yaml": ALIKE}, "--snapshot-update").outcomes(passed=11)
+    files = {"alike.yaml": ALIKE, "conftest.py": ASKED}
+    play(files, "--snapshot-update").outcomes(passed=11)
     for target in ("inprocess", "memory", "process"):
-        result = play({"alike.yaml": ALIKE}, f"--lk-target={target}")
+        result = play(files, f"--lk-target={target}")
         result.outcomes(passed=11)
         result.shows("10 snapshots passed.")
 
