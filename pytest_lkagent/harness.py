@@ -166,6 +166,7 @@ class Harness:
     async def _say(
         self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
     ) -> None:
+        __tracebackhide__ = True
         await _livekit.user_is_back(self.session)
         turn.result = self.session.run(user_input=text, **options)
         async with self._interruption(interrupt):

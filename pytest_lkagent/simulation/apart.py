@@ -97,6 +97,7 @@ class ProcessHarness(Harness):
     async def _say(
         self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
     ) -> None:
+        __tracebackhide__ = True
         known = [*self.record.errors, *self.model.refused]
         seconds = min(self._stage.timeout, ANSWER_SECONDS)
         try:

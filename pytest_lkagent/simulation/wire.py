@@ -47,6 +47,7 @@ class WireHarness(Harness):
     async def _say(
         self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
     ) -> None:
+        __tracebackhide__ = True
         assert self._client is not None, "the start of the session was settled"
         await _livekit.user_is_back(self.session)
         known = [*self.record.errors, *self.model.refused]
