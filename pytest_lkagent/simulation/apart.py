@@ -81,7 +81,6 @@ class ProcessHarness(Harness):
             self._shutdown.push_async_callback(client.aclose)
             await self._process.answering(client.start(), _START_SECONDS, "start a session")
             await client.wait_for_ready(_START_SECONDS)
-            await client.update_io(input_audio_enabled=False, output_audio_enabled=False)
             self._client = client
 
         await self.start_by(start, self.entrypoint.what)

@@ -108,14 +108,12 @@ class _Child:
         self._order = order
         self._link = link
         scenario, problems = order.scenario, list[str]()
-        self._dummies = Dummies(order.keys)
         led_by = {name: os.environ[name] for name in _LEADS if name in os.environ}
-        references = References(lambda: self._dummies)
+        references = References(lambda: Dummies(order.keys))
         names = resolve(scenario, references, problems)
         if problems:
             raise UsageError("\n".join(problems))
-        self._dummies.set()  # whatever a .env file put in their place
-        os.environ.update(led_by)
+        os.environ.update(led_by)  # whatever a .env file put in their place
         assert names.entrypoint is not None, "the test looked"
         assert scenario.entrypoint is not None, "the test looked"
         self._entrypoint: Entrypoint = names.entrypoint
