@@ -361,12 +361,8 @@ class Harness:
 
     async def _until_change(self, work: Sequence[asyncio.Future[Any]]) -> None:
         """Wait until one of `work` is done or the session reports anything."""
-        self.record.changed.clear()
-        change = asyncio.ensure_future(self.record.changed.wait())
-        try:
+        with self.record.change() as change:
             await asyncio.wait([*work, change], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            change.cancel()
 
     @contextlib.asynccontextmanager
     async def _interruption(self, after: float | None) -> AsyncIterator[None]:

@@ -18,7 +18,7 @@ from livekit import rtc
 from livekit.agents import JobContext, JobProcess
 
 from .. import _livekit_job
-from ..fake.room import FakeRoom
+from ..fake.room import FakeRoom, UnseenRoom
 from ..options import JobOptions
 from .entrypoint import Entrypoint
 
@@ -85,6 +85,9 @@ class Job:
         options = self.options
         if isinstance(options.room, rtc.Room):
             return options.room
+        is_plain = options.participant == {} and options.agent_identity == JobOptions.agent_identity
+        if is_plain and self.entrypoint is None:
+            return UnseenRoom(name=options.room)
         room = FakeRoom(name=options.room, identity=options.agent_identity)
         if options.participant is not None:
             room.add_participant(**options.participant)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -67,7 +66,7 @@ def text_reader(
         stream_id=wire.new_id("ST"),
         mime_type="text/plain",
         topic=topic,
-        timestamp=int(time.time() * 1000),
+        timestamp=wire.now(),
         size=len(text.encode()),
         attributes=dict(attributes),
         attachments=[],
@@ -89,7 +88,7 @@ def byte_reader(
         stream_id=wire.new_id("ST"),
         mime_type=mime_type,
         topic=topic,
-        timestamp=int(time.time() * 1000),
+        timestamp=wire.now(),
         size=len(data),
         attributes=dict(attributes),
         name=name,
