@@ -107,7 +107,7 @@ def enter_job(
 class _Folder:
     """A `TemporaryDirectory` that is made when somebody asks for its path.
 
-    Hardly a test does, and to make it and to take it away may cost as much as a session.
+    Hardly a test does, and to make it and to take it away waits for the disk.
     """
 
     name = ""  # LiveKit asks at once, and for nobody
