@@ -8,7 +8,9 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -20,6 +22,7 @@ from livekit.agents import (
     JobContext,
     JobExecutorType,
     JobProcess,
+    job,
     llm,
 )
 from livekit.agents.inference_runner import _InferenceRunner
@@ -89,12 +92,16 @@ def enter_job(
     on_shutdown: Callable[[str], None],
     **how: Any,
 ) -> Iterator[JobContext]:
-    """Enter LiveKit's fake job, and take away at its end the folder that it made.
+    """Enter LiveKit's fake job, and take away at its end the folder that it has.
 
     Other than there, ``connect()`` connects a `room` that is not connected yet, ``shutdown()`` is
     heard, and the job has attributes, a token and, where it is given, a process that was warmed up.
     """
-    with fake_job_context(room=room, **how) as context:
+    with ExitStack() as stack:
+        with _folders_on_demand():
+            context = stack.enter_context(fake_job_context(room=room, **how))
+        stack.callback(context._tempdir.cleanup)
+        context._session_directory = context._tempdir
         context._connected = room.isconnected()
         context._on_shutdown = on_shutdown
         context.job.attributes.update(attributes)
@@ -102,10 +109,38 @@ def enter_job(
         context._info.token = _token(how["agent_identity"])
         if process is not None:
             context._proc = process
-        try:
-            yield context
-        finally:
-            context._tempdir.cleanup()
+        yield context
+
+
+class _Folder:
+    """A `TemporaryDirectory` that is made when somebody asks for its path.
+
+    Hardly a test does, and to make it and to take it away waits for the disk.
+    """
+
+    name = ""  # LiveKit asks at once, and for nobody
+
+    @functools.cached_property
+    def _made(self) -> TemporaryDirectory[str]:
+        return TemporaryDirectory()
+
+    def __fspath__(self) -> str:
+        return self._made.name
+
+    def cleanup(self) -> None:
+        if "_made" in vars(self):
+            self._made.cleanup()
+
+
+@contextmanager
+def _folders_on_demand() -> Iterator[None]:
+    """Let the jobs that LiveKit makes inside have such folders."""
+    module: Any = job
+    before, module.tempfile = module.tempfile, SimpleNamespace(TemporaryDirectory=_Folder)
+    try:
+        yield
+    finally:
+        module.tempfile = before
 
 
 @functools.cache

@@ -9,7 +9,6 @@ import sys
 import sysconfig
 from collections.abc import Awaitable, Iterator
 from functools import cache
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -17,9 +16,9 @@ from .sites import OUR_FOLDER, Site
 
 __all__ = [
     "frames",
-    "is_asyncios",
     "is_debugged",
     "is_users",
+    "module_of",
     "nearest_users_line",
     "raised_at",
     "site_of",
@@ -29,7 +28,6 @@ __all__ = [
 _LIBRARIES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")} | {OUR_FOLDER, "<"}
 )
-_ASYNCIO = str(Path(asyncio.__file__).parent)
 _DEBUGGERS = ("bdb", "pdb", "pydevd", "_pydevd", "debugpy")
 _DEPTH = 12
 """How many frames up it is worth looking for the user's own."""
@@ -41,10 +39,12 @@ def is_users(filename: str) -> bool:
     return not filename.startswith(_LIBRARIES)
 
 
-@cache
-def is_asyncios(filename: str) -> bool:
-    """Whether code of this file is asyncio's own."""
-    return filename.startswith(_ASYNCIO)
+def module_of(frame: FrameType) -> str:
+    """Return the name of the module whose code this is.
+
+    Cheap: to ask for ``f_code`` is an audit event, and what hears of those is slow.
+    """
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def site_of(frame: FrameType) -> Site:

@@ -21,6 +21,8 @@ from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from .frames import module_of
+
 __all__ = ["PATIENCE", "RealWork"]
 
 PATIENCE = 5.0
@@ -29,7 +31,7 @@ _ON_ITS_WAY = 0.02
 """Real seconds for which something is on its way between two ends on the same loop."""
 
 _STARTING = "<a thread that starts>"
-_WITHOUT_THREADS = ("livekit", "pytest_lkagent")
+_WITHOUT_THREADS = ("asyncio.", "livekit.", "pytest_lkagent.")
 
 
 class RealWork:
@@ -113,13 +115,11 @@ class RealWork:
     def _create_future(self) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)  # as asyncio does
         caller = sys._getframe(1)
-        file = caller.f_code.co_filename
-        package = _packages.get(file) or _packages.setdefault(file, _package(caller))
-        if package == "asyncio":
-            if caller.f_code.co_name == "wrap_future":  # of what a thread computes
-                self._jobs.add(future)
-        elif package not in _WITHOUT_THREADS:
-            self._promised[future] = (package, monotonic() + PATIENCE)
+        module = module_of(caller)
+        if module == "asyncio.futures":  # wrap_future, of what a thread computes
+            self._jobs.add(future)
+        elif not module.startswith(_WITHOUT_THREADS):
+            self._promised[future] = (_package(caller), monotonic() + PATIENCE)
         return future
 
     async def _sock_connect(self, sock: Any, address: Any) -> None:
@@ -198,12 +198,8 @@ class RealWork:
             self._owed[file] = monotonic() + PATIENCE
 
 
-_packages: dict[str, str] = {}
-"""The package of each file that makes futures: looked up for every future that there is."""
-
-
 def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return module_of(frame).partition(".")[0]
 
 
 def _packages_at_work() -> set[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Record", "Turn"]
 
 _Handoff = tuple[Agent | None, Agent]
+_CHANGES = ("agent_state_changed", "close", "conversation_item_added", "tool_execution_updated")
 
 
 @dataclass(kw_only=True)
@@ -50,11 +52,10 @@ class Turn(_Turn):
 
 
 class Record:
-    """What one session did so far. `changed` is set whenever the session reports anything."""
+    """What one session did so far."""
 
     def __init__(self) -> None:
         self.transcript = Transcript(start=Turn(user=None))
-        self.changed = asyncio.Event()
         self.closed: Close | None = None
         self.errors: list[BaseException] = []
         self.close_error: BaseException | None = None
@@ -78,8 +79,25 @@ class Record:
         session.on("conversation_item_added", _listener(self._on_item))
         session.on("error", _listener(self._on_error))
         session.on("close", _listener(self._on_close))
-        session.on("tool_execution_updated", _listener(self._on_change))
-        session.on("agent_state_changed", _listener(self._on_change))
+
+    @contextmanager
+    def change(self) -> Iterator[asyncio.Future[None]]:
+        """Give a future that is done as soon as the session reports anything inside."""
+        session: Any = self._session
+        change = asyncio.get_running_loop().create_future()
+
+        def tell(_: Any) -> None:
+            if not change.done():
+                change.set_result(None)
+
+        listener = _listener(tell)
+        for event in _CHANGES:
+            session.on(event, listener)
+        try:
+            yield change
+        finally:
+            for event in _CHANGES:
+                session.off(event, listener)
 
     @property
     def names(self) -> Mapping[str, Any]:
@@ -156,11 +174,7 @@ class Record:
         yield self.transcript.start
         yield from self.transcript.turns
 
-    def _on_change(self, _: Any) -> None:
-        self.changed.set()
-
     def _on_item(self, event: Any) -> None:
-        self.changed.set()
         item, session = event.item, self._session
         assert session is not None
         if item.type == "message" and item.role == "assistant":
@@ -177,7 +191,6 @@ class Record:
             self.errors.append(event.error.error)
 
     def _on_close(self, event: Any) -> None:
-        self.changed.set()
         if self.is_over:
             return
         error = self.close_error = getattr(event.error, "error", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from livekit.agents import AgentSession
@@ -27,16 +27,7 @@ async def settled(
         await quiet()
         work = _livekit.open_work(session)
         if work:
-            await _until_change(work, record)
+            with record.change() as change:
+                await asyncio.wait([*work, change], return_when=asyncio.FIRST_COMPLETED)
         elif session.current_speech is None:
             break
-
-
-async def _until_change(work: Sequence[asyncio.Future[Any]], record: Record) -> None:
-    """Wait until one of `work` is done or the session reports anything."""
-    record.changed.clear()
-    change = asyncio.ensure_future(record.changed.wait())
-    try:
-        await asyncio.wait([*work, change], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        change.cancel()

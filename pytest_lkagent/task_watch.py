@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from types import MethodType
 from typing import Any
 
-from .frames import is_asyncios, is_users
+from .frames import is_users, module_of
 from .tasks import note_maker
 
 __all__ = ["TaskWatch"]
@@ -64,6 +64,6 @@ _inside: ContextVar[TaskWatch | None] = ContextVar("pytest_lkagent_tasks", defau
 def _is_made_by_user() -> bool:
     """Whether it is the user's own code that makes a task, by asyncio or directly."""
     frame: Any = sys._getframe(2)
-    while is_asyncios(file := frame.f_code.co_filename) and frame.f_back is not None:
+    while module_of(frame).startswith("asyncio.") and frame.f_back is not None:
         frame = frame.f_back
-    return is_users(file)
+    return is_users(frame.f_code.co_filename)

@@ -446,3 +446,38 @@ async def test_stuck(agent_session):
         "*returned True", "the entrypoint waits() cannot finish: *; the task waits() waits *"
     )
     result.shows_no("*unreachable*")
+
+
+def test_the_folder_of_a_job_is_made_for_who_asks_and_taken_away(desk):
+    result = desk(
+        {
+            "test_folder.py": """
+            import tempfile
+
+            made = []
+
+            @pytest.fixture(autouse=True)
+            def folders(monkeypatch):
+                make = tempfile.mkdtemp
+                monkeypatch.setattr(
+                    tempfile, "mkdtemp", lambda *how, **named: made.append(make(*how)) or made[-1]
+                )
+
+            async def test_nobody_asks(job_context, user_says, fake_llm):
+                fake_llm.script(say("Hello."))
+                await user_says("hi")
+                assert made == []
+
+            async def test_somebody_asks(job_context):
+                folder = job_context.session_directory
+                (folder / "notes.txt").write_text("She likes Oxfords.")
+                assert job_context.session_directory == folder
+                assert made == [str(folder)]
+
+            def test_it_is_gone(folders):
+                [folder] = made
+                assert not os.path.exists(folder)
+            """
+        }
+    ).run()
+    result.outcomes(passed=3)

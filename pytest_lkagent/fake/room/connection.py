@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,14 +11,16 @@ from livekit import rtc
 from ...errors import UsageError
 from .participants import FakeLocalParticipant, FakeRemoteParticipant
 from .private import participant_pb2, room_pb2
-from .wire import Sent, Wire
+from .wire import Sent, Wire, milliseconds
 
-__all__ = ["OfflineRoom"]
+__all__ = ["ACTIVE", "CONNECTED", "DISCONNECTED", "HUNG_UP", "JOINED", "OfflineRoom"]
 
 # looked up once: an enum of protobuf looks for a name for as long as the rest of a room takes
-_CONNECTED = rtc.ConnectionState.CONN_CONNECTED
-_DISCONNECTED = rtc.ConnectionState.CONN_DISCONNECTED
-_ACTIVE = rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
+CONNECTED = rtc.ConnectionState.CONN_CONNECTED
+DISCONNECTED = rtc.ConnectionState.CONN_DISCONNECTED
+HUNG_UP = rtc.DisconnectReason.CLIENT_INITIATED
+ACTIVE = rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
+JOINED = rtc.ParticipantState.PARTICIPANT_STATE_JOINED
 _AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
 
 
@@ -56,35 +57,37 @@ class OfflineRoom(rtc.Room):
         await asyncio.sleep(0)
         self._server_url, self._token = url, token
         self._subscribes = options.auto_subscribe
+        if self.isconnected():
+            return
         self.join_now()
+        self._wire.echo(
+            self._wire.deliver,
+            connection_state_changed=room_pb2.ConnectionStateChanged(state=CONNECTED),
+        )
 
     def join_now(self) -> None:
         """Be connected at once: for a room that is from the start."""
         if self.isconnected():
             return
-        self._info = room_pb2.RoomInfo(creation_time=int(time.time() * 1000), **self._as_it_will_be)
+        self._info = room_pb2.RoomInfo(creation_time=milliseconds(), **self._as_it_will_be)
         self._resolve_first_sid(self._info.sid)
         self._e2ee_manager = rtc.E2EEManager(0, None)
-        info = self._new_participant(kind=_AGENT, state=_ACTIVE, **self._agent)
+        info = self._new_participant(kind=_AGENT, state=ACTIVE, **self._agent)
         self._local_participant = FakeLocalParticipant(self._room_queue, self._wire, info)
         self._agent_end = self._local_participant
         self._remote_participants.update(self._early)
         self._early.clear()
         self._count()
-        self._connection_state = _CONNECTED
+        self._connection_state = CONNECTED
         self._wire.is_open = True
-        self._wire.echo(
-            self._wire.deliver,
-            connection_state_changed=room_pb2.ConnectionStateChanged(state=_CONNECTED),
-        )
 
     def isconnected(self) -> bool:
-        return self._connection_state != _DISCONNECTED
+        return self._connection_state != DISCONNECTED
 
     async def disconnect(
         self,
         *,
-        reason: rtc.DisconnectReason.ValueType = rtc.DisconnectReason.CLIENT_INITIATED,
+        reason: rtc.DisconnectReason.ValueType = HUNG_UP,
     ) -> None:
         if not self.isconnected():
             return
@@ -94,10 +97,13 @@ class OfflineRoom(rtc.Room):
         await asyncio.sleep(0)
         if not self.isconnected():
             return  # somebody else was quicker
+        self._hang_up(reason)
+
+    def _hang_up(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._wire.is_open = False
         self._agent_end.leave(reason)
         self._wire.deliver(
-            connection_state_changed=room_pb2.ConnectionStateChanged(state=_DISCONNECTED)
+            connection_state_changed=room_pb2.ConnectionStateChanged(state=DISCONNECTED)
         )
         self._wire.deliver(disconnected=room_pb2.Disconnected(reason=reason))
 
@@ -119,7 +125,7 @@ class OfflineRoom(rtc.Room):
     def _new_participant(self, **info: Any) -> participant_pb2.ParticipantInfo:
         return participant_pb2.ParticipantInfo(
             sid=self._wire.new_id("PA"),
-            joined_at=int(time.time() * 1000),
+            joined_at=milliseconds(),
             **info,
         )
 

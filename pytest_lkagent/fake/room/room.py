@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from livekit import rtc
 
 from ...errors import UsageError, did_you_mean, one_of
-from .connection import OfflineRoom
+from .connection import ACTIVE, JOINED, OfflineRoom
 from .participants import FakeRemoteParticipant
 from .private import participant_pb2, room_pb2, track_pb2
 from .rpc import rpc_error
@@ -27,6 +27,11 @@ _Kind = Literal["standard", "ingress", "egress", "sip", "agent", "connector", "b
 
 _DTMF = "0123456789*#ABCD"
 """The digits, at the places of their codes (RFC 4733)."""
+
+_KINDS = {
+    name.removeprefix("PARTICIPANT_KIND_").lower(): kind
+    for name, kind in rtc.ParticipantKind.items()
+}
 
 _Handler = TypeVar("_Handler")
 
@@ -57,18 +62,16 @@ class FakeRoom(OfflineRoom):
         """
         if identity in {*self._remote_participants, *self._early, self._agent["identity"]}:
             raise UsageError(f"{identity!r} is in the room already: give another identity")
-        states = rtc.ParticipantState
         info = self._new_participant(
             identity=identity,
             name=name,
             metadata=metadata,
             attributes=dict(attributes or {}),
             kind=_kind(kind),
-            state=states.PARTICIPANT_STATE_JOINED,
+            state=JOINED if self.isconnected() else ACTIVE,
         )
         owned = participant_pb2.OwnedParticipant(info=info)
         if not self.isconnected():
-            owned.info.state = states.PARTICIPANT_STATE_ACTIVE
             self._early[identity] = FakeRemoteParticipant(self._wire, owned)
             return self._early[identity]
         self._wire.deliver(participant_connected=room_pb2.ParticipantConnected(info=owned))
@@ -257,13 +260,12 @@ class FakeRoom(OfflineRoom):
 
 
 def _kind(kind: str) -> rtc.ParticipantKind.ValueType:
-    known = {name.removeprefix("PARTICIPANT_KIND_").lower() for name in rtc.ParticipantKind.keys()}  # noqa: SIM118  (no dict)
-    if kind not in known:
+    if kind not in _KINDS:
         raise UsageError(
-            f"no participant is of kind {kind!r}{did_you_mean(kind, known)}; the kinds are "
-            f"{one_of(sorted(known))}"
+            f"no participant is of kind {kind!r}{did_you_mean(kind, _KINDS)}; the kinds are "
+            f"{one_of(sorted(_KINDS))}"
         )
-    return rtc.ParticipantKind.Value(f"PARTICIPANT_KIND_{kind.upper()}")
+    return _KINDS[kind]
 
 
 def _heard(handlers: Mapping[str, _Handler], what: str, topic: str) -> _Handler:

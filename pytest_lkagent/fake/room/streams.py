@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from livekit import rtc
 
 from .private import split_utf8
-from .wire import Sent, Wire
+from .wire import Sent, Wire, milliseconds
 
 __all__ = [
     "ByteWriter",
@@ -67,7 +66,7 @@ def text_reader(
         stream_id=wire.new_id("ST"),
         mime_type="text/plain",
         topic=topic,
-        timestamp=int(time.time() * 1000),
+        timestamp=milliseconds(),
         size=len(text.encode()),
         attributes=dict(attributes),
         attachments=[],
@@ -89,7 +88,7 @@ def byte_reader(
         stream_id=wire.new_id("ST"),
         mime_type=mime_type,
         topic=topic,
-        timestamp=int(time.time() * 1000),
+        timestamp=milliseconds(),
         size=len(data),
         attributes=dict(attributes),
         name=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from livekit import rtc
 
 from .private import room_pb2
 
-__all__ = ["CLOSED", "Answer", "Sent", "Wire", "entries"]
+__all__ = ["CLOSED", "Answer", "Sent", "Wire", "entries", "milliseconds"]
 
 CLOSED = "engine: connection error: engine is closed"
 """What LiveKit says of whatever is sent after the end."""
@@ -120,6 +121,11 @@ class Wire:
                     changed_attributes=entries(changed),
                 )
             )
+
+
+def milliseconds() -> int:
+    """Return the time as LiveKit tells it."""
+    return int(time.time() * 1000)
 
 
 def entries(attributes: Mapping[str, str]) -> list[room_pb2.AttributesEntry]:
