@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from weakref import WeakSet
@@ -182,7 +183,7 @@ def remote_row(rounds: int, turns: int = 20) -> None:
     from by_hand import FrontDesk
 
     from pytest_lkagent import say
-    from pytest_lkagent.simulation.remote import WAYS, drive
+    from pytest_lkagent.simulation.remote import WAYS, RemoteSession, drive
     from pytest_lkagent.stage import Stage
 
     def once(way: str | None) -> Timed:
@@ -196,7 +197,9 @@ def remote_row(rounds: int, turns: int = 20) -> None:
                     for _ in range(turns):
                         await harness.session.run(user_input="hi")
                     return (time.process_time() - began) / turns
-                async with drive(harness, way) as remote:
+                async with drive(
+                    harness.session, way, partial(RemoteSession, harness=harness)
+                ) as remote:
                     began = time.process_time()
                     for _ in range(turns):
                         await remote.run("hi")
