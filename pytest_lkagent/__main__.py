@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="a session report or a chat context, as JSON; - is stdin")
-    parser.add_argument("--agent", metavar="REF", help="the agent: file.py:name or module:name")
+    tested = parser.add_mutually_exclusive_group()
+    tested.add_argument("--agent", metavar="REF", help="the agent: file.py:name or module:name")
+    tested.add_argument("--entrypoint", metavar="REF", help="the AgentServer, written likewise")
     parser.add_argument("--label", metavar="TEXT", help="the scenario's name")
     parser.add_argument(
         "--redact", action="store_true", help="take out emails, phone and card numbers"
@@ -52,6 +54,7 @@ def _convert(options: argparse.Namespace) -> int:
             _read(options.file),
             options.file if options.file != "-" else "stdin",
             agent=options.agent,
+            entrypoint=options.entrypoint,
             label=options.label,
             redact=options.redact,
             mock_tools=options.mock_tools,

@@ -295,11 +295,14 @@ def run_instead(
     server: AgentServer,
     entrypoint: Callable[[JobContext], Any],
     *,
+    prewarm: Callable[[JobProcess], Any] | None,
     on_session_end: Callable[[JobContext], Any],
 ) -> None:
     """Let a server run these in the place of its own."""
     server._entrypoint_fnc = entrypoint
     server._session_end_fnc = on_session_end
+    if prewarm is not None:
+        server._setup_fnc = prewarm
 
 
 def furnish(

@@ -379,7 +379,8 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
         return failure  # skipped, interrupted, or the end of the whole run
     stage.ask_for_verdict(failure)
     stage.close()
-    stage.settle_account(went_through=not isinstance(failure, (UsageError, BehaviourError)))
+    ended_early = isinstance(failure, (UsageError, BehaviourError, _StartFailed))
+    stage.settle_account(went_through=not ended_early)
     if isinstance(failure, _StartFailed):
         failure = None
     verdict = stage.findings.verdict(failure)

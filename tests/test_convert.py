@@ -326,6 +326,23 @@ def test_a_close_is_expected_where_it_is_the_agents(reason, told):
     assert told is None or told in text
 
 
+def test_a_report_of_an_entrypoint_becomes_a_scenario_of_it():
+    items = [
+        {"type": "agent_handoff", "new_agent_id": "lobby_desk"},
+        said("user", "my bill"),
+        said("assistant", "Here it is."),
+    ]
+    made = convert(_data(items), "call.json", entrypoint="nowhere.py:server")
+    assert made.text.startswith("entrypoint: nowhere.py:server\nscenarios:\n")
+    assert made.notes == ()
+    handed = {"type": "agent_handoff", "old_agent_id": "lobby_desk", "new_agent_id": "billing"}
+    made = convert(_data([*items, handed]), "call.json", entrypoint="nowhere.py:server")
+    assert made.notes[0] == (
+        "--entrypoint nowhere.py:server: there is no file nowhere.py here; its classes were not "
+        "looked up"
+    )
+
+
 def test_agents_are_named_by_their_ids_where_nobody_says_which_classes_there_are():
     items = [
         {"type": "agent_handoff", "new_agent_id": "lobby_desk"},

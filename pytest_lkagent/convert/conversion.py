@@ -30,27 +30,29 @@ def convert(
     source: str,
     *,
     agent: str | None = None,
+    entrypoint: str | None = None,
     label: str | None = None,
     redact: bool = False,
     mock_tools: bool = False,
 ) -> Converted:
     """Make a scenario file of a session report or of a chat context, both as JSON.
 
-    `source` is its name in messages. `agent` is the reference that the file gets; the classes that
-    hand-overs and mocks name are looked up in its module, which is relative to this folder.
+    `source` is its name in messages. `agent` or `entrypoint` is the reference that the file gets;
+    the classes that hand-overs and mocks name are looked up in its module, which is relative to
+    this folder.
 
     Raises:
         UsageError: There is nothing to convert, in one line.
     """
     try:
         history = read(data, source, redaction=Redaction() if redact else None)
-        names = AgentNames(agent)
+        names = AgentNames(agent or entrypoint, is_agent=agent is not None)
         parts = course_of(history, names)
         mocks, mock_notes = mocks_of(history, parts, names) if mock_tools else ({}, [])
         text = scenario_text(
             parts,
             label=label_of(parts) if label is None else label,
-            agent=agent,
+            tested={"agent": agent, "entrypoint": entrypoint},
             mocks=mocks,
             mock_notes=mock_notes,
         )

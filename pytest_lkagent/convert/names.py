@@ -32,8 +32,9 @@ class AgentNames:
     says so.
     """
 
-    def __init__(self, reference: str | None) -> None:
+    def __init__(self, reference: str | None, *, is_agent: bool = True) -> None:
         self._reference = reference
+        self._is_agent = is_agent
         self.notes: dict[str, None] = {}
 
     def of(self, agent_id: str) -> str:
@@ -54,17 +55,20 @@ class AgentNames:
     @property
     def root(self) -> str | None:
         """The name in the reference: the agent of a history that tells of no hand-over."""
-        return self._reference and self._reference.rpartition(":")[2]
+        if self._reference is None or not self._is_agent:
+            return None
+        return self._reference.rpartition(":")[2]
 
     @cached_property
     def _known(self) -> dict[str, set[str]] | None:
         if self._reference is None:
             return None
+        option = "--agent" if self._is_agent else "--entrypoint"
         try:
-            References(Dummies).module(Ref(self._reference, Site("--agent", 1)))
+            References(Dummies).module(Ref(self._reference, Site(option, 1)))
         except UsageError as error:
-            why = str(error).removeprefix("--agent:1:1: ").replace(" beside --agent", " here")
-            self.notes[f"--agent {self._reference}: {why}; its classes were not looked up"] = None
+            why = str(error).removeprefix(f"{option}:1:1: ").replace(f" beside {option}", " here")
+            self.notes[f"{option} {self._reference}: {why}; its classes were not looked up"] = None
             return None
         known: dict[str, set[str]] = {id_: {name} for id_, name in _DEFAULT.items()}
         for name in _subclasses(Agent):

@@ -32,13 +32,13 @@ def scenario_text(
     parts: Sequence[Part],
     *,
     label: str,
-    agent: str | None,
+    tested: Mapping[str, str | None],
     mocks: Mapping[str, Any],
     mock_notes: Sequence[str],
 ) -> str:
     """Write a file with one scenario: the first of `parts` is the start, the others its turns."""
     start, *turns = parts
-    lines = [] if agent is None else _key_lines("agent", agent)
+    lines = [line for key, ref in tested.items() if ref for line in _key_lines(key, ref)]
     lines += ["scenarios:", *_indented(_key_lines("label", label), 2, is_item=True)]
     lines += _indented(_comments(mock_notes), 4)
     if mocks:

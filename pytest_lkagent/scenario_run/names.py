@@ -8,7 +8,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any
 
-from livekit.agents import Agent
+from livekit.agents import Agent, AgentServer
 
 from ..errors import UsageError
 from ..mocks import ToolMock
@@ -57,6 +57,11 @@ def resolve(scenario: Scenario, references: References, problems: list[str]) -> 
         if scenario.agent is not None:
             found.module = references.module(scenario.agent)
             found.agent = references.resolve(scenario.agent)
+            if isinstance(found.agent, AgentServer):
+                raise UsageError(
+                    f"{scenario.agent.place}: {scenario.agent} is an AgentServer: write "
+                    f"entrypoint: {scenario.agent} in the place of agent:"
+                )
             if not (isinstance(found.agent, Agent) or callable(found.agent)):
                 raise UsageError(
                     f"{scenario.agent.place}: {scenario.agent} is {found.agent!r}, neither an "

@@ -103,10 +103,7 @@ class ProcessHarness(Harness):
             answer = await self.client.run(text, seconds)
         except RuntimeError as error:
             await self._process.ask(settle=True)
-            refused = [one for one in self.model.refused if one not in known]
-            if refused:  # and what the session reported came of it
-                self.record.errors = [one for one in self.record.errors if one in known]
-            now = [*self.record.errors, *refused]
+            now = [*self.record.errors, *self.model.refused]
             raise next((one for one in reversed(now) if one not in known), error) from None
         turn.answer = items_of(answer.items)
 
@@ -140,7 +137,12 @@ class ProcessHarness(Harness):
         self.record.learn(told["names"])
         if told["closed"] is not None and not self.record.is_over:
             self.record.closed = Close(**told["closed"])
-        self.record.errors += [_as_raised(classes, text) for classes, text in told["errors"]]
+        refused = [str(one).partition("\n")[0] for one in self.model.refused]
+        self.record.errors += [
+            _as_raised(classes, text)
+            for classes, text in told["errors"]
+            if not any(one in text for one in refused)  # which it says in the client's words
+        ]
         self.tools.failed.update(told["failed_tools"])
         self.tools.meant_to_fail.update(told["meant_to_fail"])
         for made in self._stage.mocks:

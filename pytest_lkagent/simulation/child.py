@@ -23,7 +23,15 @@ from contextlib import ExitStack
 from contextvars import copy_context
 from typing import Any
 
-from livekit.agents import Agent, AgentServer, AgentSession, APIError, JobContext, RunContext
+from livekit.agents import (
+    Agent,
+    AgentServer,
+    AgentSession,
+    APIError,
+    JobContext,
+    JobProcess,
+    RunContext,
+)
 
 from .. import _livekit, _livekit_job, _livekit_remote
 from ..build import as_chat_context
@@ -94,7 +102,10 @@ class _Link:
     def _listen(self) -> None:
         with self._socket.makefile("rb") as lines:
             for line in lines:
-                self.asked(json.loads(line))
+                try:
+                    self.asked(json.loads(line))
+                except RuntimeError:  # its loop is closed
+                    self.tell(failed="the agent's job has ended")
         os.killpg(0, signal.SIGKILL)  # and whatever the agent has started
 
 
@@ -142,10 +153,23 @@ class _Child:
 
     def _server(self, source: Any) -> AgentServer:
         server = source if isinstance(source, AgentServer) else AgentServer()
-        _livekit_job.run_instead(server, self._run, on_session_end=self._session_ended)
+        _livekit_job.run_instead(
+            server,
+            self._run,
+            prewarm=self._prewarm if self._entrypoint.prewarm is not None else None,
+            on_session_end=self._session_ended,
+        )
         return server
 
     # --- the job
+
+    def _prewarm(self, process: JobProcess) -> None:
+        assert self._entrypoint.prewarm is not None, "it has one"
+        try:
+            self._entrypoint.prewarm(process)
+        except BaseException as error:
+            self._link.tell(failed=f"setup_fnc (prewarm) raised {_shown(error)}")
+            raise
 
     async def _run(self, context: JobContext) -> None:
         """Run the entrypoint in the job of the scenario."""
@@ -233,7 +257,16 @@ class _Child:
         context: RunContext[Any],
         user_mock: Callable[..., Any] | None,
     ) -> Callable[..., Awaitable[Any]]:
-        return self._tools.body(agent, tool, context, user_mock)
+        body = self._tools.body(agent, tool, context, user_mock)
+
+        async def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await body(*args, **kwargs)
+            except (SystemExit, KeyboardInterrupt) as error:  # by which the job's loop ends
+                self._link.tell(failed=f"the tool {tool.id} raised {_shown(error)}")
+                raise
+
+        return run
 
     async def _answer(self, question: Mapping[str, Any]) -> None:
         told: dict[str, Any] = {}

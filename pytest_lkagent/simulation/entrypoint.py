@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from livekit.agents import AgentServer, JobContext, JobProcess
+from livekit.agents import Agent, AgentServer, JobContext, JobProcess
 from livekit.agents.simulation import SimulationContext
 
 from .. import _livekit_job
 from ..errors import UsageError
+from ..sites import Site
 
 __all__ = ["Entrypoint"]
 
@@ -47,6 +48,7 @@ class Entrypoint:
                     f"{what}: this AgentServer has no entrypoint; decorate a function with "
                     "@server.rtc_session()"
                 )
+            _refuse_plain(parts.entrypoint, what)
             return cls(
                 what=what if name is not None else f"{what} {parts.entrypoint.__name__}()",
                 run=parts.entrypoint,
@@ -55,6 +57,10 @@ class Entrypoint:
                 on_simulation_end=parts.on_simulation_end,
                 end_timeout=parts.session_end_timeout,
             )
+        if isinstance(source, type) and issubclass(source, Agent):
+            raise UsageError(f"{what}: {source.__name__} is an Agent: write agent: in its place")
+        if inspect.isfunction(source):
+            _refuse_plain(source, what)
         if not inspect.iscoroutinefunction(source):
             raise UsageError(
                 f"{what}: expected an AgentServer, or the coroutine function that it runs, not "
@@ -71,3 +77,13 @@ class Entrypoint:
         if self.prewarm is not None:
             self.prewarm(process)
         return process
+
+
+def _refuse_plain(function: Any, what: str) -> None:
+    """Refuse a function that LiveKit could only await in vain."""
+    if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
+        code = function.__code__
+        raise UsageError(
+            f"{what}: {function.__name__}() ({Site(code.co_filename, code.co_firstlineno)}) is a "
+            "plain function, and LiveKit awaits it: write async def"
+        )

@@ -156,14 +156,15 @@ class AgentProcess:
         self._tasks.append(asyncio.ensure_future(self._listen(reader, writer)))
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async for line in reader:
-            told = json.loads(line)
-            if "failed" in told and not self._failed.done():
-                self._failed.set_result(told["failed"])
-            self._learn(told)
-            answer = self._answers.pop(told.get("answers"), None)
-            if answer is not None and not answer.done():
-                answer.set_result(told)
+        with suppress(ConnectionError):  # that the process has ended is told by its exit
+            async for line in reader:
+                told = json.loads(line)
+                if "failed" in told and not self._failed.done():
+                    self._failed.set_result(told["failed"])
+                self._learn(told)
+                answer = self._answers.pop(told.get("answers"), None)
+                if answer is not None and not answer.done():
+                    answer.set_result(told)
         writer.close()
 
     async def _keep_output(self) -> None:

@@ -78,7 +78,9 @@ def _misjudged(answer: Any, expected: str | None) -> BaseException | None:
     vetoed = answer.HasField("user_verdict")
     reason = answer.user_verdict.reason
     if not vetoed and expected is not None:
-        return BehaviourError(f"on_simulation_end did not veto it, and expect_veto: {expected!r}")
+        return BehaviourError(
+            f"on_simulation_end let it pass, and has to veto it with {expected!r} (expect_veto)"
+        )
     if vetoed and (expected is None or expected not in reason):
         told = f"on_simulation_end vetoed it: {reason or 'without a reason'}"
         if expected is not None:

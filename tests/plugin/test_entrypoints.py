@@ -531,7 +531,8 @@ def test_the_agent_s_own_veto_fails_a_run_that_met_every_expectation(office):
         f"desk.yaml:4: Vetoed: on_simulation_end vetoed it: {reason}",
         "desk.yaml:11: Vetoed for another reason: on_simulation_end vetoed it: "
         f"{reason}; the reason has to contain 'no money' (expect_veto)",
-        "desk.yaml:15: Not vetoed: on_simulation_end did not veto it, and expect_veto: 'rows'",
+        "desk.yaml:15: Not vetoed: on_simulation_end let it pass, and has to veto it with 'rows' "
+        "(expect_veto)",
     )
 
 
@@ -797,7 +798,7 @@ def test_fixtures_and_the_ini_file_name_it_too(office):
         ),
         (
             "entrypoint=lambda ctx: None",
-            "the entrypoint: expected an AgentServer, or the coroutine function *, not <function *",
+            "the entrypoint: *() (*.py:*) is a plain function, and LiveKit awaits it: write *",
         ),
         ("entrypoint=AgentServer()", "the entrypoint: this AgentServer has no entrypoint; *"),
         ("entrypoint=quick, agent=Plain", "*lk(…): agent and entrypoint are both given, *"),
@@ -906,3 +907,23 @@ def test_the_code_of_an_agent_sees_a_simulation_only_where_the_test_asks(office)
         """
     ).run()
     result.outcomes(passed=2)
+
+
+def test_what_stands_at_the_wrong_key_is_told_with_the_right_one(office):
+    turns = "turns: [{user: hi, llm: [Hello.]}]"
+    plain = "\n\nquick = AgentServer()\nquick.rtc_session()(prewarm)\n"
+    files = {
+        "server.py": SERVER + plain,
+        "a.yaml": f"scenarios: [{{label: A, agent: server.py:server, {turns}}}]",
+        "b.yaml": f"scenarios: [{{label: B, entrypoint: server.py:Desk, {turns}}}]",
+        "c.yaml": f"scenarios: [{{label: C, entrypoint: server.py:quick, {turns}}}]",
+    }
+    result = office(files=files).run("a.yaml", "b.yaml", "c.yaml")
+    result.outcomes(errors=3)
+    result.shows(
+        "a.yaml:1:31: server.py:server is an AgentServer: write entrypoint: server.py:server in "
+        "the place of agent:",
+        "b.yaml:1:36: the entrypoint server.py:Desk: Desk is an Agent: write agent: in its place",
+        "c.yaml:1:36: the entrypoint server.py:quick: prewarm() (server.py:*) is a plain function, "
+        "and LiveKit awaits it: write async def",
+    )

@@ -473,7 +473,7 @@ def test_a_scenario_says_what_is_left_out_and_what_is_replaced(desk, files):
     made.run("--snapshot-update").outcomes(passed=1)
     result = made.run()
     result.outcomes(failed=1)
-    result.shows("  >>> [4] function_call_output * 'booked 2pm as O_* | * 'booked 2pm as O_*")
+    result.shows("  >>> [4] function_call_output *'booked 2pm as O_*|*'booked 2pm as O_*")
 
     made = desk({"agent.py": NOISY, "hotel.yaml": noisy(HOW)}, ini=INI)
     made.run("--snapshot-update").outcomes(passed=1)

@@ -156,6 +156,11 @@ class Desk(Agent):
         os._exit(3)
 
     @function_tool
+    async def exit(self) -> str:
+        """Exit."""
+        sys.exit(2)
+
+    @function_tool
     async def print_much(self) -> str:
         """Print 100 MB."""
         for _ in range(1000):
@@ -451,16 +456,22 @@ def test_a_process_that_ends_or_prints_without_end_is_told(play):
   - label: It ends in the middle of a turn
     turns:
       - {user: 2pm, llm: [{call: {die: {}}}, Done.]}
+  - label: A tool exits
+    turns:
+      - {user: 2pm, llm: [{call: {exit: {}}}, Done.]}
   - label: It prints 100 MB
     turns:
       - {user: 2pm, llm: [{call: {print_much: {}}}, Done.]}
 """
     )
     result = play({"faults.yaml": faults}, "--lk-target=process", "-rA")
-    result.outcomes(failed=1, passed=1)
+    result.outcomes(failed=2, passed=1)
+    result.shows_no("*nobody hears of it*")
     result.shows(
         "faults.yaml:9: It ends in the middle of a turn, turn 1: the agent's process ended (exit "
         "code 3) before it could answer; it printed last: about to die",
+        "faults.yaml:12: A tool exits, turn 1: in the agent's process: the tool exit raised "
+        "SystemExit: 2",
         "*(* lines of the agent's process are left out)*",
     )
 
@@ -479,7 +490,17 @@ IS_CHILD = sys.argv[0].endswith("child.py")
 if IS_CHILD and os.path.exists("cannot-be-imported"):
     raise ImportError("only here")
 
+def cold(proc):
+    raise OSError("the model is not there")
+
+
 raises, returns, waits, exits, stays = (AgentServer() for _ in range(5))
+warms = AgentServer(setup_fnc=cold)
+
+
+@warms.rtc_session()
+async def warming(ctx: JobContext) -> None:
+    raise AssertionError("it never came so far")
 
 
 @raises.rtc_session()
@@ -523,10 +544,10 @@ def test_a_process_that_starts_no_session_says_why(play, monkeypatch):
     turns:
       - {{user: hello, llm: [Hello.]}}
 """
-        for name in ("raises", "returns", "waits", "exits", "stays")
+        for name in ("raises", "returns", "waits", "exits", "warms", "stays")
     )
     result = play({"starts.yaml": starts, "starts.py": STARTS}, "--lk-target=process")
-    result.outcomes(failed=5)
+    result.outcomes(failed=6)
     result.shows(
         "*It raises: in the agent's process: the entrypoint starts.py:raises raised LookupError: "
         "no such hotel",
@@ -534,6 +555,8 @@ def test_a_process_that_starts_no_session_says_why(play, monkeypatch):
         "starting a session: there is nobody to talk to; await session.start(…) in it",
         "*It waits: the agent's process did not start a session within 15 s; it printed last: *",
         "*It exits: the agent's process ended (signal SIGKILL) before it could start a session; *",
+        "*It warms: in the agent's process: setup_fnc (prewarm) raised OSError: the model is not "
+        "there",
         "*It stays: in the agent's process: it did not end within 5 s, and was killed",
     )
 
