@@ -334,9 +334,6 @@ def test_a_report_of_an_entrypoint_becomes_a_scenario_of_it():
     ]
     made = convert(_data(items), "call.json", entrypoint="nowhere.py:server")
     assert made.text.startswith("entrypoint: nowhere.py:server\nscenarios:\n")
-    assert made.notes == ()
-    handed = {"type": "agent_handoff", "old_agent_id": "lobby_desk", "new_agent_id": "billing"}
-    made = convert(_data([*items, handed]), "call.json", entrypoint="nowhere.py:server")
     assert made.notes[0] == (
         "--entrypoint nowhere.py:server: there is no file nowhere.py here; its classes were not "
         "looked up"
