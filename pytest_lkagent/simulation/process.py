@@ -34,6 +34,8 @@ _SHOWN = 200
 """How many lines of what a process printed last are shown."""
 _WIDE = 2000
 """How much of a line, in bytes."""
+_LONG = 1 << 28
+"""How long, in bytes, what a process tells may be at most: a whole history is in a line."""
 _FOR_A_TERMINAL = re.compile(r"\r|\x1b\[[\d;]*m")
 
 _T = TypeVar("_T")
@@ -65,7 +67,7 @@ class AgentProcess:
     async def start(self, order: Order, environment: Mapping[str, str]) -> TcpListener:
         """Start the process, and return where its session will connect to."""
         self._failed = asyncio.get_running_loop().create_future()
-        control = await asyncio.start_server(self._connected, _HOST, 0)
+        control = await asyncio.start_server(self._connected, _HOST, 0, limit=_LONG)
         self._shutdown.callback(control.close)
         await self._way.listen()
         self._shutdown.push_async_callback(self._way.close)

@@ -333,7 +333,7 @@ ALIKE = (
   - label: The agent hangs up
     snapshot: true
     turns:
-      - user: bye
+      - user: LONG
         llm: [{call: {hang_up: {}}}]
         expect: [{function_call_output: {name: hang_up}}, {close: user_initiated}]
 """
@@ -376,7 +376,8 @@ def asked(request, fake_llm):
 
 
 def test_a_scenario_has_the_same_transcript_on_each_target(play):
-    files = {"alike.yaml": ALIKE, "conftest.py": ASKED}
+    alike = ALIKE.replace("LONG", "bye " * 50_000)  # in the end the history is a line of JSON
+    files = {"alike.yaml": alike, "conftest.py": ASKED}
     play(files, "--snapshot-update").outcomes(passed=11)
     for target in ("inprocess", "memory", "process"):
         result = play(files, f"--lk-target={target}")
