@@ -35,6 +35,7 @@ from livekit.agents import (
 
 from .. import _livekit, _livekit_job, _livekit_remote
 from ..build import as_chat_context
+from ..diagnosis import waiting
 from ..environment import Dummies
 from ..errors import BehaviourError, UsageError
 from ..fake import FakeLLM
@@ -91,8 +92,7 @@ class _Link:
     def __init__(self, address: tuple[str, int]) -> None:
         self._socket = socket.create_connection(address)
         self._lock = threading.Lock()
-        self.asked: Callable[[Mapping[str, Any]], object]
-        """Answers what the test asks; it asks nothing before the entrypoint runs."""
+        self.asked: Callable[[Mapping[str, Any]], object] = _nobody_answers
         threading.Thread(target=self._listen, daemon=True).start()
 
     def tell(self, **what: Any) -> None:
@@ -107,6 +107,10 @@ class _Link:
                 except RuntimeError:  # its loop is closed
                     self.tell(failed="the agent's job has ended")
         os.killpg(0, signal.SIGKILL)  # and whatever the agent has started
+
+
+def _nobody_answers(question: Mapping[str, Any]) -> None:
+    """Leave a question open: the entrypoint does not run yet."""
 
 
 class _Child:
@@ -186,7 +190,7 @@ class _Child:
         enter(_livekit.adopted_by(self._adoption, context))
         enter(_livekit_job.judged_by(lambda name: JudgeLLM(name, self._judges, _WORDS.judge)))
         enter(_livekit.quiet_log(self._is_reported))
-        enter(Guard(loop, self._order.hosts, found=self._found, waiting=lambda _: None))
+        enter(Guard(loop, self._order.hosts, found=self._found, waiting=waiting))
         job = copy_context()  # in which LiveKit looks for it
 
         def answer(question: Mapping[str, Any]) -> None:
@@ -275,6 +279,8 @@ class _Child:
                 body = base64.b64decode(question["request"])
                 answer = await _livekit_remote.answer(self.session, body)
                 told["response"] = base64.b64encode(answer).decode()
+            elif "where" in question:
+                told["where"] = waiting(asyncio.all_tasks())
             elif question["settle"]:
                 await settled(self.session, self.record, lambda: asyncio.sleep(_PAUSE))
         except Exception as error:  # noqa: BLE001  (the test shows it)

@@ -30,6 +30,8 @@ ANSWER_SECONDS = 60.0
 
 _HOST = "127.0.0.1"
 _CHILD = f"{__package__}.child"
+_WHERE_SECONDS = 2.0
+"""Real seconds in which a process that takes too long may say what it waits for."""
 _SHOWN = 200
 """How many lines of what a process printed last are shown."""
 _WIDE = 2000
@@ -110,10 +112,19 @@ class AgentProcess:
         if self._failed.done():
             return f"in the agent's process: {self._failed.result()}"
         if (code := self._process.returncode) is None:
-            return f"the agent's process did not {what} within {seconds:g} s; {self._last_words()}"
+            where = await self._where() or self._last_words()
+            return f"the agent's process did not {what} within {seconds:g} s; {where}"
         await self._tasks[0]  # until all that it printed is here
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return f"the agent's process ended ({how}) before it could {what}; {self._last_words()}"
+
+    async def _where(self) -> str | None:
+        """Return what the code of the user's waits for, None where nobody can say."""
+        if self._writer is None:
+            return None
+        answer = self._question(where=True)
+        await asyncio.wait({answer}, timeout=_WHERE_SECONDS)
+        return answer.result()["where"] if answer.done() else None
 
     def _last_words(self) -> str:
         texts = (line.decode(errors="replace") for line in reversed(self._printed))
@@ -122,15 +133,18 @@ class AgentProcess:
 
     async def ask(self, **question: Any) -> Mapping[str, Any]:
         """Ask what is ours in the process; what it tells besides is learned."""
+        told = await self.answering(self._question(**question), ANSWER_SECONDS, "answer")
+        if "error" in told:
+            raise BehaviourError(f"in the agent's process: {told['error']}")
+        return told
+
+    def _question(self, **question: Any) -> asyncio.Future[Mapping[str, Any]]:
         number = next(self._numbers)
         answer: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         assert self._writer is not None, "it has told of a session, and so it is connected"
         self._writer.write(json.dumps({"number": number, **question}).encode() + b"\n")
-        told = await self.answering(answer, ANSWER_SECONDS, "answer")
-        if "error" in told:
-            raise BehaviourError(f"in the agent's process: {told['error']}")
-        return told
+        return answer
 
     async def end(self, seconds: float | None) -> None:
         """Let the process end within `seconds`, or kill it, and show what it printed."""
