@@ -64,7 +64,9 @@ class AgentProcess:
 
     @property
     def is_alive(self) -> bool:
-        return self._process is not None and self._process.returncode is None
+        """Whether it can still answer."""
+        process = self._process
+        return process is not None and process.returncode is None and not self._failed.done()
 
     async def start(self, order: Order, environment: Mapping[str, str]) -> TcpListener:
         """Start the process, and return where its session will connect to."""
@@ -79,7 +81,7 @@ class AgentProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=environment,
+            env={**environment, "PYTHONUNBUFFERED": "1"},  # nothing is lost where it dies
             start_new_session=True,
         )
         self._tasks += map(asyncio.ensure_future, (self._keep_output(), self._process.wait()))
