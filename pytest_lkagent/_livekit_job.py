@@ -316,8 +316,7 @@ def furnish(
     job = context.job
     job.id, job.metadata, job.room.name = options.job_id, options.metadata, room.name
     job.attributes.update(options.attributes)
-    token = api.AccessToken("fake", _SECRET).with_identity(options.agent_identity)
-    context._info.token = token.to_jwt()
+    context._info.token = _token(options.agent_identity)
     context._room = room
     context._on_shutdown = on_shutdown
     context._simulation_resolved = False

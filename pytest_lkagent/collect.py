@@ -179,7 +179,8 @@ class ScenarioModule(pytest.Module):
             return None
         site, why = found
         if target is None:
-            return f"{site}:1: {scenario.label}: target: {at} cannot play it: {why}"
+            said = scenario.target_site
+            return f"{site}: {scenario.label}: target: {at} ({said}) cannot play it: {why}"
         return f"--lk-target={at} cannot play it: {why} ({site})"
 
     def _items(self, play: Play, models: dict[Any, Any]) -> Iterator[pytest.Item]:

@@ -341,7 +341,7 @@ class Stage:
             arguments["userdata"] = userdata
         if isinstance(start, str) or not isinstance(start, Iterable):
             raise UsageError(f"start_session(start=…) takes a list of steps, not {start!r}")
-        harness = self._open_session(model)
+        harness = self._open_session(self._harness(model))
         with self._start_script(model, start, advice, owes_start=owes_start):
             await harness.start(made, history=as_chat_context(history), **arguments)
         return harness
@@ -357,7 +357,7 @@ class Stage:
         """Run the entrypoint of the job, and have the session under test that it starts."""
         entrypoint = self.job.entrypoint
         assert entrypoint is not None, "the job has an entrypoint"
-        harness = self._open_session(self.model)
+        harness = self._open_session(self._harness(self.model))
         adoption = Adoption(
             entrypoint.what,
             harness,
@@ -398,18 +398,19 @@ class Stage:
 
         self.before_session()
         harness = self._apart = ProcessHarness(self, self.model, entrypoint)
-        self.sessions.append(harness)
-        self._open.append(harness)
+        self._open_session(harness)
         with self._start_script(self.model, start, advice, owes_start=owes_start):
             await harness.launch(order)
         return harness
 
-    def _open_session(self, model: FakeLLM) -> Harness:
-        harness = Harness(self, model)
+    def _harness(self, model: FakeLLM) -> Harness:
         if self._target == MEMORY:
             from .simulation.wire import WireHarness
 
-            harness = WireHarness(self, model)
+            return WireHarness(self, model)
+        return Harness(self, model)
+
+    def _open_session(self, harness: Harness) -> Harness:
         self.sessions.append(harness)
         self._open.append(harness)
         return harness

@@ -348,6 +348,7 @@ def play(project):
         made = project({"pytest.ini": INI, "server.py": SERVER, **files})
         result: Result = made.run(next(iter(files)), *options)
         result.shows_no("*INTERNALERROR*")
+        assert psutil.Process().children(recursive=True) == []  # nothing is left running
         return result
 
     return play
@@ -622,7 +623,7 @@ def test_what_a_process_cannot_play_is_refused_with_the_reason(play, said, why):
     there = text.replace("label: A", "label: A\n    target: tcp")
     written = play({"a.yaml": there, **checks})
     written.outcomes(errors=1)
-    written.shows(f"a.yaml:*:1: A: target: process cannot play it: {why}")
+    written.shows(f"a.yaml:*: A: target: process (a.yaml:4) cannot play it: {why}")
 
     asked = play({"a.yaml": text, **checks}, "--lk-target=process", "-rs")
     asked.outcomes(skipped=1)

@@ -13,12 +13,11 @@ from .participants import FakeLocalParticipant, FakeRemoteParticipant
 from .private import participant_pb2, room_pb2
 from .wire import Sent, Wire, milliseconds
 
-__all__ = ["ACTIVE", "CONNECTED", "DISCONNECTED", "HUNG_UP", "JOINED", "OfflineRoom"]
+__all__ = ["ACTIVE", "JOINED", "OfflineRoom"]
 
 # looked up once: an enum of protobuf looks for a name for as long as the rest of a room takes
-CONNECTED = rtc.ConnectionState.CONN_CONNECTED
-DISCONNECTED = rtc.ConnectionState.CONN_DISCONNECTED
-HUNG_UP = rtc.DisconnectReason.CLIENT_INITIATED
+_CONNECTED = rtc.ConnectionState.CONN_CONNECTED
+_DISCONNECTED = rtc.ConnectionState.CONN_DISCONNECTED
 ACTIVE = rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
 JOINED = rtc.ParticipantState.PARTICIPANT_STATE_JOINED
 _AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
@@ -62,7 +61,7 @@ class OfflineRoom(rtc.Room):
         self.join_now()
         self._wire.echo(
             self._wire.deliver,
-            connection_state_changed=room_pb2.ConnectionStateChanged(state=CONNECTED),
+            connection_state_changed=room_pb2.ConnectionStateChanged(state=_CONNECTED),
         )
 
     def join_now(self) -> None:
@@ -78,16 +77,16 @@ class OfflineRoom(rtc.Room):
         self._remote_participants.update(self._early)
         self._early.clear()
         self._count()
-        self._connection_state = CONNECTED
+        self._connection_state = _CONNECTED
         self._wire.is_open = True
 
     def isconnected(self) -> bool:
-        return self._connection_state != DISCONNECTED
+        return self._connection_state != _DISCONNECTED
 
     async def disconnect(
         self,
         *,
-        reason: rtc.DisconnectReason.ValueType = HUNG_UP,
+        reason: rtc.DisconnectReason.ValueType = rtc.DisconnectReason.CLIENT_INITIATED,
     ) -> None:
         if not self.isconnected():
             return
@@ -97,13 +96,10 @@ class OfflineRoom(rtc.Room):
         await asyncio.sleep(0)
         if not self.isconnected():
             return  # somebody else was quicker
-        self._hang_up(reason)
-
-    def _hang_up(self, reason: rtc.DisconnectReason.ValueType) -> None:
         self._wire.is_open = False
         self._agent_end.leave(reason)
         self._wire.deliver(
-            connection_state_changed=room_pb2.ConnectionStateChanged(state=DISCONNECTED)
+            connection_state_changed=room_pb2.ConnectionStateChanged(state=_DISCONNECTED)
         )
         self._wire.deliver(disconnected=room_pb2.Disconnected(reason=reason))
 
