@@ -618,7 +618,7 @@ scenarios:
 def test_what_a_process_cannot_play_is_refused_with_the_reason(play, said, why):
     text = APART.format(**{"scenario": "id: a", "turn": "llm: [Hello.]", **said})
     if "agent:" in text:
-        text = text.replace("entrypoint: server.py:server\n", "")
+        text = text.replace("entrypoint: server.py:server\n", "\n")
     checks = {"checks.py": "def fine(): pass"}
     there = text.replace("label: A", "label: A\n    target: tcp")
     written = play({"a.yaml": there, **checks})
