@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .fake import FakeLLM
     from .fake.room import FakeRoom, Sent
     from .fake.server import FakeLLMServer
+    from .fake.tts import FakeTTS
     from .mocks import TaskMock, ToolMock
     from .protocols import MockTask, MockTool, StartSession, UserSays
     from .public_time import real_time, virtual_now, virtual_time
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .script import Request, Step, call, fail, raw_call, reply, say, silence, stall
     from .simulation.remote import RemoteSession
     from .snapshot.extension import ChatSnapshot
+    from .timeline import Timeline
     from .transcript import (
         AgentHandoff,
         Close,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         Message,
         Transcript,
     )
+    from .voice.call import VoiceCall
 
 __version__ = "0.1.0"
 
@@ -43,6 +46,7 @@ __all__ = [
     "FakeLLM",
     "FakeLLMServer",
     "FakeRoom",
+    "FakeTTS",
     "FunctionCall",
     "FunctionCallOutput",
     "Message",
@@ -54,11 +58,13 @@ __all__ = [
     "StartSession",
     "Step",
     "TaskMock",
+    "Timeline",
     "ToolMock",
     "Transcript",
     "Turn",
     "UsageError",
     "UserSays",
+    "VoiceCall",
     "call",
     "fail",
     "load_runs",
@@ -78,6 +84,7 @@ _HOMES = {
     "fake": ("FakeLLM",),
     "fake.room": ("FakeRoom", "Sent"),
     "fake.server": ("FakeLLMServer",),
+    "fake.tts": ("FakeTTS",),
     "mocks": ("TaskMock", "ToolMock"),
     "protocols": ("MockTask", "MockTool", "StartSession", "UserSays"),
     "public_time": ("real_time", "virtual_now", "virtual_time"),
@@ -97,6 +104,7 @@ _HOMES = {
     ),
     "simulation.remote": ("RemoteSession",),
     "snapshot.extension": ("ChatSnapshot",),
+    "timeline": ("Timeline",),
     "transcript": (
         "AgentHandoff",
         "Close",
@@ -105,6 +113,7 @@ _HOMES = {
         "Message",
         "Transcript",
     ),
+    "voice.call": ("VoiceCall",),
 }
 
 

@@ -28,6 +28,7 @@ from livekit.agents import (
     llm,
     stt,
     tts,
+    vad,
 )
 from livekit.agents.log import logger
 from livekit.agents.types import NOT_GIVEN
@@ -54,8 +55,10 @@ from .transcript import (
 
 __all__ = [
     "MODELS_AT_WORK",
+    "SPEECH",
     "Adopter",
     "Seam",
+    "Speech",
     "adopted_by",
     "asking_agent",
     "at_work",
@@ -75,6 +78,7 @@ __all__ = [
     "run_user_mock",
     "running_tools",
     "speaking_agent",
+    "speech_for",
     "to_event",
     "tools_of",
     "user_is_back",
@@ -83,13 +87,33 @@ __all__ = [
 
 _FunctionTool = llm.FunctionTool[Any, Any] | llm.RawFunctionTool[Any, Any]
 
+SPEECH = ("stt", "tts", "vad", "turn_detection")
+"""What an agent, or a session, may have of its own to hear and to speak with."""
+
 _INFERENCE = "_llm_inference_task"
 _OWN_MESSAGES = "lk."
 """LiveKit's own messages in a request (instructions, markup guides) have ids that begin so."""
 
 
+class Speech(Protocol):
+    """What a session under test hears and speaks with."""
+
+    @property
+    def stt(self) -> stt.STT[Any]: ...
+    @property
+    def tts(self) -> tts.TTS[Any]: ...
+    @property
+    def vad(self) -> vad.VAD: ...
+    @property
+    def turn_detection(self) -> Any: ...
+
+
 class Seam(Protocol):
     """What stands between a session under test and the world."""
+
+    @property
+    def speech(self) -> Speech | None:
+        """What every agent of the session hears and speaks with, None for text alone."""
 
     @property
     def model(self) -> llm.LLM[Any] | None:
@@ -218,7 +242,7 @@ async def _execute(self: Any, **call: Any) -> Any:
 @functools.wraps(AgentSession._update_activity)
 async def _update_activity(self: Any, agent: Agent, **how: Any) -> None:
     if (seam := _seam_of(self)) is not None:
-        _take_models(agent, seam.model)
+        _take_models(agent, seam)
         seam.agent_starting(agent)
     await _originals[_update_activity](self, agent, **how)
 
@@ -269,14 +293,25 @@ def _unpatch() -> None:
         setattr(owner, stand_in.__name__, _originals[stand_in])
 
 
-def _take_models(agent: Agent, model: llm.LLM[Any] | None) -> None:
-    """Give `agent` the fake model in the place of its own, and no speech of its own."""
-    if model is not None and is_given(agent._llm) and agent._llm is not None:
-        agent._llm = model
-    agent._stt = NOT_GIVEN
-    agent._tts = NOT_GIVEN
-    agent._vad = NOT_GIVEN
-    agent._turn_detection = NOT_GIVEN
+def _take_models(agent: Agent, seam: Seam) -> None:
+    """Give `agent` the fake models in the place of its own, and no speech where there is none."""
+    own: Any = agent
+    if seam.model is not None and is_given(own._llm) and own._llm is not None:
+        own._llm = seam.model
+    for name in SPEECH:
+        setattr(own, f"_{name}", speech_for(name, getattr(own, f"_{name}"), seam.speech))
+
+
+def speech_for(name: str, own: Any, speech: Speech | None) -> Any:
+    """Return what is to be there in the place of an own model for speech.
+
+    One that was taken away stays away, and a way to detect turns that is no model stays as it is.
+    """
+    if speech is None:
+        return NOT_GIVEN
+    if not is_given(own) or own is None or (name == "turn_detection" and isinstance(own, str)):
+        return own
+    return getattr(speech, name)
 
 
 def run_user_mock(mock: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -28,7 +28,9 @@ _LEAN: Mapping[str, Any] = {
 }
 """What makes a text session start in under a millisecond (reference: 500 ms with the defaults)."""
 
-_REPLACED = ("llm", "stt", "tts", "vad", "turn_detection", "loop")
+_OURS = ("llm", "loop")
+_SPOKEN: Mapping[str, Any] = {"aec_warmup_duration": None}
+"""What a session on our line needs otherwise: there is no echo on it."""
 
 
 async def make_agent(source: Any, *, what: str) -> Agent:
@@ -91,13 +93,25 @@ def _session_parameters() -> Mapping[str, Any]:
     return inspect.signature(AgentSession).parameters
 
 
-def session_arguments(options: Mapping[str, Any], model: llm.LLM[Any]) -> dict[str, Any]:
-    """Return AgentSession arguments: lean, with the fake model, and the user's options over it."""
+def session_arguments(
+    options: Mapping[str, Any], model: llm.LLM[Any], speech: _livekit.Speech | None = None
+) -> dict[str, Any]:
+    """Return AgentSession arguments: with the fake models, and the user's options over the rest.
+
+    Without `speech` they are lean; with it they are LiveKit's defaults.
+    """
     if not isinstance(options, Mapping):
         raise UsageError(f"session_options is a mapping of AgentSession arguments, not {options!r}")
-    given = {name: value for name, value in options.items() if name not in _REPLACED}
-    turn_handling = {**given.pop("turn_handling", {}), "turn_detection": None}
-    return {**_LEAN, **given, "turn_handling": turn_handling, "llm": model}
+    given = {name: value for name, value in options.items() if name not in _OURS}
+    own = {name: given.pop(name, ...) for name in _livekit.SPEECH}
+    turn_handling = given.pop("turn_handling", {})
+    if speech is None:
+        lean = {**turn_handling, "turn_detection": None}
+        return {**_LEAN, **given, "turn_handling": lean, "llm": model}
+    own["turn_detection"] = turn_handling.get("turn_detection", own["turn_detection"])
+    heard = {name: _livekit.speech_for(name, one, speech) for name, one in own.items()}
+    turn_handling = {**turn_handling, "turn_detection": heard.pop("turn_detection")}
+    return {**_SPOKEN, **given, **heard, "turn_handling": turn_handling, "llm": model}
 
 
 def as_chat_context(history: Any) -> llm.ChatContext | None:

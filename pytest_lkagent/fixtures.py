@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .defaults import Defaults
     from .expected import ExpectedClose, ExpectedError
     from .fake import FakeLLM
+    from .fake.tts import FakeTTS
     from .harness import Harness
     from .mocks import TaskMock, ToolMock
     from .protocols import MockTask, MockTool, StartSession, UserSays
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .snapshot.extension import ChatSnapshot
     from .stage import Stage
     from .transcript import Transcript
+    from .voice.call import VoiceCall
 
 
 # --- to be overridden
@@ -294,6 +296,22 @@ def start_session(_lk_defaults: Defaults, _lk_stage: Stage) -> StartSession:
         return harness.session
 
     return start
+
+
+@pytest.fixture
+def fake_tts(_lk_bare_stage: Stage) -> FakeTTS:
+    """What the agent speaks with in a `voice_call`. Works before the call begins."""
+    return _lk_bare_stage.tts
+
+
+@pytest.fixture
+def voice_call(request: pytest.FixtureRequest, _lk_main: Harness) -> VoiceCall:
+    """A telephone call with the agent: ``await voice_call.say("a table for two", at=1.0)``."""
+    from .voice.call import VoiceCall
+    from .voice.harness import VoiceHarness
+
+    assert isinstance(_lk_main, VoiceHarness), "the stage was told that it is a call"
+    return VoiceCall(_lk_main, request.getfixturevalue("job_context").room)
 
 
 @pytest.fixture

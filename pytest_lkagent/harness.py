@@ -69,6 +69,11 @@ class Harness:
         return self._session
 
     @property
+    def speech(self) -> _livekit.Speech | None:
+        """What the session hears and speaks with, None where it is text alone."""
+        return None
+
+    @property
     def has_session(self) -> bool:
         """Whether there is a session: an entrypoint may have started none."""
         return self._session is not None
@@ -126,7 +131,7 @@ class Harness:
                 except Exception as error:  # noqa: BLE001  (the finding below)
                     turn.error = error
                 if self.has_session:
-                    await self._end_turn(settle=True)
+                    await self._settle_start()
         except Stuck as stuck:
             self._stage.findings.add(stuck)
             return
@@ -172,6 +177,18 @@ class Harness:
         async with self._interruption(interrupt):
             await turn.result
 
+    @contextlib.contextmanager
+    def going_on(self, what: str, *, seconds: float = 0.0) -> Iterator[None]:
+        """Bound what goes on inside, `seconds` of which have to pass, and raise what comes of it.
+
+        For what is part of the current turn, and does not end it.
+        """
+        __tracebackhide__ = True
+        self._stage.check_time(what)
+        with self._bounded(seconds + self._stage.timeout, what) as turn:
+            yield
+        self._raise_for(turn)
+
     async def wait(self, seconds: float, *, settle: bool = True) -> Turn:
         """Let `seconds` pass while the user says nothing."""
         __tracebackhide__ = True
@@ -190,6 +207,9 @@ class Harness:
         self._stage.check_time("settle()")
         await self._end_turn(settle=True)
         self.record.collect()
+
+    async def _settle_start(self) -> None:
+        await self._end_turn(settle=True)
 
     async def _end_turn(self, *, settle: bool) -> None:
         if settle:

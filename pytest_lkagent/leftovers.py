@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from livekit.agents import Agent
 
 from .errors import UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
+from .fake.tts import FakeTTS
 from .mocks import TaskMock, ToolMock
 from .script import Request, Step
 from .words import Words
 
-__all__ = ["Offers", "unasked", "uncalled", "unused"]
+__all__ = ["Offers", "unasked", "uncalled", "unspoken", "unused"]
 
 
 class Offers:
@@ -58,6 +59,18 @@ def unasked(judges: Sequence[str], words: Words) -> UnusedStep:
     return UnusedStep(
         f"scripted, and never asked: the judge {one_of(judges)}; take it out, or let it pass: "
         f"{words.allow(UnusedStep.kind)}"
+    )
+
+
+def unspoken(tts: FakeTTS) -> UsageError:
+    """Say that the voice was told how to say what the agent never said."""
+    first = tts.unused[0]
+    told = f"voice({first.text!r}) ({first.written_at}): the agent never said that"
+    if not tts.spoken:
+        return UsageError(f"{told}, nor anything else")
+    near = did_you_mean(first.text or "", tts.spoken)
+    return UsageError(
+        f"{told}{near or f'; it said {one_of(map(repr, dict.fromkeys(tts.spoken)))}'}"
     )
 
 

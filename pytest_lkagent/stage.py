@@ -14,6 +14,7 @@ from collections.abc import (
 )
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -36,7 +37,7 @@ from .fake.judges import JudgeLLM
 from .frames import nearest_users_line
 from .guard import Guard
 from .harness import Harness
-from .leftovers import Offers, unasked, uncalled, unused
+from .leftovers import Offers, unasked, uncalled, unspoken, unused
 from .mocks import Mocks
 from .options import INPROCESS, MEMORY, Host, JobOptions
 from .script import StepSource, as_step
@@ -51,6 +52,7 @@ from .wall_clock import WallClock
 from .words import Words
 
 if TYPE_CHECKING:
+    from .fake.tts import FakeTTS
     from .simulation.apart import ProcessHarness
     from .simulation.order import Order
 
@@ -95,6 +97,8 @@ class Stage:
         self.expect_veto: str | None = None
         """What has to be in the reason with which ``on_simulation_end`` vetoes the run."""
         self.standstill = Standstill()
+        self.is_call = False
+        """Whether the session under test is spoken to."""
         self.late: list[BaseException] = []
         """What came to light between the verdict and the end of the loop."""
         self.before_session: Callable[[], None] = lambda: None
@@ -273,6 +277,8 @@ class Stage:
         return False
 
     def _is_scripted(self, error: BaseException | None) -> bool:
+        if self.is_call and any(error is one for one in self.tts.failed):
+            return True
         return any(model.script_of(error) is not None for model in self._models)
 
     def _answering(self) -> list[str]:
@@ -336,12 +342,13 @@ class Stage:
         self.before_session()
         made = await self._made(agent, what)
         self._use(made, what)
-        arguments = session_arguments(options or {}, model)
+        harness = self._harness(model)
+        arguments = session_arguments(options or {}, model, harness.speech)
         if userdata is not ...:
             arguments["userdata"] = userdata
         if isinstance(start, str) or not isinstance(start, Iterable):
             raise UsageError(f"start_session(start=…) takes a list of steps, not {start!r}")
-        harness = self._open_session(self._harness(model))
+        harness = self._open_session(harness)
         with self._start_script(model, start, advice, owes_start=owes_start):
             await harness.start(made, history=as_chat_context(history), **arguments)
         return harness
@@ -403,11 +410,23 @@ class Stage:
             await harness.launch(order)
         return harness
 
+    @cached_property
+    def tts(self) -> FakeTTS:
+        """What the agent speaks with in a call."""
+        from .fake.tts import FakeTTS
+
+        return FakeTTS()
+
     def _harness(self, model: FakeLLM) -> Harness:
         if self._target == MEMORY:
             from .simulation.wire import WireHarness
 
             return WireHarness(self, model)
+        if self.is_call and not self.sessions:
+            from .voice.harness import VoiceHarness
+            from .voice.line import Line
+
+            return VoiceHarness(self, model, Line(self.tts))
         return Harness(self, model)
 
     def _open_session(self, harness: Harness) -> Harness:
@@ -521,6 +540,8 @@ class Stage:
                 self.findings.add(unused(left, self.words))
             if went_through and (names := model.unasked_judges):
                 self.findings.add(unasked(names, self.words))
+        if went_through and self.is_call and self.tts.unused:
+            self.findings.add(unspoken(self.tts))
         requests = [request for model in self._models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:

@@ -118,6 +118,7 @@ class _Child:
 
     model: Any = None
     """No model of ours: the session keeps its own, and that asks the test's server."""
+    speech: None = None
 
     def __init__(self, order: Order, link: _Link) -> None:
         self._order = order

@@ -29,6 +29,7 @@ from pytest_lkagent import (
     FakeLLM,
     FakeLLMServer,
     FakeRoom,
+    FakeTTS,
     FunctionCall,
     FunctionCallOutput,
     Message,
@@ -40,11 +41,13 @@ from pytest_lkagent import (
     StartSession,
     Step,
     TaskMock,
+    Timeline,
     ToolMock,
     Transcript,
     Turn,
     UsageError,
     UserSays,
+    VoiceCall,
     call,
     fail,
     load_runs,
@@ -278,3 +281,16 @@ async def test_outside(
 def test_runs() -> None:
     for run in load_runs("runs", status="FAILED").runs:
         assert_type(run_summary(run).going_well, str)
+
+
+# --- a call
+
+
+async def test_call(voice_call: VoiceCall, fake_tts: FakeTTS) -> None:
+    fake_tts.voice("Good evening.", lasts=1.2, ttfb=0.3, fails=APIConnectionError("gone"))
+    said = await voice_call.say("a table for two", at=1.0, lasts=1.5, heard="a cable for two")
+    assert_type(said.heard, str)
+    answer = await voice_call.agent_answers(within=0.8)
+    assert_type(answer.latency, int | None)
+    await voice_call.interrupt("wait", after=0.4)
+    assert_type(voice_call.timeline, Timeline)

@@ -1,0 +1,202 @@
+"""The two ends of a telephone: a microphone that is spoken into, a loudspeaker with a clock.
+
+The loudspeaker plays what it gets at the speed of speech, on the loop's clock: it may be paused,
+goes on where it was, and knows when cleared how far it had come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from livekit import rtc
+from livekit.agents import utils
+from livekit.agents.voice import io
+
+from .sound import Sound, Utterance, frame_of
+
+__all__ = ["FRAME_SECONDS", "FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener"]
+
+FRAME_SECONDS = 0.05
+_AFTERMATH_SECONDS = 1.0
+"""Silence that follows each utterance frame by frame; after that, none has to be made."""
+
+
+class FakeAudioInput(io.AudioInput):
+    """The microphone: what the user says, in frames that come when they would.
+
+    Silence is as long as nobody speaks, and not sent for ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(label="voice_call")
+        self._frames: utils.aio.Chan[rtc.AudioFrame] = utils.aio.Chan()
+        self._timers: list[asyncio.TimerHandle] = []
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        return await self._frames.__anext__()
+
+    def pick_up(self) -> None:
+        """Be there: from now on LiveKit counts the seconds of the audio."""
+        self._send(frame_of(FRAME_SECONDS))
+
+    def speak(self, utterance: Utterance) -> None:
+        """Begin to say something now; whatever is being said is over."""
+        loop = asyncio.get_running_loop()
+        self.hush()
+        began = loop.time()
+        steps = max(1, -(-utterance.lasts // FRAME_SECONDS))
+        ends = [min(utterance.lasts, FRAME_SECONDS * (step + 1)) for step in range(int(steps))]
+        for start, end in zip([0.0, *ends], ends, strict=False):
+            frame = frame_of(end - start, Sound(utterance, start, end))
+            self._timers.append(loop.call_at(began + end, self._send, frame))
+        silent = frame_of(FRAME_SECONDS)
+        for step in range(int(_AFTERMATH_SECONDS / FRAME_SECONDS)):
+            instant = began + utterance.lasts + FRAME_SECONDS * (step + 1)
+            self._timers.append(loop.call_at(instant, self._send, silent))
+
+    def hush(self) -> None:
+        """Break off whatever is being said."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
+    def hang_up(self) -> None:
+        """Send nothing any more."""
+        self.hush()
+        self._frames.close()
+
+    def _send(self, frame: rtc.AudioFrame) -> None:
+        self._frames.send_nowait(frame)
+
+
+class Listener(Protocol):
+    """Who wants to know what comes out of the loudspeaker."""
+
+    def playout_started(self) -> None:
+        """The first audio of a segment is heard."""
+
+    def playout_paused(self) -> None:
+        """It is silent in the middle of a segment."""
+
+    def playout_resumed(self) -> None:
+        """It goes on where it was."""
+
+    def playout_finished(self, *, interrupted: bool) -> None:
+        """The segment is over, or was cut off."""
+
+
+class FakeAudioOutput(io.AudioOutput):
+    """The loudspeaker: takes audio as fast as it comes, and plays it at its own speed."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(
+            label="voice_call",
+            capabilities=io.AudioOutputCapabilities(pause=True),
+            sample_rate=None,
+        )
+        self._listener = listener
+        self._is_paused = False
+        self._end: asyncio.TimerHandle | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be ready for a segment."""
+        self._pushed = 0.0
+        self._played = 0.0
+        self._since: float | None = None
+        """Since when it has been playing without a break."""
+        self._is_complete = False
+        self._is_heard = False
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        await super().capture_frame(frame)
+        self._catch_up()
+        self._pushed = round(self._pushed + frame.duration, 6)
+        self._play()
+
+    def flush(self) -> None:
+        super().flush()
+        self._is_complete = True
+        self._catch_up()
+        self._play()
+
+    def clear_buffer(self) -> None:
+        if not self._pending_playback_count:
+            return
+        self._catch_up()
+        self._finish(interrupted=True)
+
+    def pause(self) -> None:
+        if self._is_paused:
+            return
+        self._catch_up()
+        self._is_paused, self._since = True, None
+        self._stop_waiting()
+        if self._is_heard:
+            self._listener.playout_paused()
+
+    def resume(self) -> None:
+        if not self._is_paused:
+            return
+        self._is_paused = False
+        if self._is_heard:
+            self._listener.playout_resumed()
+        self._play()
+
+    # --- the clock
+
+    def _catch_up(self) -> None:
+        """Count what was played since; audio that has not come cannot have been."""
+        if self._since is not None:
+            now = asyncio.get_running_loop().time()
+            self._played = min(self._pushed, self._played + now - self._since)
+            self._since = now
+
+    def _play(self) -> None:
+        """Go on with what there is, and wake up when that comes to its end."""
+        self._stop_waiting()
+        if self._is_paused or not self._pushed:
+            return
+        loop = asyncio.get_running_loop()
+        if self._since is None:
+            self._since = loop.time()
+        if not self._is_heard:
+            self._is_heard = True
+            self._listener.playout_started()
+            self.on_playback_started(created_at=time.time())
+        if self._is_complete:
+            self._end = loop.call_later(self._pushed - self._played, self._finish_playing)
+
+    def _stop_waiting(self) -> None:
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
+
+    def _finish_playing(self) -> None:
+        self._played = self._pushed
+        self._finish(interrupted=False)
+
+    def _finish(self, *, interrupted: bool) -> None:
+        self._stop_waiting()
+        played, was_heard = self._played, self._is_heard
+        self._begin()
+        if was_heard:
+            self._listener.playout_finished(interrupted=interrupted)
+        self.on_playback_finished(playback_position=played, interrupted=interrupted)
+
+
+class FakeTextOutput(io.TextOutput):
+    """What is shown of the agent's words, in step with what is heard."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(label="voice_call", next_in_chain=None)
+        self._show = show
+
+    async def capture_text(self, text: str) -> None:
+        self._show(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""

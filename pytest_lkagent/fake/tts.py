@@ -1,0 +1,243 @@
+"""Speech synthesis without a voice: silence that lasts as long as the speech would."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from livekit.agents import tts
+from livekit.agents.types import (
+    DEFAULT_API_CONNECT_OPTIONS,
+    APIConnectOptions,
+    TimedString,
+)
+from livekit.agents.utils import shortuuid
+
+from ..errors import UsageError
+from ..sites import Site, call_site
+from .instants import until
+
+__all__ = ["FakeTTS", "Voice", "seconds_of"]
+
+_LETTERS_A_SECOND = 15.0
+"""How fast it speaks: 150 words a minute, as people do."""
+_SAMPLE_RATE = 16_000
+_SENTENCE = re.compile(r".*?[.!?…]+[\"')\]]*(?=\s)|.+", re.DOTALL)
+
+
+def seconds_of(text: str) -> float:
+    """Return how long a text takes to say where nobody says otherwise."""
+    return round(max(len(text.strip()) / _LETTERS_A_SECOND, 0.1), 3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Voice:
+    """How a text is spoken; see `FakeTTS.voice`."""
+
+    text: str | None
+    lasts: float | None
+    ttfb: float
+    error: Exception | None
+    after: float
+    attempts: int
+    written_at: Site | None
+
+
+class FakeTTS(tts.TTS[Any]):
+    """A ``tts.TTS`` that speaks each sentence for as long as its text takes.
+
+    `voice` says otherwise, for a text or for all; `spoken` is what it was asked to say.
+    """
+
+    def __init__(self, *, aligned: bool = False) -> None:
+        super().__init__(
+            capabilities=tts.TTSCapabilities(streaming=True, aligned_transcript=aligned),
+            sample_rate=_SAMPLE_RATE,
+            num_channels=1,
+        )
+        self.spoken: list[str] = []
+        self.failed: list[Exception] = []
+        self._voices: list[Voice] = []
+        self._used: dict[Voice, int] = {}
+        self._failures: dict[Voice, int] = {}
+        self._default = Voice(
+            text=None, lasts=None, ttfb=0.0, error=None, after=0.0, attempts=1, written_at=None
+        )
+
+    @property
+    def model(self) -> str:
+        return "fake"
+
+    @property
+    def provider(self) -> str:
+        return "pytest-lkagent"
+
+    def voice(
+        self,
+        text: str | None = None,
+        /,
+        *,
+        lasts: float | None = None,
+        ttfb: float = 0.0,
+        fails: Exception | None = None,
+        after: float = 0.0,
+        attempts: int = 1,
+    ) -> None:
+        """Say how a text is spoken: ``voice("Good evening.", lasts=1.2, ttfb=0.3)``.
+
+        Args:
+            text: A sentence, or a whole reply, of whose length each sentence takes its share; None
+                for all that has no voice of its own.
+            lasts: Seconds that it takes; what nobody says takes one for 15 characters.
+            ttfb: Seconds from the text to the first audio.
+            fails: What synthesis raises in the place of the rest.
+            after: Seconds of audio before that.
+            attempts: How many attempts raise it.
+
+        Raises:
+            UsageError: A time is negative, or the text has a voice already.
+        """
+        for name, seconds in (("lasts", lasts), ("ttfb", ttfb), ("after", after)):
+            if seconds is not None and not seconds >= 0:
+                raise UsageError(f"voice({name}={seconds!r}): seconds are not negative")
+        made = Voice(
+            text=text and " ".join(text.split()),
+            lasts=lasts,
+            ttfb=ttfb,
+            error=fails,
+            after=after,
+            attempts=attempts,
+            written_at=call_site(),
+        )
+        if made.text is None:
+            self._default = made
+            return
+        if (known := self._voice_of(made.text)) is not self._default:
+            raise UsageError(f"voice({text!r}): it has one already ({known.written_at})")
+        self._voices.append(made)
+
+    def _voice_of(self, text: str) -> Voice:
+        for voice in self._voices:
+            if voice.text == text:
+                return voice
+        for voice in self._voices:
+            if text and text in (voice.text or ""):
+                return voice
+        return self._default
+
+    @property
+    def unused(self) -> Sequence[Voice]:
+        """The voices for texts that nobody had spoken."""
+        return [voice for voice in self._voices if voice not in self._used]
+
+    def speaks(self, sentence: str) -> tuple[Voice, float, Exception | None]:
+        """Return how a sentence is spoken: its voice, its seconds, and what it fails with."""
+        text = " ".join(sentence.split())
+        voice = self._voice_of(text)
+        self._used[voice] = self._used.get(voice, 0) + 1
+        self.spoken.append(text)
+        seconds = seconds_of(text)
+        if voice.lasts is not None:
+            share = 1.0 if voice.text is None else len(text) / len(voice.text)
+            seconds = round(voice.lasts * share, 3)
+        if voice.error is None or self._failures.get(voice, 0) >= voice.attempts:
+            return voice, seconds, None
+        self._failures[voice] = self._failures.get(voice, 0) + 1
+        self.failed.append(voice.error)
+        return voice, seconds, voice.error
+
+    def synthesize(
+        self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
+    ) -> tts.ChunkedStream:
+        return self._synthesize_with_stream(text, conn_options=conn_options)
+
+    def stream(
+        self, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
+    ) -> tts.SynthesizeStream:
+        return _FakeSpeech(tts=self, conn_options=conn_options)
+
+
+class _FakeSpeech(tts.SynthesizeStream):
+    """Speaks sentence by sentence, each as soon as its text is there."""
+
+    _tts: FakeTTS
+
+    async def _run(self, output_emitter: tts.AudioEmitter) -> None:
+        output_emitter.initialize(
+            request_id=shortuuid("fake_tts_"),
+            sample_rate=_SAMPLE_RATE,
+            num_channels=1,
+            mime_type="audio/pcm",
+            frame_size_ms=1000,
+            stream=True,
+        )
+        text, segment = "", _Segment(self._tts, output_emitter, self._mark_started)
+        async for piece in self._input_ch:
+            if isinstance(piece, str):
+                text += piece
+                *whole, text = _sentences(text)
+            else:
+                whole, text = [text], ""
+            for sentence in whole:
+                await segment.speak(sentence)
+            if not isinstance(piece, str):
+                segment.end()
+
+
+class _Segment:
+    """What is spoken between two flushes."""
+
+    def __init__(
+        self, model: FakeTTS, emitter: tts.AudioEmitter, mark_started: Callable[[], None]
+    ) -> None:
+        self._model = model
+        self._emitter = emitter
+        self._mark_started = mark_started
+        self._seconds: float | None = None
+
+    async def speak(self, sentence: str) -> None:
+        if not sentence.strip():
+            return
+        loop = asyncio.get_running_loop()
+        self._mark_started()
+        voice, seconds, error = self._model.speaks(sentence)
+        if self._seconds is None:
+            await until(loop.time() + voice.ttfb)
+            self._emitter.start_segment(segment_id=shortuuid("fake_segment_"))
+            self._seconds = 0.0
+        if error is not None:
+            self._push(min(voice.after, seconds))
+            self._emitter.flush()
+            await asyncio.sleep(0)
+            raise error.with_traceback(None)
+        if self._model.capabilities.aligned_transcript:
+            self._emitter.push_timed_transcript(list(_timed(sentence, self._seconds, seconds)))
+        self._push(seconds)
+
+    def _push(self, seconds: float) -> None:
+        assert self._seconds is not None, "the segment has begun"
+        self._seconds += seconds
+        self._emitter.push(bytes(2 * round(seconds * _SAMPLE_RATE)))
+
+    def end(self) -> None:
+        if self._seconds is not None:
+            self._emitter.end_segment()
+            self._seconds = None
+
+
+def _sentences(text: str) -> list[str]:
+    """Split a text that grows into sentences; the last one may not be whole yet."""
+    return _SENTENCE.findall(text) or [""]
+
+
+def _timed(sentence: str, began: float, seconds: float) -> Iterator[TimedString]:
+    """Walk the words of a sentence with the times at which they are spoken."""
+    letters = len(sentence)
+    place = 0
+    for word in re.findall(r"\s*\S+|\s+$", sentence):
+        start = began + seconds * place / letters
+        place += len(word)
+        yield TimedString(word, start_time=start, end_time=began + seconds * place / letters)

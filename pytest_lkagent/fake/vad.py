@@ -1,0 +1,107 @@
+"""Voice activity detection on scripted speech: it hears exactly when somebody speaks."""
+
+from __future__ import annotations
+
+import asyncio
+
+from livekit import rtc
+from livekit.agents import vad
+
+from .sound import sound_in
+
+__all__ = ["FakeVAD"]
+
+
+class FakeVAD(vad.VAD):
+    """A ``vad.VAD`` that hears speech where the user speaks, and nothing elsewhere.
+
+    Args:
+        min_speech_duration: Seconds of speech after which it has begun.
+        min_silence_duration: Seconds of silence after which it has ended; both are the defaults of
+            LiveKit's Silero VAD.
+    """
+
+    def __init__(
+        self, *, min_speech_duration: float = 0.05, min_silence_duration: float = 0.55
+    ) -> None:
+        super().__init__(capabilities=vad.VADCapabilities(update_interval=0.05))
+        self.min_speech_duration = min_speech_duration
+        self.min_silence_duration = min_silence_duration
+
+    @property
+    def model(self) -> str:
+        return "fake"
+
+    @property
+    def provider(self) -> str:
+        return "pytest-lkagent"
+
+    def stream(self) -> vad.VADStream:
+        return _FakeVADStream(self)
+
+
+class _FakeVADStream(vad.VADStream):
+    """Counts speech and silence, as LiveKit's own detectors do.
+
+    A speech lasts until it has been found to be over: the silence at its end counts, so that any
+    sound becomes one of half a second, LiveKit's ``min_duration`` of an interruption.
+    """
+
+    _vad: FakeVAD
+
+    def __init__(self, detector: FakeVAD) -> None:
+        super().__init__(detector)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._is_speech = False
+        self._speech = self._silence = self._lasted = 0.0
+        self._frames: list[rtc.AudioFrame] = []
+
+    async def _main_task(self) -> None:
+        async for frame in self._input_ch:
+            if isinstance(frame, self._FlushSentinel):
+                self._reset()
+            else:
+                self._take(frame)
+
+    def _take(self, frame: rtc.AudioFrame) -> None:
+        if sound_in(frame) is not None:
+            self._speech, self._silence = _sum(self._speech, frame.duration), 0.0
+        else:
+            self._speech, self._silence = 0.0, _sum(self._silence, frame.duration)
+        if not (self._is_speech or self._speech):
+            self._reset()
+            return
+        self._frames.append(frame)
+        self._lasted = _sum(self._lasted, frame.duration)
+        self._tell(vad.VADEventType.INFERENCE_DONE)
+        if not self._is_speech and self._speech >= self._vad.min_speech_duration:
+            self._is_speech = True
+            self._tell(vad.VADEventType.START_OF_SPEECH)
+        elif self._is_speech and self._silence >= self._vad.min_silence_duration:
+            self._is_speech = False
+            self._lasted = _sum(self._lasted, -self._silence)
+            self._tell(vad.VADEventType.END_OF_SPEECH)
+            self._reset()
+
+    def _tell(self, kind: vad.VADEventType) -> None:
+        self._event_ch.send_nowait(
+            vad.VADEvent(
+                type=kind,
+                samples_index=0,
+                timestamp=asyncio.get_running_loop().time(),
+                speech_duration=self._lasted,
+                silence_duration=self._silence,
+                frames=list(self._frames) if kind is not vad.VADEventType.INFERENCE_DONE else [],
+                probability=float(self._speech > 0),
+                speaking=self._is_speech,
+                raw_accumulated_speech=self._speech,
+                raw_accumulated_silence=self._silence,
+            )
+        )
+
+
+def _sum(seconds: float, more: float) -> float:
+    """Add durations of frames, which a threshold has to meet to the digit."""
+    return round(seconds + more, 6)

@@ -1,0 +1,1 @@
+"""A call: the session under test is spoken to, and answers aloud, on virtual time."""

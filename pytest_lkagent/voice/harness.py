@@ -1,0 +1,93 @@
+"""A session under test that is on the telephone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from livekit.agents import Agent, AgentSession, llm
+from livekit.agents.utils import is_given
+
+from ..errors import UsageError
+from ..fake import FakeLLM
+from ..fake.sound import Utterance
+from ..fake.tts import seconds_of
+from ..harness import Harness
+from ..record import Turn
+from ..settling import settled
+from .line import Line
+
+if TYPE_CHECKING:
+    from ..stage import Stage
+
+__all__ = ["VoiceHarness"]
+
+
+class VoiceHarness(Harness):
+    """The session under test at the other end of a `Line`, in the job's room.
+
+    The start is not settled: the call begins with it, and what the agent says at once can be
+    interrupted. What `user_says` says is spoken.
+    """
+
+    def __init__(self, stage: Stage, model: FakeLLM, line: Line) -> None:
+        super().__init__(stage, model)
+        self.line = line
+
+    @property
+    def speech(self) -> Line:
+        return self.line
+
+    async def start(
+        self, agent: Agent, *, history: llm.ChatContext | None, **arguments: Any
+    ) -> None:
+        if history is not None:
+            await agent.update_chat_ctx(history)
+        session = AgentSession(**arguments)
+        self.take(session)
+
+        async def start() -> None:
+            await session.start(agent, room=self._stage.job.context.room)
+
+        await self.start_by(start, "the start of the session")
+
+    def take(self, session: AgentSession[Any]) -> None:
+        super().take(session)
+        self.line.connect(session)
+        self.line.pick_up()
+
+    def agent_starting(self, agent: Agent) -> None:
+        super().agent_starting(agent)
+        if agent.tts is None or (not is_given(agent.tts) and self.session.tts is None):
+            self._stage.findings.add(
+                UsageError(
+                    f"{type(agent).__name__} has no TTS: nobody would hear what it says in a call; "
+                    "take tts=None away, or test it in text"
+                )
+            )
+
+    async def close(self) -> None:
+        try:
+            await super().close()
+        finally:
+            await self.line.aclose()
+
+    async def _say(
+        self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
+    ) -> None:
+        __tracebackhide__ = True
+        self.line.speak(Utterance(text=text, lasts=seconds_of(text)))
+        async with self._interruption(interrupt):
+            await self._end_turn(settle=True)
+
+    async def _settle_start(self) -> None:
+        """Let the call begin."""
+
+    async def _end_turn(self, *, settle: bool) -> None:
+        if settle:
+            await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until the user has been heard, and nobody says or does anything any more."""
+        await self.line.quiet()
+        await settled(self.session, self.record, self._clock.quiet)

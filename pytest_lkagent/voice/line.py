@@ -1,0 +1,76 @@
+"""The telephone line between the user and the session: what each of them hears."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from livekit.agents import AgentSession
+from livekit.agents.voice.transcription import TranscriptSynchronizer
+
+from ..fake.audio import FakeAudioInput, FakeAudioOutput, FakeTextOutput
+from ..fake.instants import until
+from ..fake.sound import Utterance
+from ..fake.stt import FakeSTT
+from ..fake.tts import FakeTTS
+from ..fake.turns import FakeTurnDetector
+from ..fake.vad import FakeVAD
+from .log import CallLog
+
+__all__ = ["Line"]
+
+
+class Line:
+    """The fakes of one call, and its log."""
+
+    def __init__(self, tts: FakeTTS) -> None:
+        self.tts = tts
+        self.log = CallLog(tts.spoken)
+        self.stt = FakeSTT(self.log.heard)
+        self.vad = FakeVAD()
+        self.turn_detection = FakeTurnDetector(self._end_of_turn)
+        self._input = FakeAudioInput()
+        self._synchronizer: TranscriptSynchronizer | None = None
+        self._quiet_at = 0.0
+
+    def connect(self, session: AgentSession[Any]) -> None:
+        """Put the line into a session that has not started."""
+        self._synchronizer = made = TranscriptSynchronizer(
+            next_in_chain_audio=FakeAudioOutput(self.log),
+            next_in_chain_text=FakeTextOutput(self.log.shown),
+        )
+        session.input.audio = self._input
+        session.output.audio = made.audio_output
+        session.output.transcription = made.text_output
+        self.log.listen(session)
+
+    def pick_up(self) -> None:
+        """Begin the call."""
+        self.log.began = asyncio.get_running_loop().time()
+        self._input.pick_up()
+
+    def speak(self, utterance: Utterance) -> None:
+        """Begin to say something now."""
+        self.log.user_speaks(utterance)
+        self._input.speak(utterance)
+        told = max(self.vad.min_silence_duration, utterance.delay)
+        self._quiet_at = asyncio.get_running_loop().time() + utterance.lasts + told
+
+    async def quiet(self) -> None:
+        """Wait until it is known of everything that was said that it was."""
+        while self._quiet_at > asyncio.get_running_loop().time():
+            await until(self._quiet_at)
+
+    def hang_up(self) -> None:
+        """Send nothing any more."""
+        self._input.hang_up()
+
+    async def aclose(self) -> None:
+        """Let go of what the session has left."""
+        self._input.hang_up()
+        if self._synchronizer is not None:
+            await self._synchronizer.aclose()
+
+    def _end_of_turn(self) -> float:
+        """How probable it is that the user is done."""
+        return self.log.user[-1][2].end_of_turn if self.log.user else 1.0

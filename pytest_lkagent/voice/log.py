@@ -1,0 +1,231 @@
+"""What happened in a call, and when: heard at the loudspeaker, and told by the session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from livekit.agents import AgentSession
+
+from .. import _livekit
+from ..fake.sound import Utterance
+from ..timeline import AgentSpeech, Moment, State, Timeline, ToolSpan, UserSpeech
+from ..transcript import FunctionCall
+
+__all__ = ["CallLog", "Spoken"]
+
+
+@dataclass(eq=False)
+class Spoken:
+    """One stretch of the agent's speech, as the loudspeaker plays it."""
+
+    start: int
+    agent: str | None
+    asked: int
+    """How many sentences the voice had been asked for when the one before it was over."""
+    asked_in_all: int | None = None
+    """How many when it was silent: what comes then may be of the next one."""
+    end: int | None = None
+    text: str = ""
+    interrupted: bool = False
+    pauses: list[tuple[int, int | None]] = field(default_factory=list)
+
+    @property
+    def is_paused(self) -> bool:
+        return bool(self.pauses) and self.pauses[-1][1] is None
+
+    @property
+    def is_over(self) -> bool:
+        return self.end is not None
+
+
+class CallLog:
+    """Everything that a `Timeline` is made of. `sentences` is what the voice was asked to say."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        self.began: float | None = None
+        self.user: list[tuple[int, int, Utterance]] = []
+        self.agent: list[Spoken] = []
+        self._sentences = sentences
+        self._asked = 0
+        self._heard: dict[Utterance, str] = {}
+        self._tools: dict[str, ToolSpan] = {}
+        self._states: list[State] = []
+        self._moments: list[Moment] = []
+        self._changes: set[asyncio.Future[None]] = set()
+        self._session: AgentSession[Any] | None = None
+
+    # --- time
+
+    @property
+    def now(self) -> int:
+        """Milliseconds since the call began."""
+        return self.at(asyncio.get_running_loop().time())
+
+    def at(self, instant: float) -> int:
+        return 0 if self.began is None else round((instant - self.began) * 1000)
+
+    def change(self) -> asyncio.Future[None]:
+        """Return a future that is done when anything happens."""
+        change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._changes.add(change)
+        change.add_done_callback(self._changes.discard)
+        return change
+
+    def _changed(self) -> None:
+        for change in tuple(self._changes):
+            if not change.done():
+                change.set_result(None)
+
+    # --- the user
+
+    def user_speaks(self, utterance: Utterance) -> None:
+        """Note that the user begins to say something now."""
+        start = self.now
+        self.user.append((start, start + round(utterance.lasts * 1000), utterance))
+
+    def heard(self, utterance: Utterance, text: str) -> None:
+        """Note what recognition made of it."""
+        self._heard[utterance] = text
+
+    def happened(self, kind: str, text: str = "") -> None:
+        """Note something that takes no time."""
+        self._moments.append(Moment(at=self.now, kind=kind, text=text))
+        self._changed()
+
+    # --- the loudspeaker
+
+    def playout_started(self) -> None:
+        assert self._session is not None, "a session speaks"
+        agent = type(self._session.current_agent).__name__
+        self.agent.append(Spoken(self.now, agent, self._asked))
+        self._changed()
+
+    def playout_paused(self) -> None:
+        self.agent[-1].pauses.append((self.now, None))
+        self.agent[-1].asked_in_all = len(self._sentences)
+        self._changed()
+
+    def playout_resumed(self) -> None:
+        began, _ = self.agent[-1].pauses.pop()
+        self.agent[-1].pauses.append((began, self.now))
+        self.agent[-1].asked_in_all = None
+        self._changed()
+
+    def playout_finished(self, *, interrupted: bool) -> None:
+        spoken = self.agent[-1]
+        spoken.interrupted = interrupted
+        # cut off in a pause, it was last heard where that began
+        spoken.end = spoken.pauses.pop()[0] if spoken.is_paused else self.now
+        if spoken.asked_in_all is None:
+            spoken.asked_in_all = len(self._sentences)
+        self._asked = spoken.asked_in_all
+        self._changed()
+
+    def shown(self, text: str) -> None:
+        """Note words of the agent, which come in step with its speech."""
+        if self.agent:
+            self.agent[-1].text += text
+
+    # --- the session
+
+    def listen(self, session: AgentSession[Any]) -> None:
+        """Follow the events of `session` from here on."""
+        self._session = session
+        handlers: Mapping[str, Callable[[Any], None]] = {
+            "user_state_changed": lambda event: self._state("user", event.new_state),
+            "agent_state_changed": lambda event: self._state("agent", event.new_state),
+            "conversation_item_added": self._on_item,
+            "tool_execution_updated": self._on_tool,
+            "error": lambda event: self.happened("error", _name(event.error.error)),
+            "close": lambda event: self.happened("close", event.reason.value),
+        }
+        for name, handler in handlers.items():
+            session.on(name, handler)  # type: ignore[arg-type]
+
+    def _state(self, who: str, state: str) -> None:
+        self._states.append(State(at=self.now, who=who, state=state))
+        self._changed()
+
+    def _on_item(self, event: Any) -> None:
+        item = event.item
+        if item.type == "message" and item.role == "user":
+            self.happened("turn", item.text_content or "")
+        elif item.type == "agent_handoff" and item.old_agent_id is not None:
+            assert self._session is not None, "it is what told"
+            self.happened("hand-over", type(self._session.current_agent).__name__)
+
+    def _on_tool(self, event: Any) -> None:
+        update = event.update
+        if update.type == "tool_call_started":
+            made = _livekit.to_event(update.function_call)
+            assert isinstance(made, FunctionCall), "it is one"
+            self._tools[made.call_id] = ToolSpan(start=self.now, call=str(made))
+        elif update.type == "tool_call_ended" and (known := self._tools.get(update.call_id)):
+            self._tools[update.call_id] = ToolSpan(
+                start=known.start, end=self.now, call=known.call, is_error=update.status == "error"
+            )
+        self._changed()
+
+    # --- what it comes to
+
+    @property
+    def timeline(self) -> Timeline:
+        """The call up to now."""
+        now = self.now
+        return Timeline(
+            now=now,
+            user=tuple(self.user_speech(index) for index in range(len(self.user))),
+            agent=tuple(map(self.agent_speech, self.agent)),
+            tools=tuple(self._tools.values()),
+            states=tuple(self._states),
+            moments=tuple(self._moments),
+        )
+
+    def user_speech(self, index: int) -> UserSpeech:
+        """Return what the user said, with what was heard of it so far."""
+        start, end, utterance = self.user[index]
+        return UserSpeech(
+            start=start, end=end, text=utterance.text, heard=self._heard.get(utterance, "")
+        )
+
+    def agent_speech(self, spoken: Spoken) -> AgentSpeech:
+        """Return a stretch of speech as it is by now."""
+        text = spoken.text.strip()
+        return AgentSpeech(
+            start=spoken.start,
+            end=spoken.end,
+            text=text,
+            unsaid=self._unsaid(spoken, text) if spoken.interrupted else "",
+            interrupted=spoken.interrupted,
+            pauses=tuple(spoken.pauses),
+            agent=spoken.agent,
+            latency=self._latency(spoken),
+        )
+
+    def _latency(self, spoken: Spoken) -> int | None:
+        """Return how long the user waited for it: from the end of what it answers."""
+        before = [end for _, end, _ in self.user if end <= spoken.start]
+        if not before:
+            return None
+        asked = max(before)
+        earlier = self.agent[: self.agent.index(spoken)]
+        if any(one.start >= asked for one in earlier):
+            return None
+        return spoken.start - asked
+
+    def _unsaid(self, spoken: Spoken, said: str) -> str:
+        """Find what the voice was asked for beyond what was heard of it."""
+        asked = list(self._sentences[spoken.asked : spoken.asked_in_all])
+        said = " ".join(said.split())
+        for first in reversed(range(len(asked))):
+            whole = " ".join(asked[first:])
+            if whole.startswith(said):
+                return whole[len(said) :].strip()
+        return ""
+
+
+def _name(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,227 @@
+"""`voice_call`: what a user reads of a telephone call with the agent."""
+
+from __future__ import annotations
+
+import pytest
+
+HOST = '''\
+from livekit.agents import Agent, function_tool
+
+
+class Host(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You book tables.")
+
+    async def on_enter(self) -> None:
+        self.session.on("user_state_changed", self.on_user_state)
+        self.session.say("Good evening, how can I help?")
+
+    def on_user_state(self, event) -> None:
+        if event.new_state == "away":
+            self.session.say("Are you still there?")
+
+    @function_tool
+    async def book(self, people: int) -> str:
+        """Book a table."""
+        return f"booked for {people}"
+'''
+CONFTEST = """\
+import pytest
+from host import Host
+
+
+@pytest.fixture
+def agent():
+    return Host
+"""
+
+
+@pytest.fixture
+def telephone(desk):
+    """Run the test of one call with a Host that speaks first."""
+
+    def run(body, conftest=CONFTEST):
+        return desk({"host.py": HOST, "conftest.py": conftest, "test_it.py": body}).run()
+
+    return run
+
+
+def test_a_call_is_told_as_one_would_tell_it(telephone):
+    result = telephone("""
+        import pytest
+        from pytest_lkagent import call, say
+
+        async def test_a_table(voice_call, fake_llm):
+            fake_llm.script(
+                say("For what time?"), call("book", people=2), say("See you at eight then."),
+            )
+            await voice_call.agent_answers("Good evening", within=0.1)
+            heard = await voice_call.say("a table for two", at=4.0, lasts=1.5)
+            assert (heard.start, heard.end, heard.text) == (4000, 5500, "a table for two")
+            answer = await voice_call.agent_answers("For what time?", within=0.8)
+            assert answer.latency == 550  # LiveKit waits half a second, and VAD needs as long
+            await voice_call.say("eight o'clock")
+            await voice_call.agent_answers("See you at eight", within=0.8)
+            calls = [tool.call for tool in voice_call.timeline.tools]
+            assert calls == ["book(people=2)"]
+        """)
+    result.outcomes(passed=1)
+
+
+def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_said(telephone):
+    result = telephone("""
+        from pytest_lkagent import say
+
+        async def test_wait(voice_call, fake_llm):
+            fake_llm.script(say("We have a table at seven, and one at nine."), say("Seven then."))
+            await voice_call.say("a table for two", at=4.0)
+            await voice_call.interrupt("no wait, seven is fine", after=0.6)
+            cut = await voice_call.agent_stops(within=0.6)
+            await voice_call.agent_answers("Seven then.")
+            message = voice_call.session.history.messages()[2]
+            assert message.interrupted
+            assert message.text_content.strip() == voice_call.timeline.agent[1].text
+            assert voice_call.timeline.agent[1].unsaid.endswith("at nine.")
+        """)
+    result.outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            "await voice_call.say('hello', at=4, lasts=1); await voice_call.say('you', at=2)",
+            "*UsageError: call.say('you'): at=2, and it is 5.000 s into the call already",
+        ),
+        (
+            (
+                "await asyncio.gather(voice_call.say('hello', at=4, lasts=1), "
+                "voice_call.say('you', at=4.5))"
+            ),
+            (
+                "*UsageError: call.say('you'): the user speaks already, until 5 s: one mouth says one "
+                "thing at a time"
+            ),
+        ),
+        (
+            "await voice_call.settle(); await voice_call.interrupt('wait', after=0.4)",
+            (
+                "*UsageError: call.interrupt('wait', after=0.4): the agent does not speak: there is "
+                "nothing to interrupt"
+            ),
+        ),
+        (
+            "await voice_call.interrupt('wait', after=9)",
+            "*UsageError: call.interrupt('wait', after=9): the agent had finished after 1.933 s",
+        ),
+        (
+            "await voice_call.say('hello', lasts=-1)",
+            "*UsageError: 'hello': lasts=-1: how many seconds does it take to say?",
+        ),
+        (
+            "fake_tts.voice('Good evenin', lasts=2); await voice_call.settle()",
+            (
+                "voice('Good evenin') (test_it.py:12): the agent never said that; it said "
+                "'Good evening, how can I help?'"
+            ),
+        ),
+        (
+            "await voice_call.say('hello', at=4, hears='cello')",
+            "*UsageError: call.say() got an unexpected keyword argument 'hears'",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(telephone, body, line):
+    result = telephone(f"""
+        from pytest_lkagent import say
+
+        async def test_it(voice_call, fake_llm, fake_tts):
+            {body}
+        """)
+    assert result.counts.get("failed") == 1, str(result)
+    result.shows(line)
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            "await voice_call.agent_answers(within=0.3)",
+            "*the agent answered 'a table' after 550 ms, and has to within 300 ms",
+        ),
+        (
+            "await voice_call.agent_answers('When?')",
+            "*the agent answered 'a table' with 'For what time?', not 'When?'",
+        ),
+        (
+            (
+                "await voice_call.agent_answers(); await voice_call.backchannel(after=0.1, lasts=0.2, "
+                "heard=''); await voice_call.agent_stops(within=0.3)"
+            ),
+            "*the agent stopped 500 ms into 'uh-huh', and has to within 300 ms",
+        ),
+        (
+            "await voice_call.agent_keeps_silent(3)",
+            "*the agent was to be silent, and said 'For what time?'",
+        ),
+        (
+            (
+                "await voice_call.settle(); await voice_call.say('hm', heard=''); "
+                "await voice_call.agent_answers()"
+            ),
+            "*the agent did not answer 'hm'",
+        ),
+    ],
+)
+def test_what_the_agent_is_wrongly_claimed_to_do_fails_with_the_timeline(telephone, body, line):
+    result = telephone(f"""
+        from pytest_lkagent import say
+
+        async def test_it(voice_call, fake_llm, fake_tts):
+            fake_llm.script(say("For what time?"))
+            await voice_call.say("a table", at=4.0)
+            {body}
+        """)
+    result.outcomes(failed=1)
+    result.shows(line, "*user*a table*")
+
+
+def test_a_caller_presses_keys_and_hangs_up(telephone):
+    result = telephone("""
+        import pytest
+
+        async def test_keys(voice_call, job_context):
+            pressed = []
+            job_context.room.on("sip_dtmf_received", lambda event: pressed.append(event.digit))
+            await voice_call.settle()
+            await voice_call.dtmf("1#")
+            await voice_call.hang_up()
+            assert pressed == ["1", "#"]
+            told = [str(moment) for moment in voice_call.timeline.moments]
+            assert told == ["dtmf: 1#", "hang up", "close: participant_disconnected"]
+            with pytest.raises(BaseException, match="nobody hears it: the session closed"):
+                await voice_call.say("hello?")
+        """)
+    result.outcomes(passed=1)
+
+
+def test_an_agent_asks_again_after_a_silence(telephone):
+    result = telephone("""
+        async def test_silence(voice_call):
+            await voice_call.settle()
+            await voice_call.silence(15.5)
+            question = await voice_call.agent_answers("Are you still there?")
+            assert question.start == voice_call.timeline.agent[0].end + 15_000
+        """)
+    result.outcomes(passed=1)
+
+
+def test_an_agent_without_tts_is_told_of(telephone):
+    result = telephone(
+        """
+        async def test_it(voice_call):
+            await voice_call.settle()
+        """,
+        CONFTEST + "\n\n@pytest.fixture\ndef session_options():\n    return {'tts': None}\n",
+    )
+    result.shows("*Host has no TTS: nobody would hear what it says in a call; take tts=None *")
