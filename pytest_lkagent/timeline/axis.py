@@ -49,7 +49,7 @@ class Paper:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class _Stretch:
     """Times from `start` on, which stand at `column` and right of it, unless they are folded."""
 
     start: int
@@ -60,7 +60,7 @@ class Stretch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
     step: int
-    stretches: Sequence[Stretch]
+    stretches: Sequence[_Stretch]
     start: int
     end: int
 
@@ -116,8 +116,8 @@ def axis(
 
 def _stretches(
     paper: Paper, step: int, knots: Sequence[int], talk: Sequence[tuple[int, int]]
-) -> list[Stretch]:
-    stretches = [Stretch(knots[0], 0)]
+) -> list[_Stretch]:
+    stretches = [_Stretch(knots[0], 0)]
     for before, after in pairwise(knots):
         spoken = _outside(talk, before + 1) <= before
         if after - before <= (_LONG_SPEECH if spoken else _LONG):
@@ -126,8 +126,8 @@ def _stretches(
         text = f"… {(after - before - 2 * _BESIDE) / 1000:.1f} s …"
         column = last.column + (before + _BESIDE - last.start) // step
         stretches += (
-            Stretch(before + _BESIDE, column, text),
-            Stretch(after - _BESIDE, column + paper.measure(text) + 2 * paper.gap),
+            _Stretch(before + _BESIDE, column, text),
+            _Stretch(after - _BESIDE, column + paper.measure(text) + 2 * paper.gap),
         )
     return stretches
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from .cells import clean, seconds
@@ -119,6 +120,6 @@ def strips(timeline: Timeline, now: int) -> Iterator[Strip]:
     """Yield the states of the user, then those of the agent; the last lasts until `now`."""
     for who in ("user", "agent"):
         changes = sorted((s for s in timeline.states if s.who == who), key=lambda s: s.at)
-        ends = [*(change.at for change in changes[1:]), now]
-        for change, end in zip(changes, ends, strict=True):
+        for change, after in zip_longest(changes, changes[1:]):
+            end = after.at if after else now
             yield Strip(who=who, state=clean(change.state), start=change.at, end=end)
