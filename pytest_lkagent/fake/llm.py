@@ -22,6 +22,7 @@ from ..binding import check_calls
 from ..errors import UnscriptedRequest, UsageError, one_of
 from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
 from ..script.verdicts import VERDICTS
+from .instants import until
 
 __all__ = ["FakeLLM"]
 
@@ -227,13 +228,13 @@ class _FakeStream(llm.LLMStream):
         loop = asyncio.get_running_loop()
         began = loop.time()
         pieces = list(_pieces(step))
-        await _until(began + step.ttft)
+        await until(began + step.ttft)
         for position, piece in enumerate(pieces):
             # towards instants, not in pauses: no error adds up however many pieces there are
             share = position / len(pieces) * (step.duration - step.ttft)
-            await _until(began + step.ttft + share)
+            await until(began + step.ttft + share)
             self._send(delta=llm.ChoiceDelta(role="assistant", content=piece))
-        await _until(began + step.duration)
+        await until(began + step.duration)
         if step.error is not None:
             self._failures += 1
             raise step.error.with_traceback(None)
@@ -256,24 +257,6 @@ class _FakeStream(llm.LLMStream):
 
     def _send(self, **content: Any) -> None:
         self._event_ch.send_nowait(llm.ChatChunk(id=f"fake_{self._request.number}", **content))
-
-
-async def _until(instant: float) -> None:
-    """Wait until it is `instant` on the running loop's clock, exactly."""
-    loop = asyncio.get_running_loop()
-    if instant <= loop.time():
-        return
-    arrived = loop.create_future()
-    timer = loop.call_at(instant, _arrive, arrived)
-    try:
-        await arrived
-    finally:
-        timer.cancel()
-
-
-def _arrive(arrived: asyncio.Future[None]) -> None:
-    if not arrived.done():  # an interruption may come at the very same instant
-        arrived.set_result(None)
 
 
 def _pieces(step: Step) -> Iterator[str]:
