@@ -67,6 +67,7 @@ __all__ = [
     "detach",
     "expect",
     "is_argument_error",
+    "listening_agent",
     "neutral",
     "open_work",
     "output_item",
@@ -80,6 +81,7 @@ __all__ = [
     "speaking_agent",
     "speech_for",
     "to_event",
+    "told_items",
     "tools_of",
     "user_is_back",
     "wait_for_idle",
@@ -334,6 +336,12 @@ def speaking_agent() -> Agent | None:
     return activity.agent if activity is not None else None
 
 
+def listening_agent(listener: Any) -> Agent | None:
+    """Return the agent in whose activity `listener` is a method, None where it is another's."""
+    owner = getattr(listener, "__self__", None)
+    return owner.agent if isinstance(owner, AgentActivity) else None
+
+
 _model_at_work: ContextVar[Any] = ContextVar("lk_model_at_work", default=None)
 
 
@@ -383,6 +391,16 @@ def read_request(items: Sequence[Any]) -> tuple[tuple[Event, ...], str, str | No
         reply = last.text_content or ""
         conversation.pop()
     return tuple(filter(None, map(to_event, conversation))), instructions, reply
+
+
+def told_items(context: llm.ChatContext) -> list[Any]:
+    """Return what of a chat context a realtime model is told; instructions come by themselves."""
+    return [
+        item
+        for item in context.items
+        if item.type in ("message", "function_call", "function_call_output")
+        and not item.id.startswith(_OWN_MESSAGES)
+    ]
 
 
 def to_event(item: Any, agents: Mapping[str, Any] | None = None) -> Event | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, 
 from ..script.verdicts import VERDICTS
 from .instants import until
 
-__all__ = ["FakeLLM"]
+__all__ = ["FakeLLM", "as_json", "in_time", "pieces_of"]
 
 
 class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
@@ -168,17 +169,30 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
         extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
     ) -> llm.LLMStream:
         items = tuple(chat_ctx.items)
-        request = Request(
-            number=len(self._requests) + 1,
+        request = self.asked(
             agent=_livekit.asking_agent(),
             tools={tool.id: tool for tool in tools or ()},
             tool_choice=tool_choice or None,
             read=lambda: _livekit.read_request(items),
         )
-        self._requests.append(request)
         return _FakeStream(
             self, request, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options
         )
+
+    def asked(self, **content: Any) -> Request:
+        """Keep a request of this content, and return it."""
+        request = Request(number=len(self._requests) + 1, **content)
+        self._requests.append(request)
+        return request
+
+    @contextmanager
+    def at(self, step: Step) -> Iterator[None]:
+        """Note that `step` is being played inside."""
+        self.answering.append(step)
+        try:
+            yield
+        finally:
+            self.answering.remove(step)
 
     def take(self, request: Request) -> Step:
         """Return the step that answers `request`, as the stream of that request asks for it."""
@@ -218,35 +232,24 @@ class _FakeStream(llm.LLMStream):
         if step is None or (step.attempts is not None and self._failures >= step.attempts):
             step = self._step = self._llm.take(self._request)
             self._failures = 0
-        self._llm.answering.append(step)
-        try:
+        with self._llm.at(step):
             await self._play(step)
-        finally:
-            self._llm.answering.remove(step)
 
     async def _play(self, step: Step) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        pieces = list(_pieces(step))
-        await until(began + step.ttft)
-        for position, piece in enumerate(pieces):
-            # towards instants, not in pauses: no error adds up however many pieces there are
-            share = position / len(pieces) * (step.duration - step.ttft)
-            await until(began + step.ttft + share)
+        async for piece in in_time(step, pieces_of(step)):
             self._send(delta=llm.ChoiceDelta(role="assistant", content=piece))
-        await until(began + step.duration)
         if step.error is not None:
             self._failures += 1
             raise step.error.with_traceback(None)
         if step.stalls:
-            await loop.create_future()
+            await asyncio.get_running_loop().create_future()
         if step.calls:
             self._send(
                 delta=llm.ChoiceDelta(
                     role="assistant",
                     tool_calls=[
                         llm.FunctionToolCall(
-                            name=call.name, arguments=_as_json(call.arguments), call_id=call_id
+                            name=call.name, arguments=as_json(call.arguments), call_id=call_id
                         )
                         for call, call_id in zip(step.calls, self._llm.new_ids(step), strict=True)
                     ],
@@ -259,21 +262,33 @@ class _FakeStream(llm.LLMStream):
         self._event_ch.send_nowait(llm.ChatChunk(id=f"fake_{self._request.number}", **content))
 
 
-def _pieces(step: Step) -> Iterator[str]:
+async def in_time(step: Step, pieces: Sequence[str]) -> AsyncIterator[str]:
+    """Yield the pieces of a step's text, each when it is due, and end when the step does."""
+    began = asyncio.get_running_loop().time()
+    await until(began + step.ttft)
+    for position, piece in enumerate(pieces):
+        # towards instants, not in pauses: no error adds up however many pieces there are
+        share = position / len(pieces) * (step.duration - step.ttft)
+        await until(began + step.ttft + share)
+        yield piece
+    await until(began + step.duration)
+
+
+def pieces_of(step: Step) -> Sequence[str]:
+    """Return the text of a step in the pieces in which it is streamed."""
     text = step.text
     assert text is None or isinstance(text, str), "a step is resolved before it is played"
     if not text:
-        return
+        return ()
     if isinstance(step.chunks, tuple):
-        yield from step.chunks
-    elif step.chunks is not None:
-        for start in range(0, len(text), step.chunks):
-            yield text[start : start + step.chunks]
-    elif step.duration > step.ttft:
-        yield from re.findall(r"\s*\S+|\s+$", text)
-    else:
-        yield text
+        return step.chunks
+    if step.chunks is not None:
+        return [text[start : start + step.chunks] for start in range(0, len(text), step.chunks)]
+    if step.duration > step.ttft:
+        return re.findall(r"\s*\S+|\s+$", text)
+    return (text,)
 
 
-def _as_json(arguments: Any) -> str:
+def as_json(arguments: Any) -> str:
+    """Return the arguments of a call as a model sends them."""
     return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)

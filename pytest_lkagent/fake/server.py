@@ -21,7 +21,6 @@ from pydantic import ValidationError
 
 from .._livekit_remote import ASKER_HEADER
 from ..errors import BehaviourError, UsageError
-from ..script import Request
 from .completions import Body, Completion, describe_mistakes
 from .llm import FakeLLM, _FakeStream
 
@@ -145,16 +144,13 @@ class _Answer(_FakeStream):
         self._llm = model
         self._step = None
         self._failures = 0
-        self._request = Request(
-            number=len(model.requests) + 1,
+        self._request = model.asked(
             agent=None,
             tools=body.offered,
             tool_choice=body.tool_choice,
             read=body.read,
             classes=classes,
         )
-        self._requests = model._requests  # noqa: SLF001  (it is one of them)
-        self._requests.append(self._request)
 
     @property
     def number(self) -> int:

@@ -1,0 +1,13 @@
+"""A scripted realtime model: it hears and speaks, and is answered by the script of a `FakeLLM`."""
+
+from .caller import Caller
+from .model import FakeRealtimeModel
+from .session import FakeRealtimeSession, IncompleteResponse, Truncation
+
+__all__ = [
+    "Caller",
+    "FakeRealtimeModel",
+    "FakeRealtimeSession",
+    "IncompleteResponse",
+    "Truncation",
+]
