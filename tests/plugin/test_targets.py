@@ -494,6 +494,60 @@ def test_what_goes_wrong_in_a_process_is_told_as_it_is_here(play):
     )
 
 
+CLAUDE = """
+import asyncio
+
+from livekit.agents import (
+    Agent, AgentServer, AgentSession, APIConnectionError, APIConnectOptions, JobContext, llm
+)
+
+server = AgentServer()
+
+
+class ClaudeStream(llm.LLMStream):
+    async def _run(self) -> None:
+        try:
+            await asyncio.open_connection("192.0.2.1", 443)
+        except OSError as error:
+            raise APIConnectionError from error
+
+
+class Claude(llm.LLM):
+    def chat(self, *, chat_ctx, **_):
+        once = APIConnectOptions(max_retry=0)
+        return ClaudeStream(self, chat_ctx=chat_ctx, tools=[], conn_options=once)
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    await AgentSession(llm=Claude()).start(Agent(instructions="You help."), room=ctx.room)
+"""
+
+
+def test_a_model_that_a_process_leads_to_no_script_is_named_with_what_to_do(play):
+    file = """
+entrypoint: claude.py:server
+scenarios:
+  - label: A
+    turns: [{user: hello, llm: [Hello.]}]
+  - label: Connects, as expected
+    allow: [refused_connection]
+    turns: [{user: hello, expect_error: {type: APIConnectionError}}]
+"""
+    files = {"claude.yaml": file, "claude.py": CLAUDE}
+    result = play(files, "--lk-target=process", "--show-capture=no")
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "claude.yaml:4: A, turn 1: in the agent's process: Claude of Agent connects to "
+        "192.0.2.1:443 (claude.py:13), and nothing leaves the machine while a test of an agent "
+        "runs: in a process of its own the script answers inference.LLM and OpenAI's clients "
+        "alone; play it without target: process, where it answers any model, or let it pass in "
+        "the ini file: lk_allow_hosts = 192.0.2.1"
+    )
+    result.shows_no("*also:*")
+    play(files).outcomes(passed=1, failed=1)
+
+
 def test_a_process_that_ends_or_prints_without_end_is_told(play):
     faults = (
         HEAD
