@@ -188,7 +188,7 @@ class _Child:
         _livekit_job.dispatch(context, **self._order.simulation)
         enter = self._stack.enter_context
         enter(_livekit.adopted_by(self._adoption, context))
-        enter(_livekit_job.judged_by(lambda name: JudgeLLM(name, self._judges, _WORDS.judge)))
+        enter(_livekit_job.judged_by(lambda name: JudgeLLM(name, self._judges, _WORDS.judges)))
         enter(_livekit.quiet_log(self._is_reported))
         enter(
             Guard(

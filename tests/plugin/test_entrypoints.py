@@ -722,6 +722,11 @@ def test_a_judge_that_nobody_scripted_and_one_that_nobody_asked_fail_the_test(of
         await user_says("hi")
 
     @pytest.mark.lk(entrypoint=judged)
+    async def test_none(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(entrypoint=judged)
     async def test_unasked(user_says, fake_llm):
         fake_llm.judges("pass", accurate="fail")
         fake_llm.script("Yes.")
@@ -732,13 +737,16 @@ def test_a_judge_that_nobody_scripted_and_one_that_nobody_asked_fail_the_test(of
         fake_llm.judges(accuracy="good")
         """
     ).run()
-    result.outcomes(failed=3)
+    result.outcomes(failed=4)
     result.shows(
         "the judge 'task_completion' asked its model for a verdict that nobody scripted; say what "
         "it finds: fake_llm.judges(task_completion='pass')",
+        "the judges 'task_completion', 'accuracy' asked their models for a verdict that nobody "
+        "scripted; say what they find: fake_llm.judges(task_completion='pass', accuracy='pass')",
         "scripted, and never asked: the judge accurate; take it out, or let it pass: *",
         "E *judges(accuracy='good'): a judge finds pass, fail, maybe",
     )
+    result.shows_no("also:*")
 
 
 def test_a_scenario_says_what_its_judges_find(office):
@@ -750,12 +758,15 @@ def test_a_scenario_says_what_its_judges_find(office):
             scenarios:
               - {label: All, judges: pass, turns: [{user: hi, llm: [Yes.]}]}
               - {label: One, judges: {accuracy: fail}, turns: [{user: hi, llm: [Yes.]}]}
+              - {label: None of them, turns: [{user: hi, llm: [Yes.]}]}
             """,
         }
     ).run("--lk-scenarios=desk.yaml", "-s")
-    result.outcomes(passed=1, failed=1)
+    result.outcomes(passed=1, failed=2)
     result.shows(
-        "desk.yaml:4: One: the judge 'task_completion' asked * judges: {task_completion: pass}"
+        "desk.yaml:4: One: the judge 'task_completion' asked * judges: {task_completion: pass}",
+        "desk.yaml:5: None of them: the judges 'task_completion', 'accuracy' asked *; say in the "
+        "scenario what they find: judges: {task_completion: pass, accuracy: pass}",
     )
 
 
