@@ -529,7 +529,7 @@ def test_what_a_library_made_of_it_is_not_told_frame_by_frame(desk):
     result.outcomes(failed=2)
     result.shows(
         "Desk looks up api.example.com:80 (test_it.py:*), and nothing leaves the machine while *",
-        "it came to the test as urllib.error.URLError",
+        "it came to the test as urllib.error.URLError (test_it.py:*)",
         'E *assert not "what the user\'s own test says"',
         "E *also: Desk looks up api.example.com:80 *",
         "FAILED test_it.py::test_it?slots? - Failed: Desk looks up api.example.com:80 *",
