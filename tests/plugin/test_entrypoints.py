@@ -431,6 +431,81 @@ def test_what_it_raises_is_shown_at_its_line(office, when):
     )
 
 
+BREAKS = """
+from livekit.agents import Agent, AgentServer, AgentSession, function_tool
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You help.")
+
+    @function_tool
+    async def book(self) -> str:
+        "Book."
+        return {}["a key"]  # a tool
+
+
+async def works(ctx):
+    await AgentSession(llm="openai/gpt-4.1-mini").start(Desk(), room=ctx.room)
+
+
+async def breaks(ctx):
+    {}["a key"]  # breaks
+
+
+def cold(proc):
+    {}["a key"]  # cold
+
+
+ends, tool, starts = AgentServer(), AgentServer(), AgentServer(setup_fnc=cold)
+ends.rtc_session(works, on_session_end=breaks)
+tool.rtc_session(works)
+starts.rtc_session(works)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "where"),
+    [
+        ("breaks", "# breaks", "raised in the entrypoint *breaks*"),
+        (
+            "ends",
+            "# breaks",
+            "raised in on_session_end (*breaks.py:19), where nobody hears of it;*",
+        ),
+        ("starts", "# cold", "raised in setup_fnc (prewarm) of the entrypoint *"),
+        ("tool", "# a tool", ""),
+    ],
+)
+def test_what_it_raises_shows_the_lines_of_the_user_alone(office, name, line, where):
+    scripted = "call: {book: {}}, " if name == "tool" else ""
+    result = office(
+        f"""
+    import breaks
+
+    @pytest.mark.lk(entrypoint=breaks.{name})
+    async def test_it(user_says, fake_llm):
+        fake_llm.script({'call("book"), ' if name == "tool" else ""}"Yes.")
+        await user_says("hi")
+        """,
+        {
+            "breaks.py": BREAKS,
+            "desk.yaml": f"""
+            entrypoint: breaks.py:{name}
+            scenarios: [{{label: A, turns: [{{user: hi, llm: [{scripted}Yes.]}}]}}]
+            """,
+        },
+    ).run("test_it.py", "desk.yaml", "-rfE")
+    at_setup = name == "starts"
+    result.outcomes(**({"errors": 2} if at_setup else {"failed": 2}))
+    shown = [f"> * {line}", "E *KeyError: 'a key'", *([f"E *{where}"] if where else [])]
+    place = "desk.yaml:2: A" + (", turn 1" if name == "tool" else "")
+    result.shows("_* test_it _*", *shown, "_* A _*", *shown, f"E *in {place}")
+    result.shows_no("*asyncio*.py:*", "*site-packages*")
+    if not at_setup:
+        result.shows(f"FAILED desk.yaml::A - {place}: KeyError: 'a key'")
+
+
 @pytest.mark.parametrize(
     ("callback", "told"),
     [
