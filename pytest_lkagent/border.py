@@ -386,11 +386,14 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     verdict = stage.findings.verdict(failure)
     if verdict is not None and (verdict is failure or scenario_of(item) is None):
         verdict = from_the_users_line(verdict)
-    if verdict is failure:
+    if verdict is None or verdict is failure:
         return verdict
+    scenario = scenario_of(item)
     if not isinstance(verdict, (UsageError, BehaviourError)):
-        return verdict
-    if (scenario := scenario_of(item)) is not None:
+        if scenario is not None:
+            verdict.add_note(f"in {scenario.site}: {scenario.label}")
+        return verdict.with_traceback(users_part(verdict.__traceback__))
+    if scenario is not None:
         verdict.args = (f"{scenario.site}: {scenario.label}: {verdict}",)
         verdict.__suppress_context__ = True
         return verdict

@@ -280,9 +280,15 @@ def _point_at_yaml(item: Any, path: Path, scenario: Scenario) -> None:
 
     def repr_failure(excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
         error = excinfo.value
+        notes = getattr(error, "__notes__", ())
         if not border.is_message_only(error):
-            return default(excinfo)
-        message = "\n".join([str(error), *getattr(error, "__notes__", ())])
+            shown = default(excinfo)
+            places = (one.removeprefix("in ") for one in notes if f": {scenario.label}" in one)
+            crash = getattr(shown, "reprcrash", None)
+            if crash is not None and (place := next(places, None)):
+                crash.message = f"{place}: {crash.message}"  # the one line of the summary
+            return shown
+        message = "\n".join([str(error), *notes])
         return _located(excinfo, message, getattr(error, "site", scenario.site))
 
     item.repr_failure = repr_failure

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from livekit import rtc
+from livekit.agents import llm
 
 from . import _livekit
 from .errors import RefusedConnection
@@ -66,6 +67,12 @@ _NOT_THE_USERS = tuple(
 )
 
 
+_FOR_LLMS = (
+    "mock the tool that does it, let the script answer it (the fixture fake_llm_server leads it "
+    "there)"
+)
+
+
 class _Reach(NamedTuple):
     """What some code wants to do, such as ``connects to`` `host`."""
 
@@ -89,7 +96,8 @@ class Guard:
     """The guard of one test on `loop`, on duty inside of a ``with``.
 
     `found` takes the first refusal for each host, since code under test may swallow the exception.
-    `waiting` says in a line what tasks wait for, None where it is nothing of the user's own.
+    `waiting` says in a line what tasks wait for, None where it is nothing of the user's own,
+    `for_llms` what may be done about one that connects.
     """
 
     def __init__(
@@ -99,11 +107,13 @@ class Guard:
         *,
         found: Callable[[RefusedConnection], object],
         waiting: Callable[[Iterable[asyncio.Task[Any]]], str | None],
+        for_llms: str = _FOR_LLMS,
     ) -> None:
         self._loop = loop
         self._hosts = frozenset(hosts)
         self._found = found
         self._waiting = waiting
+        self._for_llms = for_llms
         self._is_on = False
         self._told: set[str] = set()
         self._names: dict[str, str] = {}  # of addresses that an allowed name was resolved to
@@ -181,15 +191,16 @@ class Guard:
         model, agent = context.run(_livekit.at_work)
         who = "the test" if agent is None else type(agent).__name__
         if model is not None:
-            kind = f"{type(model).__module__}.{type(model).__qualname__}"
+            kind = _name_of(type(model))
             who = kind if agent is None else f"{kind} of {who}"
         line = _users_line(sys._getframe(1)) or (begun.line if begun is not None else None)
         # a library may do it in a task of its own: what waits for it meanwhile?
         where = line or self._waiting(asyncio.all_tasks(self._loop)) or "in none of your lines"
+        advice = self._for_llms if isinstance(model, llm.LLM) else "mock the tool that does it"
         refusal = RefusedConnection(
             f"{who} {reach.verb} {reach.target} ({where}), and nothing leaves the machine while a "
-            "test of an agent runs: mock the tool that does it, or let it pass in the ini file: "
-            f"lk_allow_hosts = {reach.host}"
+            f"test of an agent runs: {advice}, or let it pass in the ini file: lk_allow_hosts = "
+            f"{reach.host}"
         )
         if reach.host not in self._told:
             self._told.add(reach.host)
@@ -302,6 +313,12 @@ def _reach(event: str, args: tuple[Any, ...]) -> _Reach | None:
         return None
     port = address[1] if len(address) > 1 else None
     return _Reach(verb, host, port if isinstance(port, int) else None)
+
+
+def _name_of(kind: type) -> str:
+    """Name a class; a module that we named ourselves is nothing that the user knows."""
+    module = kind.__module__
+    return kind.__qualname__ if module.startswith("_lk_") else f"{module}.{kind.__qualname__}"
 
 
 def _text(host: Any) -> str:

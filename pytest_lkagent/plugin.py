@@ -216,7 +216,9 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
         if (told := border.missing_fixture(item, error)) is None:
             raise
     except Exception as error:
-        if border.play_of(item) is not None:
+        if (scenario := border.scenario_of(item)) is not None:
+            error.add_note(f"in {scenario.site}: {scenario.label}")
+        if border.is_ours(item):
             error.with_traceback(border.users_part(error.__traceback__))
         raise
     border.stop(told)

@@ -385,7 +385,7 @@ class Stage:
         self.before_session()
         self._watches.enter_context(_livekit.adopted_by(adoption, self.job.context))
         self._watches.enter_context(
-            _livekit_job.judged_by(lambda name: JudgeLLM(name, self.model, self.words.judge))
+            _livekit_job.judged_by(lambda name: JudgeLLM(name, self.model, self.words.judges))
         )
         with self._start_script(self.model, start, advice, owes_start=owes_start):
             await harness.start_by(run, entrypoint.what)

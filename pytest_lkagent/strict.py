@@ -24,6 +24,7 @@ from .errors import (
     did_you_mean,
     one_of,
 )
+from .frames import raised_at
 
 __all__ = [
     "BACKGROUND_ERROR",
@@ -129,10 +130,11 @@ class Findings:
             if not rest:
                 return None
             failure, *rest = rest
-        elif (refused := self._refused_before(failure)) is not None:
-            kind = type(failure)
-            refused.add_note(f"it came to the test as {kind.__module__}.{kind.__qualname__}")
-            failure, rest = refused, [error for error in rest if error is not refused]
+        elif (first := self._refused_before(failure) or _unscripted(failure, rest)) is not None:
+            kind, site = type(failure), raised_at(failure.__traceback__)
+            came_as = f"it came to the test as {kind.__module__}.{kind.__qualname__}"
+            first.add_note(f"{came_as} ({site})" if site is not None else came_as)
+            failure, rest = first, [error for error in rest if error is not first]
         itself = describe(failure)  # such as a handler that fails the same way each time
         for error in rest:
             described = describe(error)
@@ -153,6 +155,16 @@ class Findings:
             passed.append(link)
             link = link.__cause__ or link.__context__
         return None
+
+
+def _unscripted(failure: BaseException, found: Iterable[BaseException]) -> UnscriptedRequest | None:
+    """Return the request of which a client over HTTP made `failure`, in words of its own."""
+    if isinstance(failure, AssertionError):
+        return None
+    for one in found:
+        if isinstance(one, UnscriptedRequest) and str(one).partition("\n")[0] in str(failure):
+            return one
+    return None
 
 
 def describe(error: BaseException) -> str:

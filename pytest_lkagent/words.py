@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 __all__ = ["ScenarioWords", "Words"]
 
 
@@ -14,8 +16,9 @@ class Words:
     def allow(self, kind: str) -> str:
         return f"@pytest.mark.lk(allow=[{kind!r}])"
 
-    def judge(self, name: str) -> str:
-        return f"say what it finds: fake_llm.judges({name}='pass')"
+    def judges(self, names: Sequence[str]) -> str:
+        passing = ", ".join(f"{name}='pass'" for name in names)
+        return f"say what {_they(names)}: fake_llm.judges({passing})"
 
     def expect_error(self, kind: type[BaseException]) -> str:
         return f"wrap it in expect_error({kind.__name__})"
@@ -33,11 +36,16 @@ class ScenarioWords(Words):
     def allow(self, kind: str) -> str:
         return f"allow: [{kind}]"
 
-    def judge(self, name: str) -> str:
-        return f"say in the scenario what it finds: judges: {{{name}: pass}}"
+    def judges(self, names: Sequence[str]) -> str:
+        passing = ", ".join(f"{name}: pass" for name in names)
+        return f"say in the scenario what {_they(names)}: judges: {{{passing}}}"
 
     def expect_error(self, kind: type[BaseException]) -> str:
         return f"write expect_error: {{type: {kind.__name__}}}"
 
     def expect_close(self, reason: str) -> str:
         return f"list it under expect: {{close: {reason}}}"
+
+
+def _they(names: Sequence[str]) -> str:
+    return "it finds" if len(names) == 1 else "they find"

@@ -48,6 +48,7 @@ class ProcessHarness(Harness):
         self._client: _ProcessClient | None = None
         self._items: Sequence[Any] = ()
         self._found: list[BehaviourError] = []
+        self._told: list[str] = []
         self._seen_to_fail: set[str] = set()
         self._shutdown = AsyncExitStack()
         self.record.history = lambda: self._items
@@ -129,6 +130,7 @@ class ProcessHarness(Harness):
     def _learn(self, told: Mapping[str, Any]) -> None:
         """Take in what only the process could know."""
         if "found" in told:
+            self._told.append(told["found"])
             finding = BehaviourError(f"in the agent's process: {told['found']}")
             self._stage.findings.add(finding)
             self._found.append(finding)
@@ -141,7 +143,8 @@ class ProcessHarness(Harness):
         self.record.errors += [
             _as_raised(classes, text)
             for classes, text in told["errors"]
-            if not any(one in text for one in refused)  # which it says in the client's words
+            # which only say it in the client's words
+            if not any(one in text for one in (*refused, *self._told))
         ]
         self.tools.failed.update(told["failed_tools"])
         self.tools.meant_to_fail.update(told["meant_to_fail"])

@@ -37,7 +37,7 @@ from .. import _livekit, _livekit_job, _livekit_remote
 from ..build import as_chat_context
 from ..diagnosis import waiting
 from ..environment import Dummies
-from ..errors import BehaviourError, UsageError
+from ..errors import BehaviourError, RefusedConnection, UsageError
 from ..fake import FakeLLM
 from ..fake.judges import JudgeLLM, script_judges
 from ..frames import is_users
@@ -189,9 +189,17 @@ class _Child:
         _livekit_job.dispatch(context, **self._order.simulation)
         enter = self._stack.enter_context
         enter(_livekit.adopted_by(self._adoption, context))
-        enter(_livekit_job.judged_by(lambda name: JudgeLLM(name, self._judges, _WORDS.judge)))
+        enter(_livekit_job.judged_by(lambda name: JudgeLLM(name, self._judges, _WORDS.judges)))
         enter(_livekit.quiet_log(self._is_reported))
-        enter(Guard(loop, self._order.hosts, found=self._found, waiting=waiting))
+        enter(
+            Guard(
+                loop,
+                self._order.hosts,
+                found=self._refused,
+                waiting=waiting,
+                for_llms=_FOR_LLMS,
+            )
+        )
         job = copy_context()  # in which LiveKit looks for it
 
         def answer(question: Mapping[str, Any]) -> None:
@@ -313,6 +321,10 @@ class _Child:
         """Whether the test shows `error`, so that LiveKit's log of it only repeats it."""
         return self._findings.is_reported(error) or isinstance(error, APIError)
 
+    def _refused(self, refusal: RefusedConnection) -> None:
+        if self._findings.add(refusal):
+            self._found(refusal)
+
     def _found(self, error: BaseException, where: str = "") -> None:
         if any(error is one for one in self._told):
             return
@@ -327,6 +339,10 @@ class _Everything:
         return True
 
 
+_FOR_LLMS = (
+    "in a process of its own the script answers inference.LLM and OpenAI's clients alone; play it "
+    "without target: process, where it answers any model"
+)
 _LEADS = ("LIVEKIT_INFERENCE_URL", "OPENAI_BASE_URL")
 _WORDS = ScenarioWords()
 

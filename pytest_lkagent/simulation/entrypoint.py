@@ -75,7 +75,11 @@ class Entrypoint:
         """
         process = _livekit_job.make_process()
         if self.prewarm is not None:
-            self.prewarm(process)
+            try:
+                self.prewarm(process)
+            except Exception as error:
+                error.add_note(f"raised in setup_fnc (prewarm) of {self.what}")
+                raise
         return process
 
 

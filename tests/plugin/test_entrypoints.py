@@ -431,6 +431,81 @@ def test_what_it_raises_is_shown_at_its_line(office, when):
     )
 
 
+BREAKS = """
+from livekit.agents import Agent, AgentServer, AgentSession, function_tool
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You help.")
+
+    @function_tool
+    async def book(self) -> str:
+        "Book."
+        return {}["a key"]  # a tool
+
+
+async def works(ctx):
+    await AgentSession(llm="openai/gpt-4.1-mini").start(Desk(), room=ctx.room)
+
+
+async def breaks(ctx):
+    {}["a key"]  # breaks
+
+
+def cold(proc):
+    {}["a key"]  # cold
+
+
+ends, tool, starts = AgentServer(), AgentServer(), AgentServer(setup_fnc=cold)
+ends.rtc_session(works, on_session_end=breaks)
+tool.rtc_session(works)
+starts.rtc_session(works)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "where"),
+    [
+        ("breaks", "# breaks", "raised in the entrypoint *breaks*"),
+        (
+            "ends",
+            "# breaks",
+            "raised in on_session_end (*breaks.py:19), where nobody hears of it;*",
+        ),
+        ("starts", "# cold", "raised in setup_fnc (prewarm) of the entrypoint *"),
+        ("tool", "# a tool", ""),
+    ],
+)
+def test_what_it_raises_shows_the_lines_of_the_user_alone(office, name, line, where):
+    scripted = "call: {book: {}}, " if name == "tool" else ""
+    result = office(
+        f"""
+    import breaks
+
+    @pytest.mark.lk(entrypoint=breaks.{name})
+    async def test_it(user_says, fake_llm):
+        fake_llm.script({'call("book"), ' if name == "tool" else ""}"Yes.")
+        await user_says("hi")
+        """,
+        {
+            "breaks.py": BREAKS,
+            "desk.yaml": f"""
+            entrypoint: breaks.py:{name}
+            scenarios: [{{label: A, turns: [{{user: hi, llm: [{scripted}Yes.]}}]}}]
+            """,
+        },
+    ).run("test_it.py", "desk.yaml", "-rfE")
+    at_setup = name == "starts"
+    result.outcomes(**({"errors": 2} if at_setup else {"failed": 2}))
+    shown = [f"> * {line}", "E *KeyError: 'a key'", *([f"E *{where}"] if where else [])]
+    place = "desk.yaml:2: A" + (", turn 1" if name == "tool" else "")
+    result.shows("_* test_it _*", *shown, "_* A _*", *shown, f"E *in {place}")
+    result.shows_no("*asyncio*.py:*", "*site-packages*")
+    if not at_setup:
+        result.shows(f"FAILED desk.yaml::A - {place}: KeyError: 'a key'")
+
+
 @pytest.mark.parametrize(
     ("callback", "told"),
     [
@@ -722,6 +797,11 @@ def test_a_judge_that_nobody_scripted_and_one_that_nobody_asked_fail_the_test(of
         await user_says("hi")
 
     @pytest.mark.lk(entrypoint=judged)
+    async def test_none(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(entrypoint=judged)
     async def test_unasked(user_says, fake_llm):
         fake_llm.judges("pass", accurate="fail")
         fake_llm.script("Yes.")
@@ -732,13 +812,16 @@ def test_a_judge_that_nobody_scripted_and_one_that_nobody_asked_fail_the_test(of
         fake_llm.judges(accuracy="good")
         """
     ).run()
-    result.outcomes(failed=3)
+    result.outcomes(failed=4)
     result.shows(
         "the judge 'task_completion' asked its model for a verdict that nobody scripted; say what "
         "it finds: fake_llm.judges(task_completion='pass')",
+        "the judges 'task_completion', 'accuracy' asked their models for a verdict that nobody "
+        "scripted; say what they find: fake_llm.judges(task_completion='pass', accuracy='pass')",
         "scripted, and never asked: the judge accurate; take it out, or let it pass: *",
         "E *judges(accuracy='good'): a judge finds pass, fail, maybe",
     )
+    result.shows_no("also:*")
 
 
 def test_a_scenario_says_what_its_judges_find(office):
@@ -750,12 +833,15 @@ def test_a_scenario_says_what_its_judges_find(office):
             scenarios:
               - {label: All, judges: pass, turns: [{user: hi, llm: [Yes.]}]}
               - {label: One, judges: {accuracy: fail}, turns: [{user: hi, llm: [Yes.]}]}
+              - {label: None of them, turns: [{user: hi, llm: [Yes.]}]}
             """,
         }
     ).run("--lk-scenarios=desk.yaml", "-s")
-    result.outcomes(passed=1, failed=1)
+    result.outcomes(passed=1, failed=2)
     result.shows(
-        "desk.yaml:4: One: the judge 'task_completion' asked * judges: {task_completion: pass}"
+        "desk.yaml:4: One: the judge 'task_completion' asked * judges: {task_completion: pass}",
+        "desk.yaml:5: None of them: the judges 'task_completion', 'accuracy' asked *; say in the "
+        "scenario what they find: judges: {task_completion: pass, accuracy: pass}",
     )
 
 

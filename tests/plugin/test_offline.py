@@ -260,6 +260,10 @@ MODELS = {
                 pass
         """,
         "livekit.agents.inference.llm.LLM of Desk looks up *livekit.cloud:443 (the tool book *",
+        (
+            "mock the tool that does it, let the script answer it (the fixture fake_llm_server "
+            "leads it there), or"
+        ),
     ),
     "a TTS of LiveKit's": (
         """
@@ -270,6 +274,7 @@ MODELS = {
                     pass
         """,
         "livekit.agents.inference.tts.TTS of Desk looks up *livekit.cloud:443 (the tool book *",
+        "mock the tool that does it, or",
     ),
     "an STT of one's own": (
         """
@@ -287,16 +292,20 @@ MODELS = {
         await Ears().recognize([])
         """,
         "test_it.Desk.book.<locals>.Ears of Desk looks up stt.example.com:80 (*test_it.py:*)*",
+        "mock the tool that does it, or",
     ),
 }
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_real_model_is_named_with_its_class_and_its_agent(desk, name):
-    calls, line = MODELS[name]
+    calls, line, advice = MODELS[name]
     result = desk({"test_it.py": story(calls)}).run()
     result.outcomes(failed=1)
-    result.shows(f"{line}nothing leaves the machine while *: lk_allow_hosts = *")
+    result.shows(
+        f"{line}nothing leaves the machine while a test of an agent runs: {advice} let it pass in "
+        "the ini file: lk_allow_hosts = *"
+    )
 
 
 def test_what_a_tool_does_after_its_model_is_the_tools_own(desk):
@@ -520,7 +529,7 @@ def test_what_a_library_made_of_it_is_not_told_frame_by_frame(desk):
     result.outcomes(failed=2)
     result.shows(
         "Desk looks up api.example.com:80 (test_it.py:*), and nothing leaves the machine while *",
-        "it came to the test as urllib.error.URLError",
+        "it came to the test as urllib.error.URLError (test_it.py:*)",
         'E *assert not "what the user\'s own test says"',
         "E *also: Desk looks up api.example.com:80 *",
         "FAILED test_it.py::test_it?slots? - Failed: Desk looks up api.example.com:80 *",

@@ -323,6 +323,42 @@ def test_what_nobody_scripted_over_http_fails_the_test_though_the_agent_goes_on(
     )
 
 
+def test_what_nobody_scripted_over_http_is_told_once_with_the_line_that_asked(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import inference, llm
+
+            asked = llm.ChatContext.empty()
+            asked.add_message(role="user", content="2 pm?")
+
+            async def test_it(fake_llm_server):
+                async with inference.LLM("openai/gpt-4.1") as model:
+                    async with model.chat(chat_ctx=asked) as stream:
+                        await stream.collect()
+
+            async def test_of_errors(fake_llm_server):
+                async with inference.LLM("openai/gpt-4.1") as model:
+                    async with model.chat(chat_ctx=asked) as stream:
+                        with pytest.raises(Exception) as raised:
+                            await stream.collect()
+                assert str(raised.value) == "too long"
+            """
+        }
+    ).run()
+    result.outcomes(failed=2)
+    result.shows(
+        "_* test_it _*",
+        "code outside an agent asked its model for a completion that nobody scripted",
+        "add a step for it: fake_llm.script(say('…'))",
+        "it came to the test as livekit.agents._exceptions.APIStatusError (test_it.py:17)",
+        "_* test_of_errors _*",
+        "> * assert str(raised.value) == *too long*",
+        "E * also: code outside an agent asked its model for a completion that nobody scripted",
+    )
+    result.shows_no("*site-packages*")
+
+
 def test_the_environment_leads_to_the_server_only_as_long_as_the_test_runs(desk):
     result = desk(
         {

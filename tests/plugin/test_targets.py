@@ -130,6 +130,12 @@ class Desk(Agent):
         return f"{datetime.now():%A, %B %d} {os.environ['OPENAI_API_KEY'][:14]}"
 
     @function_tool
+    async def which_job(self) -> str:
+        """Say which job this is."""
+        context = get_job_context()
+        return f"{context.job.id} {context.local_participant_identity} {context.job.room.name}"
+
+    @function_tool
     async def broken(self) -> str:
         """Break."""
         raise ValueError("no such room")
@@ -236,10 +242,11 @@ ALIKE = (
         capture: {slot: 'booked (\\w+)'}
         expect: [{function_call_output: {name: book, output: booked 2pm}}]
       - user: anything at ${slot}?
-        llm: [{call: {fast: {what: "${slot}"}, today: {}}}, Nothing.]
+        llm: [{call: {fast: {what: "${slot}"}, today: {}, which_job: {}}}, Nothing.]
         expect:
           - function_call_output: {name: fast, output: nothing}
           - function_call_output: {name: today, output: "Monday, June 01 pytest-lkagent"}
+          - function_call_output: {name: which_job, output: J7 desk kitchen}
   - label: Progress updates
     snapshot: true
     turns:
@@ -346,9 +353,12 @@ def play(project):
 
     def play(files: Mapping[str, str], *options: str) -> Result:
         made = project({"pytest.ini": INI, "server.py": SERVER, **files})
+        here = psutil.Process()
+        before = here.net_connections()
         result: Result = made.run(next(iter(files)), *options)
         result.shows_no("*INTERNALERROR*")
-        assert psutil.Process().children(recursive=True) == []  # nothing is left running
+        assert here.children(recursive=True) == []  # nothing is left running
+        assert here.net_connections() == before  # and no port open
         return result
 
     return play
@@ -360,6 +370,11 @@ import json
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture
+def job_options():
+    return {"job_id": "J7", "agent_identity": "desk", "room": "kitchen"}
 
 
 @pytest.fixture(autouse=True)
@@ -384,6 +399,34 @@ def test_a_scenario_has_the_same_transcript_on_each_target(play):
         result = play(files, f"--lk-target={target}")
         result.outcomes(passed=11)
         result.shows("10 snapshots passed.")
+
+
+def test_a_conversation_that_fits_in_no_frame_of_the_protocol_is_played_in_a_process(play):
+    at_length = (
+        HEAD
+        + """
+  - label: It grows beyond 1 MiB, and goes on
+    turns:
+      - {user: HALF, llm: [Well.]}
+      - user: and now?
+        llm: [{say: HALF, call: {fast: {what: a}}}, There.]
+        expect:
+          - message: HALF
+          - function_call_output: {name: fast, output: found a}
+      - {user: 2pm, llm: [{call: {book: {slot: 2pm}}}, Booked.], expect: [..., {message: Booked.}]}
+  - label: One text is beyond it
+    turns:
+      - {user: WHOLE, llm: [Well.]}
+"""
+    ).replace("HALF", "half " * 120_000)
+    file = at_length.replace("WHOLE", "whole " * 200_000)
+    result = play({"at_length.yaml": file}, "--lk-target=process")
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "at_length.yaml:18: One text is beyond it, turn 1: the run raised RuntimeError: session "
+        "request run_input was not sent: it has * bytes, and LiveKit's session protocol takes "
+        "1048576 at most; *"
+    )
 
 
 def test_what_goes_wrong_in_a_process_is_told_as_it_is_here(play):
@@ -449,6 +492,60 @@ def test_what_goes_wrong_in_a_process_is_told_as_it_is_here(play):
         "*It connects to somewhere else, turn 1: in the agent's process: Desk connects to "
         "192.0.2.1:80 *",
     )
+
+
+CLAUDE = """
+import asyncio
+
+from livekit.agents import (
+    Agent, AgentServer, AgentSession, APIConnectionError, APIConnectOptions, JobContext, llm
+)
+
+server = AgentServer()
+
+
+class ClaudeStream(llm.LLMStream):
+    async def _run(self) -> None:
+        try:
+            await asyncio.open_connection("192.0.2.1", 443)
+        except OSError as error:
+            raise APIConnectionError from error
+
+
+class Claude(llm.LLM):
+    def chat(self, *, chat_ctx, **_):
+        once = APIConnectOptions(max_retry=0)
+        return ClaudeStream(self, chat_ctx=chat_ctx, tools=[], conn_options=once)
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    await AgentSession(llm=Claude()).start(Agent(instructions="You help."), room=ctx.room)
+"""
+
+
+def test_a_model_that_a_process_leads_to_no_script_is_named_with_what_to_do(play):
+    file = """
+entrypoint: claude.py:server
+scenarios:
+  - label: A
+    turns: [{user: hello, llm: [Hello.]}]
+  - label: Connects, as expected
+    allow: [refused_connection]
+    turns: [{user: hello, expect_error: {type: APIConnectionError}}]
+"""
+    files = {"claude.yaml": file, "claude.py": CLAUDE}
+    result = play(files, "--lk-target=process", "--show-capture=no")
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "claude.yaml:4: A, turn 1: in the agent's process: Claude of Agent connects to "
+        "192.0.2.1:443 (claude.py:13), and nothing leaves the machine while a test of an agent "
+        "runs: in a process of its own the script answers inference.LLM and OpenAI's clients "
+        "alone; play it without target: process, where it answers any model, or let it pass in "
+        "the ini file: lk_allow_hosts = 192.0.2.1"
+    )
+    result.shows_no("*also:*")
+    play(files).outcomes(passed=1, failed=1)
 
 
 def test_a_process_that_ends_or_prints_without_end_is_told(play):
