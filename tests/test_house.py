@@ -36,7 +36,6 @@ FLOORS = MappingProxyType(
         "sites": 0,
         "script": 1,
         "scenarios": 1,
-        "timeline": 1,
         "transcript": 1,
         "timeline": 1,
         "snapshot": 1,

@@ -99,15 +99,15 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
                 "voice_call.say('you', at=4.5))"
             ),
             (
-                "*UsageError: call.say('you'): the user speaks already, until 5 s: one mouth says one "
-                "thing at a time"
+                "*UsageError: call.say('you'): the user speaks already, until 5 s: one mouth says "
+                "one thing at a time"
             ),
         ),
         (
             "await voice_call.settle(); await voice_call.interrupt('wait', after=0.4)",
             (
-                "*UsageError: call.interrupt('wait', after=0.4): the agent does not speak: there is "
-                "nothing to interrupt"
+                "*UsageError: call.interrupt('wait', after=0.4): the agent does not speak: there "
+                "is nothing to interrupt"
             ),
         ),
         (
@@ -155,8 +155,8 @@ def test_what_makes_no_sense_is_one_line(telephone, body, line):
         ),
         (
             (
-                "await voice_call.agent_answers(); await voice_call.backchannel(after=0.1, lasts=0.2, "
-                "heard=''); await voice_call.agent_stops(within=0.3)"
+                "await voice_call.agent_answers(); await voice_call.backchannel(after=0.1, "
+                "lasts=0.2, heard=''); await voice_call.agent_stops(within=0.3)"
             ),
             "*the agent stopped 500 ms into 'uh-huh', and has to within 300 ms",
         ),
