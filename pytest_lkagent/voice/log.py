@@ -99,8 +99,9 @@ class CallLog:
 
     def playout_started(self) -> None:
         assert self._session is not None, "a session speaks"
-        agent = type(self._session.current_agent).__name__
-        self.agent.append(Spoken(self.now, agent, self._asked))
+        # who hands over may still speak when the next one is the current agent
+        speaker = _livekit.speaking_agent() or self._session.current_agent
+        self.agent.append(Spoken(self.now, type(speaker).__name__, self._asked))
         self._changed()
 
     def playout_paused(self) -> None:
