@@ -198,7 +198,9 @@ def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) 
         script_judges(stage.model, play.scenario.judges)
         stage.expect_veto = play.scenario.expect_veto
         _refuse_vain_veto(play.scenario, entrypoint)
-    stage.is_call = "voice_call" in request.fixturenames
+    stage.is_call = "voice_call" in request.fixturenames or (
+        play is not None and play.scenario.mode == "audio"
+    )
     if made.simulation is not None:
         where = border.who_says_attributes(request.node)
         refuse_dispatch(stage.job.options.attributes, where=where)

@@ -46,6 +46,7 @@ class CallLog:
 
     def __init__(self, sentences: Sequence[str]) -> None:
         self.began: float | None = None
+        self.agent_began: Callable[[], None] = lambda: None
         self.user: list[tuple[int, int, Utterance]] = []
         self.agent: list[Spoken] = []
         self._sentences = sentences
@@ -101,6 +102,7 @@ class CallLog:
         assert self._session is not None, "a session speaks"
         agent = type(self._session.current_agent).__name__
         self.agent.append(Spoken(self.now, agent, self._asked))
+        self.agent_began()
         self._changed()
 
     def playout_paused(self) -> None:

@@ -132,7 +132,8 @@ SCENARIO = [
             "1: unknown key 'nothing' in a scenario; the keys of a scenario: id, label, "
             "instructions, agent_expectations, tags, userdata, agent, entrypoint, turns, "
             "absent, check, expect_veto, snapshot, marks, "
-            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout"
+            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout, "
+            "mode, voices, impairments"
         ),
     ),
     ("agent: foo", "8: agent cannot be 'foo'; write package.module:name or file.py:name"),
@@ -290,7 +291,8 @@ def test_a_scenario_in_which_nothing_happens_is_refused(mistakes):
             "desk.yaml:4:3: a scenario cannot be nothing; write a mapping with some of id, label, "
             "instructions, agent_expectations, tags, userdata, agent, entrypoint, turns, "
             "absent, check, expect_veto, snapshot, marks, "
-            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout"
+            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout, "
+            "mode, voices, impairments"
         ),
     ]
 
@@ -305,7 +307,8 @@ def test_a_mistake_in_the_defaults_is_told_once_for_all_scenarios(mistakes):
         "desk.yaml:1:27: unknown key 'sy' in an llm step; did you mean 'say'?",
         (
             "desk.yaml:1:37: unknown key 'turns' in defaults; the keys of defaults: start, mocks, "
-            "session, history, job, judges, target, now, allow, timeout"
+            "session, history, job, judges, target, now, allow, timeout, "
+            "mode, voices, impairments"
         ),
     ]
 
