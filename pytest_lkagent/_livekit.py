@@ -76,6 +76,7 @@ __all__ = [
     "refuses_as_closed",
     "release_run",
     "replace_model",
+    "replace_speech",
     "run_user_mock",
     "running_tools",
     "speaking_agent",
@@ -183,6 +184,13 @@ def adopted_by(adopter: Adopter, job: JobContext) -> Iterator[None]:
 def replace_model(session: AgentSession[Any], model: llm.LLM[Any]) -> None:
     """Give a session that has not started `model` in the place of its own."""
     session._llm = model
+
+
+def replace_speech(session: AgentSession[Any], speech: Speech) -> None:
+    """Give a session that has not started `speech` in the place of its own."""
+    own: Any = session
+    for name in SPEECH:
+        setattr(own, f"_{name}", speech_for(name, getattr(own, f"_{name}"), speech))
 
 
 def _seam_of(session: Any) -> Seam | None:

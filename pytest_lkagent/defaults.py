@@ -198,9 +198,7 @@ def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) 
         script_judges(stage.model, play.scenario.judges)
         stage.expect_veto = play.scenario.expect_veto
         _refuse_vain_veto(play.scenario, entrypoint)
-    stage.is_call = "voice_call" in request.fixturenames or (
-        play is not None and play.scenario.mode == "audio"
-    )
+    stage.is_call = _is_call(request)
     if made.simulation is not None:
         where = border.who_says_attributes(request.node)
         refuse_dispatch(stage.job.options.attributes, where=where)
@@ -271,8 +269,8 @@ def _simulation(
 ) -> Mapping[str, Any] | None:
     """Return what the job says of the simulation, None where it is not to be one.
 
-    An entrypoint always runs in a simulation in text, which keeps its session from audio; the code
-    of an agent sees one only where the test asks for it.
+    An entrypoint always runs in a simulation; in one in text, LiveKit keeps its session from audio.
+    The code of an agent sees one only where the test asks for it.
     """
     if entrypoint is None and "simulation" not in request.fixturenames:
         return None
@@ -293,7 +291,16 @@ def _simulation(
         "agent_expectations": (scenario and scenario.agent_expectations) or "",
         "tags": scenario.tags if scenario else {},
         "userdata": text,
+        "mode": "audio" if _is_call(request) else "text",
     }
+
+
+def _is_call(request: pytest.FixtureRequest) -> bool:
+    """Whether the session under test is spoken to."""
+    scenario = border.scenario_of(request.node)
+    return "voice_call" in request.fixturenames or (
+        scenario is not None and scenario.mode == "audio"
+    )
 
 
 def _order(

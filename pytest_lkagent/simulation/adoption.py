@@ -22,6 +22,10 @@ class _Taker(Protocol):
     def model(self) -> llm.LLM[Any] | None:
         """Its model, None where the session keeps its own."""
 
+    @property
+    def speech(self) -> _livekit.Speech | None:
+        """What the session hears and speaks with, None where it is text alone."""
+
     def take(self, session: AgentSession[Any]) -> None:
         """Have `session`, which has not started, under test."""
 
@@ -66,6 +70,8 @@ class Adoption:
             await agent.update_chat_ctx(self._history)
         if self.model is not None:
             _livekit.replace_model(session, self.model)
+        if self._harness.speech is not None:
+            _livekit.replace_speech(session, self._harness.speech)
         self._harness.take(session)
 
     def session_started(self, session: AgentSession[Any]) -> None:
