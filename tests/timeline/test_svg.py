@@ -121,7 +121,16 @@ def test_the_mark_stands_at_its_time_in_the_whole_call():
     [uhuh] = [group for title, group in groups(root, "bar", "user") if "uh-huh" in title]
     assert int(mark.get("x1")) == box(uhuh)[0]
     assert root.findtext(f"{SVG}text[@class='mark-time']") == "13 s"
-    assert len(groups(root, "bar")) == len(groups(picture(BOOKING), "bar"))
+
+
+def test_a_mark_late_in_a_long_call_leaves_nothing_out():
+    moments = [Moment(at=0, kind="ring"), Moment(at=100_000, kind="error")]
+    root = picture(Timeline(now=200_000, moments=moments), mark=100_000)
+    assert [title for title, _ in groups(root, "bar")] == [
+        "moments, 0 s: ring",
+        "moments, 100 s: error",
+    ]
+    assert "… 98.0 s …" in "".join(root.itertext())
 
 
 def test_states_are_strips_named_where_there_is_room():
