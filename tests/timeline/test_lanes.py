@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from textwrap import dedent
 
 import pytest
-from calls import BOOKING, TIMES, timelines
-from hypothesis import given
-from hypothesis import strategies as st
+from calls import BOOKING
 
 from pytest_lkagent.timeline import AgentSpeech, Moment, State, Timeline, ToolSpan, UserSpeech
-from pytest_lkagent.timeline.cells import cells, clean, seconds
 
 LANES = """
           |0 s      |1 s      |2 s      |3 s      |4 s      |5 s      |6 s      |7 s      |8 s
@@ -301,33 +297,3 @@ def test_two_hours_of_talk_fit_line_by_line():
 @pytest.mark.parametrize("width", [-5, 0, 39])
 def test_a_page_that_is_too_narrow_is_taken_as_forty_columns(width):
     assert BOOKING.lanes(width=width) == BOOKING.lanes(width=40)
-
-
-def texts(timeline):
-    for speech in timeline.user:
-        yield speech.text
-        yield speech.heard if clean(speech.heard) != clean(speech.text) else ""
-    for speech in timeline.agent:
-        yield from (speech.text, speech.unsaid)
-    yield from (tool.call for tool in timeline.tools)
-    yield from map(str, timeline.moments)
-
-
-def letters(texts):
-    return Counter(letter for text in texts for letter in clean(text) if letter != " ")
-
-
-@given(timelines(), st.integers(40, 160))
-def test_any_call_fits_its_width_and_lacks_no_letter(timeline, width):
-    lines = timeline.lanes(width=width)
-    assert max(map(cells, lines)) <= width
-    assert letters(texts(timeline)) - letters(lines) == Counter()
-
-
-@given(timelines(), TIMES, st.none() | TIMES)
-def test_any_moment_of_any_call_can_be_marked(timeline, mark, since):
-    lines = timeline.lanes(mark=mark, since=since)
-    assert max(map(cells, lines)) <= 100
-    assert lines == timeline.lanes(mark=mark, since=since)
-    marks = {f"^ {seconds(mark)}", f"{seconds(mark)} ^"}
-    assert marks & {line.strip() for line in lines} or lines[0].startswith("nothing happened")
