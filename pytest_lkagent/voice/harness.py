@@ -50,7 +50,8 @@ class VoiceHarness(Harness):
         self.take(session)
 
         async def start() -> None:
-            await session.start(agent, room=self._stage.job.context.room, room_options=_OUR_LINE)
+            room = self._stage.job.context.room
+            await session.start(agent, room=room, room_options=_OUR_LINE, session_host=False)
 
         await self.start_by(start, "the start of the session")
 
