@@ -363,6 +363,30 @@ async def test_a_model_that_can_says_what_the_agent_makes_it_say(script: FakeLLM
     assert script.requests == ()
 
 
+async def test_a_text_that_breaks_off_while_it_is_said_is_told_of(
+    script: FakeLLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def words() -> AsyncIterator[str]:
+        yield "And "
+        raise ValueError("no more words")
+
+    async with on_a_call(script, supports_say=True) as phone:
+        await phone.session.say(words())
+        assert phone.texts == []
+    assert "failed to say text: no more words" in caplog.text
+
+
+async def test_a_reply_that_is_given_up_at_once_leaves_nothing_behind(script: FakeLLM) -> None:
+    script.script("Hi.", "Ho.")
+    async with on_a_call(script) as phone:
+        problems: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: problems.append(told))
+        phone.model.session_now.generate_reply().cancel()
+        await asyncio.sleep(1)
+        await phone.session.generate_reply()
+        assert (problems, phone.texts) == ([], ["assistant: Ho."])
+
+
 # --- the caller
 
 
@@ -536,6 +560,10 @@ async def test_a_turn_that_was_committed_early_is_not_answered_twice(script: Fak
         assert phone.texts == ["user: a table", "assistant: For when?"]
 
 
+@pytest.mark.skipif(
+    not hasattr(llm.RealtimeCapabilities, "supports_overlapping_speech"),
+    reason="livekit-agents before 1.8 knows no model that overlaps",
+)
 async def test_a_model_that_overlaps_goes_on_while_the_caller_speaks(script: FakeLLM) -> None:
     script.script(say("one two three").timed(duration=3), "Yes?")
     async with on_a_call(script, **_OVERLAPPING) as phone:
