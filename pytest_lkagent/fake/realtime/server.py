@@ -162,8 +162,7 @@ class Server:
                 if not response.text:
                     self._add_message(response)
                 response.say(piece)
-            if step.error is None:
-                self._call(step, response)
+            self._call(step, response)
             is_cancelled = False
         finally:
             self._session.set_text(response.message_id, response.text)
