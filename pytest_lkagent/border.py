@@ -66,6 +66,7 @@ __all__ = [
     "play_of",
     "refuse_bad_start",
     "refuse_without_loop",
+    "said_at",
     "scenario_of",
     "settle_verdict",
     "shown",
@@ -394,7 +395,7 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
             verdict.add_note(f"in {scenario.site}: {scenario.label}")
         return verdict.with_traceback(users_part(verdict.__traceback__))
     if scenario is not None:
-        verdict.args = (f"{scenario.site}: {scenario.label}: {verdict}",)
+        verdict.args = (f"{said_at(verdict, scenario)}: {scenario.label}: {verdict}",)
         verdict.__suppress_context__ = True
         return verdict
     notes = getattr(verdict, "__notes__", ())
@@ -430,6 +431,13 @@ def scenario_of(item: pytest.Item) -> Scenario | None:
     """Return the scenario that `item` plays, None for other tests."""
     play = play_of(item)
     return play.scenario if play is not None else None
+
+
+def said_at(error: BaseException, scenario: Scenario) -> Site:
+    """Return the line of a scenario that says what should have been where `error` came up."""
+    about = getattr(error, "about", None)
+    own: Site | None = getattr(scenario, f"{about}_site", None)
+    return own or scenario.site
 
 
 def is_message_only(error: BaseException) -> bool:

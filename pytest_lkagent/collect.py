@@ -289,7 +289,7 @@ def _point_at_yaml(item: Any, path: Path, scenario: Scenario) -> None:
                 crash.message = f"{place}: {crash.message}"  # the one line of the summary
             return shown
         message = "\n".join([str(error), *notes])
-        return _located(excinfo, message, getattr(error, "site", scenario.site))
+        return _located(excinfo, message, getattr(error, "site", border.said_at(error, scenario)))
 
     item.repr_failure = repr_failure
 

@@ -215,8 +215,8 @@ def _refuse_vain_veto(scenario: Scenario, entrypoint: Entrypoint | None) -> None
         if entrypoint is not None:
             lack = f"{entrypoint.what} has none: @server.rtc_session(on_simulation_end=…)"
         raise UsageError(
-            f"{scenario.site}: {scenario.label}: on_simulation_end is what vetoes (expect_veto), "
-            f"and {lack}"
+            f"{scenario.expect_veto_site}: {scenario.label}: on_simulation_end is what vetoes "
+            f"(expect_veto), and {lack}"
         )
 
 

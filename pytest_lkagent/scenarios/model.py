@@ -256,7 +256,9 @@ class Scenario:
     target: str | None = None
     target_site: Site | None = None
     expect_veto: str | None = None
+    expect_veto_site: Site | None = None
     judges: Mapping[str, str] | str | None = None
+    judges_site: Site | None = None
     now: datetime | None = None
     start: ScenarioTurn | None = None
     mocks: Mocks = field(default_factory=dict)

@@ -77,6 +77,8 @@ def read_scenario(
     for key, read in _READERS.items():
         if key in fields:
             said[key] = read(reading, fields[key])
+    if "expect_veto" in fields:
+        said["expect_veto_site"] = site_of(fields["expect_veto"])
     if not fields.keys() & {"turns", "instructions"}:
         hint = "write turns:, or instructions: for a simulated user"
         reading.missing(node, fields, f"a scenario in which nothing happens; {hint}")
@@ -90,10 +92,9 @@ def _settings(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
         if key in fields:
             node = fields[key]
             settings[key] = _ALSO_SETTLED.get(key) if is_null(node) else read(reading, node)
-    if "session" in fields:
-        settings["session_site"] = site_of(fields["session"])
-    if "target" in fields:
-        settings["target_site"] = site_of(fields["target"])
+    for key in ("session", "target", "judges"):
+        if key in fields:
+            settings[f"{key}_site"] = site_of(fields[key])
     return settings
 
 
