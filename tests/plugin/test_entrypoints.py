@@ -978,8 +978,8 @@ def test_what_an_entrypoint_cannot_have_is_told(office):
     result.shows(
         "*session_options: the entrypoint builds its own session; take max_tool_steps away, or "
         "test an agent",
-        "desk.yaml:5: No veto: on_simulation_end is what vetoes (expect_veto), and an agent has none: "
-        "write entrypoint:",
+        "desk.yaml:5: No veto: on_simulation_end is what vetoes (expect_veto), and an agent has "
+        "none: write entrypoint:",
         "E *start_session() builds a session of its own, and the entrypoint quick() starts the one "
         "under test; take agent_session, or test an agent",
     )
