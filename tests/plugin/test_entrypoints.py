@@ -291,8 +291,8 @@ WRONG = {
     "none": (
         "async def none(ctx):\n        await ctx.connect()",
         (
-            "the entrypoint none() returned without starting a session: there is nobody to "
-            "talk to; await session.start(…) in it"
+            "the entrypoint none() (test_it.py:23) returned without starting a session: there "
+            "is nobody to talk to; await session.start(…) in it"
         ),
     ),
     "two": (
@@ -304,6 +304,19 @@ WRONG = {
         (
             "the entrypoint two() starts a second session (test_it.py:*), and one is under test "
             "at a time: the first started at test_it.py:*"
+        ),
+    ),
+    "twice": (
+        (
+            "async def twice(ctx):\n"
+            "        made = session()\n"
+            "        await made.start(Plain(), room=ctx.room)\n"
+            "        await made.start(Plain(), room=ctx.room)"
+        ),
+        (
+            "the entrypoint twice() starts a session again (test_it.py:26), which LiveKit ignores: "
+            "the first start was at test_it.py:25; take it away, or hand over to another agent "
+            "with session.update_agent(…)"
         ),
     ),
     "waits": (
@@ -320,9 +333,9 @@ WRONG = {
     "leaves": (
         "async def leaves(ctx):\n        ctx.shutdown('no metadata')",
         (
-            "the entrypoint leaves() shut the job down ('no metadata') before a session had "
-            "started; give the test a job in which it goes on: metadata, attributes and "
-            "participant of job"
+            "the entrypoint leaves() (test_it.py:23) shut the job down ('no metadata') before a "
+            "session had started; give the test a job in which it goes on: metadata, attributes "
+            "and participant of job"
         ),
     ),
     "again": (
@@ -387,7 +400,7 @@ def test_messages_name_the_entrypoint_as_the_user_writes_it(office, given, shown
         {"quiet.py": quiet},
     ).run()
     result.outcomes(failed=1)
-    result.shows(f"the entrypoint {shown} returned without starting a session: *")
+    result.shows(f"the entrypoint {shown} (quiet.py:3) returned without starting a session: *")
 
 
 def test_a_scenario_s_history_is_what_the_entrypoint_s_agent_knows(office):

@@ -413,7 +413,7 @@ async def test_it(agent_session):
     raise AssertionError("unreachable")
 """).run()
     result.outcomes(failed=1)
-    result.shows("the entrypoint gives_up() returned without starting a session: *")
+    result.shows("the entrypoint gives_up() (test_it.py:*) returned without starting a session: *")
     result.shows_no("*unreachable*")
 
 

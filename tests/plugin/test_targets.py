@@ -650,8 +650,9 @@ def test_a_process_that_starts_no_session_says_why(play, monkeypatch):
     result.shows(
         "*It raises: in the agent's process: the entrypoint starts.py:raises raised LookupError: "
         "no such hotel",
-        "*It returns: in the agent's process: the entrypoint starts.py:returns returned without "
-        "starting a session: there is nobody to talk to; await session.start(…) in it",
+        "*It returns: in the agent's process: the entrypoint starts.py:returns (starts.py:32) "
+        "returned without starting a session: there is nobody to talk to; await session.start(…) "
+        "in it",
         "*It waits: the agent's process did not start a session within 15 s; the task *() waits at "
         "starts.py:*",
         "*It exits: the agent's process ended (signal SIGKILL) before it could start a session; *",
