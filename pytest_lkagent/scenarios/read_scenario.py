@@ -80,7 +80,7 @@ def read_scenario(
     if "expect_veto" in fields:
         said["expect_veto_site"] = site_of(fields["expect_veto"])
     if not fields.keys() & {"turns", "instructions"}:
-        hint = "write turns:, or instructions: for a simulated user"
+        hint = "write what the user says, such as turns: [{user: hello, llm: [Hello.]}]"
         reading.missing(node, fields, f"a scenario in which nothing happens; {hint}")
     return Scenario(label=_label(reading, node, fields), site=site_of(node), **said)
 
