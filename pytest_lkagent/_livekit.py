@@ -151,6 +151,9 @@ class Adopter(Protocol):
     def session_started(self, session: AgentSession[Any]) -> None:
         """Look at it once it has started."""
 
+    def session_starting_again(self) -> None:
+        """Look at the start of one that has started already."""
+
 
 _seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
 _adopters: dict[int, tuple[JobContext, Adopter]] = {}
@@ -221,6 +224,8 @@ def _prewarm(self: Any, **how: Any) -> None:
 @functools.wraps(AgentSession.start)
 async def _start(self: Any, agent: Agent, **options: Any) -> Any:
     adopter = _adopter()
+    if adopter is not None and self._started:
+        adopter.session_starting_again()
     if adopter is None or self._started or _seam_of(self) is not None:
         return await _originals[_start](self, agent, **options)
     await adopter.session_starting(self, agent)

@@ -378,7 +378,7 @@ class Stage:
         async def run() -> None:
             try:
                 if not await self.job.begin(adoption.started.wait()):
-                    raise UsageError(adoption.why_none(self.job.ended_by))
+                    raise UsageError(adoption.why_none(self.job.ended_by, entrypoint.where))
             except UsageError:
                 raise
             except Exception as error:  # noqa: BLE001  (the test shows it as it is)

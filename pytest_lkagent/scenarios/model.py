@@ -295,7 +295,9 @@ class Scenario:
     voices: tuple[VoiceSpec, ...] = ()
     impairments: tuple[str, ...] = ()
     expect_veto: str | None = None
+    expect_veto_site: Site | None = None
     judges: Mapping[str, str] | str | None = None
+    judges_site: Site | None = None
     now: datetime | None = None
     start: ScenarioTurn | None = None
     mocks: Mocks = field(default_factory=dict)

@@ -89,8 +89,10 @@ def read_scenario(
         if key in fields:
             said[key] = read(reading, fields[key])
     refuse_without_call(reading, is_call=said.get("mode") == "audio")
+    if "expect_veto" in fields:
+        said["expect_veto_site"] = site_of(fields["expect_veto"])
     if not fields.keys() & {"turns", "instructions"}:
-        hint = "write turns:, or instructions: for a simulated user"
+        hint = "write what the user says, such as turns: [{user: hello, llm: [Hello.]}]"
         reading.missing(node, fields, f"a scenario in which nothing happens; {hint}")
     return Scenario(label=_label(reading, node, fields), site=site_of(node), **said)
 
@@ -102,12 +104,9 @@ def _settings(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
         if key in fields:
             node = fields[key]
             settings[key] = _ALSO_SETTLED.get(key) if is_null(node) else read(reading, node)
-    if "session" in fields:
-        settings["session_site"] = site_of(fields["session"])
-    if "target" in fields:
-        settings["target_site"] = site_of(fields["target"])
-    if "mode" in fields:
-        settings["mode_site"] = site_of(fields["mode"])
+    for key in ("session", "target", "judges", "mode"):
+        if key in fields:
+            settings[f"{key}_site"] = site_of(fields[key])
     return settings
 
 
