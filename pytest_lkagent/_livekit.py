@@ -579,8 +579,8 @@ def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
     """Return what may still make the session speak by itself.
 
     The tools that run (not those of an agent that is paused by an AgentTask: they wait for the
-    user), the replies to their updates, ``on_enter`` of the current agent and a hand-over under
-    way.
+    user), the replies to their updates, ``on_enter`` of the current agent, a hand-over under way
+    and a turn of the user that is about to end.
     """
     activity = session._activity
     if activity is None:
@@ -596,6 +596,8 @@ def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
             executors.append(executor)
     work += [executor._reply_task for executor in executors]
     work += [activity._on_enter_task, session._update_activity_atask, session._closing_task]
+    if (recognition := activity._audio_recognition) is not None:
+        work += [recognition._commit_user_turn_atask, recognition._end_of_turn_task]
     return [task for task in work if task is not None and not task.done()]
 
 

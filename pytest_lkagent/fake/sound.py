@@ -30,6 +30,7 @@ class Utterance:
         language: The language that it hears, as a code.
         delay: Seconds by which its transcripts come behind the speech.
         interim: Whether it says what it has so far while the user still speaks.
+        final: Whether it ever says what it is sure of.
         preflight: Whether it says beforehand what it is nearly sure of, half of the delay before.
         error: What it raises at the end of it, in the place of a transcript.
         attempts: How many of its attempts raise that.
@@ -43,6 +44,7 @@ class Utterance:
     language: str = ""
     delay: float = 0.2
     interim: bool = True
+    final: bool = True
     preflight: bool = False
     error: Exception | None = None
     attempts: int = 1

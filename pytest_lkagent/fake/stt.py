@@ -124,7 +124,7 @@ class _FakeRecognition(stt.RecognizeStream):
                 self._began = self._loop.time() - (sound.end - sound.start)
                 self._tell(_Type.START_OF_SPEECH)
             self._words += words
-            if utterance.interim and not sound.is_last:
+            if utterance.interim and not (sound.is_last and utterance.final):
                 self._tell(_Type.INTERIM_TRANSCRIPT, after=utterance.delay)
         if sound.is_last:
             await self._end(utterance)
@@ -141,7 +141,8 @@ class _FakeRecognition(stt.RecognizeStream):
         self._words = words
         if utterance.preflight:
             self._tell(_Type.PREFLIGHT_TRANSCRIPT, after=utterance.delay / 2, of=utterance)
-        self._tell(_Type.FINAL_TRANSCRIPT, after=utterance.delay, of=utterance)
+        if utterance.final:
+            self._tell(_Type.FINAL_TRANSCRIPT, after=utterance.delay, of=utterance)
         self._tell(_Type.END_OF_SPEECH, after=utterance.delay)
         self._words = []
 

@@ -78,8 +78,8 @@ class VoiceCall:
                 agent finish, as one does.
             lasts: How long it takes, by default a second for 15 characters.
             how: What speech recognition and the turn detector make of it, as in `Utterance`:
-                ``heard``, ``confidence``, ``language``, ``delay``, ``interim``, ``preflight``,
-                ``error``, ``attempts``, ``end_of_turn``.
+                ``heard``, ``confidence``, ``language``, ``delay``, ``interim``, ``final``,
+                ``preflight``, ``error``, ``attempts``, ``end_of_turn``.
 
         Raises:
             UsageError: It is later than `at` already, or a time makes no sense.

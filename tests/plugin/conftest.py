@@ -98,6 +98,30 @@ def desk(project: Callable[[Mapping[str, str]], Project]) -> MakeDesk:
     return make
 
 
+HANDLING = """
+
+@pytest.fixture
+def session_options(request):
+    marker = request.node.get_closest_marker("handling")
+    return {"turn_handling": marker.kwargs} if marker else {}
+"""
+
+
+@pytest.fixture
+def calls(desk: MakeDesk) -> Callable[..., Result]:
+    """Run tests of calls with FrontDesk, who waits to be spoken to.
+
+    Their mark ``handling`` says how LiveKit is to handle turns.
+    """
+    ini = "markers = handling: how LiveKit handles turns\n"
+
+    def run(body: str, *arguments: str, subprocess: bool = False) -> Result:
+        files = {"conftest.py": CONFTEST + HANDLING, "test_it.py": body}
+        return desk(files, ini=ini).run(*arguments, subprocess=subprocess)
+
+    return run
+
+
 @pytest.fixture
 def refused() -> Callable[[Result, str], None]:
     """Hold that pytest refused its command line with this one line, and ran nothing."""
