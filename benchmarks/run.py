@@ -25,6 +25,7 @@ from pathlib import Path
 from statistics import median
 from weakref import WeakSet
 
+import calls
 import projects
 import virtual
 
@@ -428,6 +429,7 @@ ROWS: dict[str, Callable[[int], None]] = {
     "snapshot": snapshot_row,
     "unused": unused_row,
     "hour": virtual.hour_row,
+    "call": calls.call_row,
     "retry": virtual.retry_row,
     "deadlock": virtual.deadlock_row,
     "hang": hang_row,

@@ -76,6 +76,7 @@ __all__ = [
     "refuses_as_closed",
     "release_run",
     "replace_model",
+    "replace_speech",
     "run_user_mock",
     "running_tools",
     "speaking_agent",
@@ -150,6 +151,9 @@ class Adopter(Protocol):
     def session_started(self, session: AgentSession[Any]) -> None:
         """Look at it once it has started."""
 
+    def session_starting_again(self) -> None:
+        """Look at the start of one that has started already."""
+
 
 _seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
 _adopters: dict[int, tuple[JobContext, Adopter]] = {}
@@ -185,6 +189,13 @@ def replace_model(session: AgentSession[Any], model: llm.LLM[Any]) -> None:
     session._llm = model
 
 
+def replace_speech(session: AgentSession[Any], speech: Speech) -> None:
+    """Give a session that has not started `speech` in the place of its own."""
+    own: Any = session
+    for name in SPEECH:
+        setattr(own, f"_{name}", speech_for(name, getattr(own, f"_{name}"), speech))
+
+
 def _seam_of(session: Any) -> Seam | None:
     found = _seams.get(id(session))
     return found[1] if found is not None else None
@@ -213,6 +224,8 @@ def _prewarm(self: Any, **how: Any) -> None:
 @functools.wraps(AgentSession.start)
 async def _start(self: Any, agent: Agent, **options: Any) -> Any:
     adopter = _adopter()
+    if adopter is not None and self._started:
+        adopter.session_starting_again()
     if adopter is None or self._started or _seam_of(self) is not None:
         return await _originals[_start](self, agent, **options)
     await adopter.session_starting(self, agent)

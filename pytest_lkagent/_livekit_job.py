@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import aiohttp
 from google.protobuf import json_format
@@ -171,6 +171,12 @@ async def close_http_sessions() -> None:
         await sessions.close()
 
 
+_MODES = {
+    "text": proto.SimulationMode.SIMULATION_MODE_TEXT,
+    "audio": proto.SimulationMode.SIMULATION_MODE_AUDIO,
+}
+
+
 def dispatch(
     context: JobContext,
     *,
@@ -180,8 +186,9 @@ def dispatch(
     agent_expectations: str,
     tags: Mapping[str, str],
     userdata: str,
+    mode: Literal["text", "audio"],
 ) -> None:
-    """Make the job one of a simulation in text.
+    """Make the job one of a simulation; in text, LiveKit keeps its session from audio.
 
     For before anybody asks: LiveKit looks once.
     """
@@ -196,7 +203,7 @@ def dispatch(
         simulation_run_id=_RUN_ID,
         job_id=job_id,
         scenario=scenario,
-        mode=proto.SimulationMode.SIMULATION_MODE_TEXT,
+        mode=_MODES[mode],
     )
     context.job.attributes[ATTRIBUTE_SIMULATOR_DISPATCH] = json_format.MessageToJson(message)
 

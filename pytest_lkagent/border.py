@@ -63,9 +63,11 @@ __all__ = [
     "missing_fixture",
     "named_entrypoint",
     "options_of",
+    "place_of",
     "play_of",
     "refuse_bad_start",
     "refuse_without_loop",
+    "said_at",
     "scenario_of",
     "settle_verdict",
     "shown",
@@ -194,8 +196,14 @@ def marker_of(item: pytest.Item) -> Mapping[str, Any]:
     """Return what the ``lk`` markers of a test say, the nearest winning, checked."""
     given: dict[str, Any] = {}
     for marker in reversed(list(item.iter_markers("lk"))):
-        given |= read_marker(marker.args, marker.kwargs, where=item.nodeid)
+        given |= read_marker(marker.args, marker.kwargs, where=place_of(item))
     return given
+
+
+def place_of(item: pytest.Item) -> str:
+    """Name a test for a message about it: where it is written, its decorators included."""
+    path, line, name = item.location
+    return f"{Site(str(item.config.rootpath / path), (line or 0) + 1)}: {name}"
 
 
 def time_of(item: pytest.Item) -> tuple[datetime | None, bool]:
@@ -206,7 +214,7 @@ def time_of(item: pytest.Item) -> tuple[datetime | None, bool]:
     if scenario is not None and scenario.now is not None:
         now = scenario.now
     if "now" in given:
-        now = read_moment(given["now"], where=f"{item.nodeid}: lk(now=…)")
+        now = read_moment(given["now"], where=f"{place_of(item)}: lk(now=…)")
     return (now if now is not None or real else DEFAULT_NOW), real
 
 
@@ -242,9 +250,11 @@ def bounds_of(item: pytest.Item) -> tuple[float, str, frozenset[str]]:
     if scenario is not None and scenario.timeout is not None:
         timeout, bound = scenario.timeout, "as timeout: says"
     if "timeout" in given:
-        timeout = read_seconds(given["timeout"], where=f"{item.nodeid}: lk(timeout=…)")
+        timeout = read_seconds(given["timeout"], where=f"{place_of(item)}: lk(timeout=…)")
         bound = "as lk(timeout=…) says"
-    allow = check_allowed(given.get("allow", ()), where=item.nodeid)
+    allow: frozenset[str] = frozenset()
+    if "allow" in given:
+        allow = check_allowed(given["allow"], where=place_of(item))
     if scenario is not None:
         allow |= {ref.text for ref in scenario.allow}
     return timeout, bound, allow
@@ -255,7 +265,7 @@ def job_of(item: pytest.Item, given: object) -> JobOptions:
     where, scenario = "job_options", scenario_of(item)
     marked = marker_of(item)
     if "job" in marked:
-        given, where = marked["job"], f"{item.nodeid}: lk(job=…)"
+        given, where = marked["job"], f"{place_of(item)}: lk(job=…)"
     options = read_job(given, where=where)
     if scenario is None or scenario.job is None:
         return options
@@ -268,7 +278,7 @@ def who_says_attributes(item: pytest.Item) -> str:
     if scenario is not None and scenario.job is not None and "attributes" in scenario.job.said:
         return f"{scenario.job.site}: job: attributes"
     marked = "job" in marker_of(item)
-    return f"{item.nodeid}: lk(job=…): attributes" if marked else "job_options: attributes"
+    return f"{place_of(item)}: lk(job=…): attributes" if marked else "job_options: attributes"
 
 
 @contextmanager
@@ -394,7 +404,7 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
             verdict.add_note(f"in {scenario.site}: {scenario.label}")
         return verdict.with_traceback(users_part(verdict.__traceback__))
     if scenario is not None:
-        verdict.args = (f"{scenario.site}: {scenario.label}: {verdict}",)
+        verdict.args = (f"{said_at(verdict, scenario)}: {scenario.label}: {verdict}",)
         verdict.__suppress_context__ = True
         return verdict
     notes = getattr(verdict, "__notes__", ())
@@ -430,6 +440,13 @@ def scenario_of(item: pytest.Item) -> Scenario | None:
     """Return the scenario that `item` plays, None for other tests."""
     play = play_of(item)
     return play.scenario if play is not None else None
+
+
+def said_at(error: BaseException, scenario: Scenario) -> Site:
+    """Return the line of a scenario that says what should have been where `error` came up."""
+    about = getattr(error, "about", None)
+    own: Site | None = getattr(scenario, f"{about}_site", None)
+    return own or scenario.site
 
 
 def is_message_only(error: BaseException) -> bool:

@@ -37,8 +37,8 @@ _REFERENCES = pytest.StashKey["References"]()
 _FILES = pytest.StashKey[frozenset[Path]]()
 
 _NO_TURNS = (
-    "it has no turns: write under turns: what the user says and under llm: what the model answers, "
-    "here or in a file with base: this one"
+    "it has no turns: write what the user says and the model answers, such as turns: [{{user: "
+    "hello, llm: [Hello.]}}], here or in a file of yours that begins with base: {file}"
 )
 
 _SUFFIXES = (".yaml", ".yml")
@@ -268,7 +268,8 @@ def _marks(scenario: Scenario) -> list[pytest.MarkDecorator | pytest.Mark]:
     if scenario.xfail is not None:
         marks.append(pytest.mark.xfail(reason=scenario.xfail).mark)
     if scenario.turns is None:
-        marks.append(pytest.mark.skip(reason=_NO_TURNS).mark)
+        file = Path(scenario.site.path).name
+        marks.append(pytest.mark.skip(reason=_NO_TURNS.format(file=file)).mark)
     return marks
 
 
@@ -289,7 +290,7 @@ def _point_at_yaml(item: Any, path: Path, scenario: Scenario) -> None:
                 crash.message = f"{place}: {crash.message}"  # the one line of the summary
             return shown
         message = "\n".join([str(error), *notes])
-        return _located(excinfo, message, getattr(error, "site", scenario.site))
+        return _located(excinfo, message, getattr(error, "site", border.said_at(error, scenario)))
 
     item.repr_failure = repr_failure
 

@@ -111,7 +111,7 @@ def of_test(
     """Return what holds for a Python test: its markers over the fixtures, ini below them."""
     marker = border.marker_of(request.node)
     if marked := {"agent", "entrypoint"} & marker.keys():
-        _refuse_both(marked, f"{request.node.nodeid}: lk(…)")
+        _refuse_both(marked, f"{border.place_of(request.node)}: lk(…)")
         agent, entrypoint = marker.get("agent", ...), marker.get("entrypoint", ...)
         entrypoint = _entrypoint_of_marker(entrypoint, request)
     else:
@@ -198,7 +198,7 @@ def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) 
         script_judges(stage.model, play.scenario.judges)
         stage.expect_veto = play.scenario.expect_veto
         _refuse_vain_veto(play.scenario, entrypoint)
-    stage.is_call = "voice_call" in request.fixturenames
+    stage.is_call = _is_call(request)
     if made.simulation is not None:
         where = border.who_says_attributes(request.node)
         refuse_dispatch(stage.job.options.attributes, where=where)
@@ -216,8 +216,8 @@ def _refuse_vain_veto(scenario: Scenario, entrypoint: Entrypoint | None) -> None
         if entrypoint is not None:
             lack = f"{entrypoint.what} has none: @server.rtc_session(on_simulation_end=…)"
         raise UsageError(
-            f"{scenario.site}: {scenario.label}: on_simulation_end is what vetoes (expect_veto), "
-            f"and {lack}"
+            f"{scenario.expect_veto_site}: {scenario.label}: on_simulation_end is what vetoes "
+            f"(expect_veto), and {lack}"
         )
 
 
@@ -269,8 +269,8 @@ def _simulation(
 ) -> Mapping[str, Any] | None:
     """Return what the job says of the simulation, None where it is not to be one.
 
-    An entrypoint always runs in a simulation in text, which keeps its session from audio; the code
-    of an agent sees one only where the test asks for it.
+    An entrypoint always runs in a simulation; in one in text, LiveKit keeps its session from audio.
+    The code of an agent sees one only where the test asks for it.
     """
     if entrypoint is None and "simulation" not in request.fixturenames:
         return None
@@ -280,8 +280,8 @@ def _simulation(
         text = json.dumps({} if userdata is ... else dict(userdata))
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"{request.node.nodeid}: the userdata of a simulation is a mapping that JSON can hold, "
-            f"not {userdata!r}: {error}"
+            f"{border.place_of(request.node)}: the userdata of a simulation is a mapping that "
+            f"JSON can hold, not {userdata!r}: {error}"
         ) from None
     scenario = border.scenario_of(request.node)
     return {
@@ -291,7 +291,16 @@ def _simulation(
         "agent_expectations": (scenario and scenario.agent_expectations) or "",
         "tags": scenario.tags if scenario else {},
         "userdata": text,
+        "mode": "audio" if _is_call(request) else "text",
     }
+
+
+def _is_call(request: pytest.FixtureRequest) -> bool:
+    """Whether the session under test is spoken to."""
+    scenario = border.scenario_of(request.node)
+    return "voice_call" in request.fixturenames or (
+        scenario is not None and scenario.mode == "audio"
+    )
 
 
 def _order(
@@ -330,7 +339,9 @@ def _steps(start: Any, what: str, request: pytest.FixtureRequest) -> list[Step]:
     """Take the steps of the start; those that are plain texts were written with the test."""
     path, line, _ = request.node.location
     if isinstance(start, str) or not hasattr(start, "__iter__"):
-        raise UsageError(f"{request.node.nodeid}: {what} takes a list of steps, not {start!r}")
+        raise UsageError(
+            f"{border.place_of(request.node)}: {what} takes a list of steps, not {start!r}"
+        )
     site = Site(str(request.config.rootpath / path), (line or 0) + 1)
     return [
         one if isinstance(one, Step) else replace(as_step(one), written_at=site) for one in start

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from .sites import Site
@@ -68,9 +68,11 @@ class BehaviourError(AssertionError):
     """The agent did wrong.
 
     `kind` is the name by which `allow` lets this finding pass; None means that nothing does.
+    `about` is the key of a scenario that says what should have been, if one of its own does.
     """
 
     kind: ClassVar[str | None] = None
+    about: Literal["expect_veto", "judges"] | None = None
 
 
 class ExpectationError(BehaviourError):

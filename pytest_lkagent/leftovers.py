@@ -56,10 +56,12 @@ def unused(left: Sequence[Step], words: Words, when: str = "") -> UnusedStep:
 
 def unasked(judges: Sequence[str], words: Words) -> UnusedStep:
     """Say that these judges found nothing: nobody asked them."""
-    return UnusedStep(
+    told = UnusedStep(
         f"scripted, and never asked: the judge {one_of(judges)}; take it out, or let it pass: "
         f"{words.allow(UnusedStep.kind)}"
     )
+    told.about = "judges"
+    return told
 
 
 def unspoken(tts: FakeTTS) -> UsageError:

@@ -115,7 +115,7 @@ class RealWork:
     def _create_future(self) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)  # as asyncio does
         caller = sys._getframe(1)
-        module = module_of(caller)
+        module = caller.f_globals.get("__name__") or ""
         if module == "asyncio.futures":  # wrap_future, of what a thread computes
             self._jobs.add(future)
         elif not module.startswith(_WITHOUT_THREADS):

@@ -99,6 +99,8 @@ class Stage:
         self.standstill = Standstill()
         self.is_call = False
         """Whether the session under test is spoken to."""
+        self.impairments: Collection[str] = ()
+        """What is wrong with the line then."""
         self.late: list[BaseException] = []
         """What came to light between the verdict and the end of the loop."""
         self.before_session: Callable[[], None] = lambda: None
@@ -349,6 +351,7 @@ class Stage:
         if isinstance(start, str) or not isinstance(start, Iterable):
             raise UsageError(f"start_session(start=…) takes a list of steps, not {start!r}")
         harness = self._open_session(harness)
+        owes_start = owes_start and harness.speech is None  # a call goes on from there
         with self._start_script(model, start, advice, owes_start=owes_start):
             await harness.start(made, history=as_chat_context(history), **arguments)
         return harness
@@ -375,7 +378,7 @@ class Stage:
         async def run() -> None:
             try:
                 if not await self.job.begin(adoption.started.wait()):
-                    raise UsageError(adoption.why_none(self.job.ended_by))
+                    raise UsageError(adoption.why_none(self.job.ended_by, entrypoint.where))
             except UsageError:
                 raise
             except Exception as error:  # noqa: BLE001  (the test shows it as it is)
@@ -426,7 +429,7 @@ class Stage:
             from .voice.harness import VoiceHarness
             from .voice.line import Line
 
-            return VoiceHarness(self, model, Line(self.tts))
+            return VoiceHarness(self, model, Line(self.tts, self.impairments))
         return Harness(self, model)
 
     def _open_session(self, harness: Harness) -> Harness:

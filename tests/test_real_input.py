@@ -147,8 +147,9 @@ def test_livekits_scenarios_are_skipped_and_say_what_they_need(project, livekits
     result = project(livekits_files).run("-rs", *named)
     result.outcomes(skipped=120)
     result.shows(
-        "SKIPPED [*] frontdesk.yaml:*: it has no turns: write under turns: what the user says and "
-        "under llm: what the model answers, here or in a file with base: this one"
+        "SKIPPED [*] frontdesk.yaml:*: it has no turns: write what the user says and the "
+        "model answers, such as turns: [{user: hello, llm: [Hello.]}], here or in a file of yours "
+        "that begins with base: frontdesk.yaml"
     )
     assert result.exit_status == 0
 

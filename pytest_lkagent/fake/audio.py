@@ -27,13 +27,16 @@ _AFTERMATH_SECONDS = 1.0
 class FakeAudioInput(io.AudioInput):
     """The microphone: what the user says, in frames that come when they would.
 
-    Silence is as long as nobody speaks, and not sent for ever.
+    Silence is as long as nobody speaks, and not sent for ever. `is_lost` says of each frame in turn
+    whether it never arrives.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_lost: Callable[[], bool] = lambda: False) -> None:
         super().__init__(label="voice_call")
         self._frames: utils.aio.Chan[rtc.AudioFrame] = utils.aio.Chan()
         self._timers: list[asyncio.TimerHandle] = []
+        self._is_lost = is_lost
+        self._speaks_until = 0.0
 
     async def __anext__(self) -> rtc.AudioFrame:
         return await self._frames.__anext__()
@@ -47,15 +50,23 @@ class FakeAudioInput(io.AudioInput):
         loop = asyncio.get_running_loop()
         self.hush()
         began = loop.time()
+        self._speaks_until = began + utterance.lasts
         steps = max(1, -(-utterance.lasts // FRAME_SECONDS))
         ends = [min(utterance.lasts, FRAME_SECONDS * (step + 1)) for step in range(int(steps))]
         for start, end in zip([0.0, *ends], ends, strict=False):
+            if self._is_lost():
+                continue
             frame = frame_of(end - start, Sound(utterance, start, end))
             self._timers.append(loop.call_at(began + end, self._send, frame))
         silent = frame_of(FRAME_SECONDS)
         for step in range(int(_AFTERMATH_SECONDS / FRAME_SECONDS)):
             instant = began + utterance.lasts + FRAME_SECONDS * (step + 1)
             self._timers.append(loop.call_at(instant, self._send, silent))
+
+    def sound(self, noise: Utterance) -> None:
+        """Let a noise be heard, unless the user speaks over it."""
+        if asyncio.get_running_loop().time() >= self._speaks_until:
+            self.speak(noise)
 
     def hush(self) -> None:
         """Break off whatever is being said."""

@@ -22,6 +22,8 @@ def script_judges(model: FakeLLM, judges: Mapping[str, str] | str | None) -> Non
 class UnscriptedVerdict(UnscriptedRequest):
     """Judges asked what they find, and nobody said it."""
 
+    about = "judges"
+
     def __init__(self) -> None:
         super().__init__()
         self._judges: list[str] = []

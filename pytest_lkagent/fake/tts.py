@@ -103,21 +103,27 @@ class FakeTTS(tts.TTS[Any]):
         for name, seconds in (("lasts", lasts), ("ttfb", ttfb), ("after", after)):
             if seconds is not None and not seconds >= 0:
                 raise UsageError(f"voice({name}={seconds!r}): seconds are not negative")
-        made = Voice(
-            text=text and " ".join(text.split()),
-            lasts=lasts,
-            ttfb=ttfb,
-            error=fails,
-            after=after,
-            attempts=attempts,
-            written_at=call_site(),
+        self.add(
+            Voice(
+                text=text and " ".join(text.split()),
+                lasts=lasts,
+                ttfb=ttfb,
+                error=fails,
+                after=after,
+                attempts=attempts,
+                written_at=call_site(),
+            )
         )
-        if made.text is None:
-            self._default = made
+
+    def add(self, voice: Voice) -> None:
+        """Take a voice; one without a text is for all that has none of its own."""
+        if voice.text is None:
+            self._default = voice
             return
-        if (known := self._voice_of(made.text)) is not self._default:
-            raise UsageError(f"voice({text!r}): it has one already ({known.written_at})")
-        self._voices.append(made)
+        for known in self._voices:
+            if known.text == voice.text:
+                raise UsageError(f"voice({voice.text!r}): it has one ({known.written_at})")
+        self._voices.append(voice)
 
     def _voice_of(self, text: str) -> Voice:
         for voice in self._voices:

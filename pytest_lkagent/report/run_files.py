@@ -80,7 +80,8 @@ def _read_folder(folder: Path) -> tuple[list[SimulationRun], list[str]]:
         try:
             run = _read(path)
         except (OSError, ValueError, RecursionError, json_format.ParseError) as error:
-            problems.append(f"{path}: left out, it holds no run: {error}")
+            why = str(error).rstrip(".")
+            problems.append(f"{path}: left out, it holds no run: {why}")
         else:
             runs[_key(run)] = run
     return [runs[key] for key in sorted(runs, reverse=True)], problems
@@ -90,6 +91,11 @@ def _read(path: Path) -> SimulationRun:
     held = json.loads(path.read_bytes())
     if not isinstance(held, dict):
         raise ValueError(f"a {type(held).__name__} instead of a mapping")
+    if {"job_id", "events"} <= held.keys():
+        raise ValueError(
+            "it is the session report of one call; python -m pytest_lkagent convert makes a "
+            "scenario of that"
+        )
     # lk writes {"version": 1, "run": …, "summary": …}, the summary left out of the run
     exported = held if "run" in held else {"run": held}
     run = parse(exported["run"], SimulationRun())

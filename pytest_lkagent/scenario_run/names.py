@@ -101,17 +101,20 @@ def resolve_classes(
         if isinstance(entry.by, Ref) and entry.by.text not in found.classes:
             with _Noting(problems):
                 found.classes[entry.by.text] = references.agent_class(entry.by, found.module)
-        if entry.fail is not None and entry.fail.type is not None:
-            with _Noting(problems):
-                found.exceptions[entry.fail.type.text] = references.exception(
-                    entry.fail.type, found.module
-                )
-    for outcome in _outcomes(scenario):
-        if outcome.raises is not None:
-            with _Noting(problems):
-                found.exceptions[outcome.raises.text] = references.exception(
-                    outcome.raises, found.module
-                )
+    for ref in _exceptions(scenario):
+        with _Noting(problems):
+            found.exceptions[ref.text] = references.exception(ref, found.module)
+
+
+def _exceptions(scenario: Scenario) -> Iterator[Ref]:
+    """Walk the classes of everything that is to fail."""
+    failures = [entry.fail for entry in _entries(scenario)]
+    failures += [voice.fail for voice in scenario.voices]
+    for turn in scenario.turns or ():
+        said = turn.interjection.said if turn.interjection is not None else turn.user
+        failures.append(None if said is None else said.how.get("fail"))
+    yield from (fail.type for fail in failures if fail is not None and fail.type is not None)
+    yield from (one.raises for one in _outcomes(scenario) if one.raises is not None)
 
 
 class _Noting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from ..script import Step
 from ..sites import Site
 from ..strict import TOOL_ERROR
 from ..transcript import FunctionCallOutput, Transcript, Turn, render
+from .calls import check_call_turn, give_voices, hear_start, play_call_turn
 from .captures import Captures
 from .mocks import put_mocks
 from .names import Names, resolve_classes
@@ -36,6 +37,7 @@ from .steps import steps_of
 if TYPE_CHECKING:
     from ..harness import Harness
     from ..stage import Stage
+    from ..voice.call import VoiceCall
 
 __all__ = ["Play", "ScenarioFailure"]
 
@@ -87,6 +89,9 @@ class Play:
             if problems:
                 raise UsageError("\n".join(problems))
         put_mocks(self.scenario, self.names, stage.mocks)
+        if self.scenario.mode == "audio":
+            give_voices(stage.tts, self.scenario.voices, self.names)
+            stage.impairments = self.scenario.impairments
 
     def start_steps(self) -> list[Step]:
         """Return the steps that answer the requests of the start."""
@@ -104,16 +109,22 @@ class Play:
         """
         __tracebackhide__ = True
         scenario = self.scenario
+        call = self._call(stage, harness)
         if scenario.start is not None:
+            if call is not None:
+                with self._located(scenario.start.site, "start"):
+                    await hear_start(call, next(iter(scenario.turns or ()), None))
             played = harness.transcript.start
             await self._judge(_Moment(scenario.start, played, "start"), harness, fixtures)
             self.happened["start"] = self._happened(scenario.start, played)
-        for number, turn in enumerate(scenario.turns or (), start=1):
+        for turn, following, number in _numbered(scenario.turns or ()):
             where = f"turn {number}"
             harness.model.advice = f"add it to llm: of {where} ({turn.site})"
             harness.model.script(*steps_of(turn, self.names, lambda: self._captures))
             with self._located(turn.site, where):
-                played = await self._play(turn, harness)
+                played = await self._play(turn, following, harness, call)
+            if call is not None:
+                self._refuse(check_call_turn(turn, call, self._captures.fill), turn.site, where)
             await self._judge(_Moment(turn, played, where), harness, fixtures)
             self.happened[number - 1] = self._happened(turn, played)
         self._refuse(match_absent(scenario.absent, harness.transcript.events), scenario.site)
@@ -131,7 +142,22 @@ class Play:
     def _happened(self, turn: ScenarioTurn, played: Turn) -> Happened:
         return Happened(played.events, [self._captures.fill(entry) for entry in turn.llm])
 
-    async def _play(self, turn: ScenarioTurn, harness: Harness) -> Turn:
+    def _call(self, stage: Stage, harness: Harness) -> VoiceCall | None:
+        if self.scenario.mode != "audio":
+            return None
+        from ..voice.call import VoiceCall
+        from ..voice.harness import VoiceHarness
+
+        assert isinstance(harness, VoiceHarness), "the stage was told that it is a call"
+        return VoiceCall(harness, stage.job.context.room)
+
+    async def _play(
+        self,
+        turn: ScenarioTurn,
+        following: ScenarioTurn | None,
+        harness: Harness,
+        call: VoiceCall | None,
+    ) -> Turn:
         """Play one turn; the error that it expects is not raised, but kept with the turn."""
         __tracebackhide__ = True
         harness.tools.failing = {
@@ -140,6 +166,8 @@ class Play:
             if isinstance(expected, OutputExpectation) and expected.is_error and expected.name
         }
         try:
+            if call is not None:
+                return await play_call_turn(turn, following, call, self.names, self._captures.fill)
             if turn.wait is not None:
                 return await harness.wait(turn.wait, settle=turn.settle)
             assert turn.user is not None, "a turn has a user or a wait"
@@ -173,7 +201,8 @@ class Play:
             self._refuse(match_error(expected, played.error), turn.site, where)
         self._compare(moment, harness)
         self._refuse_leftovers(turn, harness, where)
-        if turn.within is not None and played.took > turn.within:
+        is_call = self.scenario.mode == "audio"
+        if turn.within is not None and not is_call and played.took > turn.within:
             self._refuse(
                 Mismatch(f"it took {played.took:g} s, and should take {turn.within:g} s at most"),
                 turn.site,
@@ -282,6 +311,14 @@ class Play:
         except BaseException as error:
             error.add_note(f"in {self._place(site, where)}")
             raise
+
+
+def _numbered(
+    turns: Sequence[ScenarioTurn],
+) -> Iterator[tuple[ScenarioTurn, ScenarioTurn | None, int]]:
+    """Walk the turns, each with the one that follows it, and with its number."""
+    for number, turn in enumerate(turns, start=1):
+        yield turn, turns[number] if number < len(turns) else None, number
 
 
 @dataclass(frozen=True)

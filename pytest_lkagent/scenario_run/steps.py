@@ -13,7 +13,7 @@ from ..script import ANYONE, Asker, Request, Step, ToolCall
 from .captures import Captures, mentions
 from .names import Names
 
-__all__ = ["make_error", "steps_of"]
+__all__ = ["error_of", "make_error", "steps_of"]
 
 
 def steps_of(turn: ScenarioTurn, names: Names, captures: Callable[[], Captures]) -> list[Step]:
@@ -44,7 +44,7 @@ def _made(entry: LlmEntry, names: Names) -> Step:
     step = Step(
         text=failure.after if failure is not None else entry.text,
         calls=tuple(ToolCall(c.name, c.arguments if c.raw is None else c.raw) for c in entry.calls),
-        error=_error(failure, names) if failure is not None else None,
+        error=error_of(failure, names) if failure is not None else None,
         attempts=failure.attempts if failure is not None else None,
         stalls=entry.stall,
         written_at=entry.site,
@@ -52,7 +52,8 @@ def _made(entry: LlmEntry, names: Names) -> Step:
     return step.timed(ttft=entry.ttft or 0.0, duration=entry.duration or 0.0)
 
 
-def _error(failure: Failure, names: Names) -> Exception:
+def error_of(failure: Failure, names: Names) -> Exception:
+    """Make the error with which something fails."""
     if failure.status is not None:
         return APIStatusError(failure.message or "", status_code=failure.status)
     if failure.timeout:

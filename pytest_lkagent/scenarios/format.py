@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from ..script.verdicts import Verdict
+from .read_voice import Impairment
 
 __all__ = [
     "AfterFormat",
@@ -24,6 +25,7 @@ __all__ = [
     "FailFormat",
     "FileFormat",
     "HandoffFormat",
+    "InterjectionFormat",
     "JobFormat",
     "LlmFormat",
     "MessageFormat",
@@ -39,6 +41,7 @@ __all__ = [
     "TaskFormat",
     "TurnFormat",
     "UserFormat",
+    "VoiceFormat",
 ]
 
 _Text = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
@@ -80,13 +83,6 @@ class _Closed(BaseModel):
 _ONE_KEY: dict[str, JsonValue] = {"minProperties": 1, "maxProperties": 1}
 
 
-class UserFormat(_Closed):
-    """What the user says, and how it reaches the agent."""
-
-    text: _Text
-    modality: Literal["text", "audio"] = "text"
-
-
 class FailFormat(_Closed):
     """How the request fails: one of status, timeout, connection and type."""
 
@@ -97,6 +93,19 @@ class FailFormat(_Closed):
     message: _Text = _may()
     after: _Text = _may("The text that came before the failure.")
     attempts: int = _may("How many attempts fail; all if unset.", ge=1)
+
+
+class UserFormat(_Closed):
+    """What the user says, and how it reaches the agent."""
+
+    text: _Text
+    modality: Literal["text", "audio"] = "text"
+    heard: _Text = _may("In a call: what speech recognition takes it for.")
+    confidence: float = _may("In a call: how sure it is of that.", ge=0, le=1)
+    language: _Text = _may("In a call: the language that it hears.")
+    delay: _Duration = _may("In a call: how far transcripts come behind the speech.")
+    end_of_turn: float = _may("In a call: how probable the end of the turn is.", ge=0, le=1)
+    fail: _ClassName | FailFormat = _may("In a call: speech recognition fails on it.")
 
 
 class LlmFormat(_Closed):
@@ -206,12 +215,37 @@ class StartFormat(_Closed):
     snapshot: _Snapshot = _may()
 
 
+class InterjectionFormat(UserFormat):
+    """What the user says over the agent's words."""
+
+    after: _Duration = Field(description="How far the agent has come in its words.")
+    lasts: _Duration = _may("How long the user speaks.")
+
+
+class VoiceFormat(_Closed):
+    """How a text is spoken in a call."""
+
+    lasts: _Duration = _may("How long it takes.")
+    ttfb: _Duration = _may("The time to the first audio.")
+    fail: _ClassName | FailFormat = _may("What synthesis fails with.")
+
+
 class TurnFormat(StartFormat):
     """One input, and what follows it: user or wait."""
 
     user: _Text | UserFormat = _may("What the user says.")
     wait: _Duration = _may("Time passes, nobody says anything.")
-    interrupt: _Duration = _may("When the user cuts the agent off.")
+    interrupt: _Duration | InterjectionFormat = _may(
+        "When the user cuts the agent off; in a call, an input: what is said over its words."
+    )
+    backchannel: InterjectionFormat = _may("In a call: a word to show that the user listens.")
+    silence: _Duration = _may("In a call: time passes, nobody says anything.")
+    dtmf: _Text = _may("In a call: the keys that are pressed.")
+    hang_up: Literal[True] = _may("In a call: the user hangs up.")
+    at: _Duration = _may("In a call: when the user speaks, from its beginning.")
+    lasts: _Duration = _may("In a call: how long the user speaks.")
+    heard: _Text = _may("In a call: what speech recognition made of it.")
+    interrupted_at: _Duration = _may("In a call: how far the agent came before it was cut off.")
     settle: bool = Field(
         default=True, description="false: the next turn begins when run() returns."
     )
@@ -301,6 +335,9 @@ class DefaultsFormat(_Closed):
     now: Any = _may("The date and time, like 2026-06-12T09:00:00Z.")
     allow: list[str] | None = _may("Kinds of finding that may pass.")
     timeout: _Duration | None = _may("How long the scenario may run.")
+    mode: Literal["text", "audio"] | None = _may("audio: a call, on virtual time.")
+    voices: dict[str, _Duration | VoiceFormat] | None = _may("Text → how it is spoken in a call.")
+    impairments: list[Impairment] | None = _may("What is wrong with the line of a call.")
 
 
 class ScenarioFormat(DefaultsFormat):

@@ -27,6 +27,7 @@ __all__ = [
     "UNSET",
     "After",
     "Failure",
+    "Interjection",
     "JobSpec",
     "LlmCall",
     "LlmEntry",
@@ -42,6 +43,7 @@ __all__ = [
     "TaskSpec",
     "Unset",
     "UserInput",
+    "VoiceSpec",
 ]
 
 
@@ -85,6 +87,17 @@ class UserInput:
 
     text: str
     modality: Literal["text", "audio"] = "text"
+    how: Mapping[str, Any] = field(default_factory=dict)
+    """In a call: what speech recognition and turn detector make of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interjection:
+    """What the user says over the agent's words, `after` so many seconds of them."""
+
+    verb: Literal["interrupt", "backchannel"]
+    said: UserInput
+    after: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +214,17 @@ class SnapshotSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceSpec:
+    """How a text is spoken in a call."""
+
+    text: str
+    lasts: float | None = None
+    ttfb: float = 0.0
+    fail: Failure | None = None
+    site: Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """What the job is like: some of what `pytest_lkagent.options.JobOptions` has."""
 
@@ -212,13 +236,23 @@ class JobSpec:
 class ScenarioTurn:
     """One input and all that follows it. The start of a session is one with no input.
 
-    A turn of `turns` has either `user` or `wait` (time passes). `expect` is None where only
-    script and errors are checked; ``...`` in it skips any number of events. `interrupt` is when
-    the user cuts in, `within` how long the turn may take.
+    A turn of `turns` has either `user` or `wait` (time passes), or in a call one of `interjection`,
+    `dtmf` and `hang_up`. `expect` is None where only script and errors are checked; ``...`` in it
+    skips any number of events. `interrupt` is when the user cuts in, `within` how long the turn may
+    take; in a call, until the agent answers. There, `at` and `lasts` say when the user speaks,
+    `heard` is what recognition makes of it, and `interrupted_at` how far the agent came in its own
+    words.
     """
 
     user: UserInput | None = None
     wait: float | None = None
+    interjection: Interjection | None = None
+    dtmf: str | None = None
+    hang_up: bool = False
+    at: float | None = None
+    lasts: float | None = None
+    heard: str | None = None
+    interrupted_at: float | None = None
     llm: tuple[LlmEntry, ...] = ()
     expect: tuple[Expectation | EllipsisType, ...] | None = None
     expect_error: ErrorExpectation | None = None
@@ -240,7 +274,8 @@ class Scenario:
     `turns` is None where the user has to be simulated; `history` comes before the session starts.
     It has an `agent` or an `entrypoint`, or neither. `expect_veto` is in the reason with which
     ``on_simulation_end`` has to veto it; `judges` is what LiveKit's judges find, each or all;
-    `target` is where it is played, None where it does not say.
+    `target` is where it is played, None where it does not say; with the mode ``audio`` it is a
+    call, with `voices` for what the agent says and `impairments` of the line.
     """
 
     label: str
@@ -255,8 +290,14 @@ class Scenario:
     job: JobSpec | None = None
     target: str | None = None
     target_site: Site | None = None
+    mode: Literal["text", "audio"] = "text"
+    mode_site: Site | None = None
+    voices: tuple[VoiceSpec, ...] = ()
+    impairments: tuple[str, ...] = ()
     expect_veto: str | None = None
+    expect_veto_site: Site | None = None
     judges: Mapping[str, str] | str | None = None
+    judges_site: Site | None = None
     now: datetime | None = None
     start: ScenarioTurn | None = None
     mocks: Mocks = field(default_factory=dict)

@@ -16,15 +16,19 @@ __all__ = [
 ]
 
 OUTCOME_KEYS = ("returns", "error", "raises", "message", "delay")
+_SHAPE = "a mapping of class names to their tools, like {FrontDesk: {book: booked}}"
 MOCK_KEYS = (*OUTCOME_KEYS, "calls", "optional")
 
 
 def read_mocks(reading: Reading, node: Node) -> Mocks:
     """Read the mocks: under each class its tools, or `task` where the class is an AgentTask."""
     mocks: dict[str, dict[str, MockSpec] | TaskSpec] = {}
-    for key, value in reading.entries(node, "mocks", "a mapping of class names to their tools"):
+    for key, value in reading.entries(node, "mocks", _SHAPE):
         owner = reading.class_ref(key, "the class of a mock")
-        instead = "its tools and what they return, or task: and the AgentTask's result"
+        instead = (
+            "its tools and what they return, like {book: booked}, or the AgentTask's result, like "
+            "{task: Maya}"
+        )
         pairs = reading.entries(value, f"the mocks of {owner}", instead)
         if [tool.value for tool, _ in pairs] == ["task"]:
             result = _returned(reading, pairs[0][1])
@@ -61,7 +65,9 @@ def _mock(reading: Reading, owner: Ref, tool: ScalarNode, node: Node) -> MockSpe
 def _calls(reading: Reading, node: Node, what: str) -> tuple[MockOutcome, ...]:
     """Read the outcomes of the first call, of the second, and so on."""
     outcomes = []
-    for item in reading.items(node, "calls", "a list with one outcome for each call"):
+    for item in reading.items(
+        node, "calls", "a list with one outcome for each call, like [booked, {error: full}]"
+    ):
         if isinstance(item, ScalarNode):
             outcomes.append(MockOutcome(returns=_returned(reading, item), site=site_of(item)))
             continue
@@ -73,7 +79,9 @@ def _calls(reading: Reading, node: Node, what: str) -> tuple[MockOutcome, ...]:
 
 def _fields(reading: Reading, node: Node, what: str, known: tuple[str, ...]) -> dict[str, Node]:
     if isinstance(node, SequenceNode):
-        hint = "returns: before a list to return, calls: before one of outcomes, one for each call"
+        hint = "{returns: […]} for a list to return"
+        if "calls" in known:
+            hint += ", or {calls: [booked, {error: full}]} for one outcome for each call"
         reading.wrong(node, what, hint)
         return {}
     fields = reading.fields(node, what, known)

@@ -11,11 +11,13 @@ from ..errors import UsageError, did_you_mean, one_of
 from ..options import TARGETS, read_target
 from ..transcript import FunctionCall, FunctionCallOutput, Message
 from .model import Ref, Scenario
+from .read_call import refuse_without_call
 from .read_expect import read_absent
 from .read_job import read_job, read_judges
 from .read_mocks import read_mocks
 from .read_snapshot import read_snapshot
 from .read_turns import read_start, read_turns
+from .read_voice import read_impairments, read_mode, read_voices
 from .reading import Reading, is_null, site_of
 
 __all__ = [
@@ -30,7 +32,7 @@ __all__ = [
 _LIVEKIT_KEYS = ("id", "label", "instructions", "agent_expectations", "tags", "userdata")
 DEFAULT_KEYS = (
     *("start", "mocks", "session", "history", "job", "judges", "target", "now", "allow"),
-    "timeout",
+    *("timeout", "mode", "voices", "impairments"),
 )
 SCENARIO_KEYS = (
     *_LIVEKIT_KEYS,
@@ -41,7 +43,15 @@ SCENARIO_KEYS = (
 _TESTED = ("agent", "entrypoint")
 _MESSAGE_ROLES = ("user", "assistant", "system", "developer")
 HISTORY_KEYS = (*_MESSAGE_ROLES, "function_call", "function_call_output")
-_ALSO_SETTLED: dict[str, Any] = {"mocks": {}, "session": {}, "history": (), "allow": ()}
+_ALSO_SETTLED: dict[str, Any] = {
+    "mocks": {},
+    "session": {},
+    "history": (),
+    "allow": (),
+    "mode": "text",
+    "voices": (),
+    "impairments": (),
+}
 
 
 def read_defaults(reading: Reading, node: Node) -> dict[str, Any]:
@@ -67,6 +77,7 @@ def read_scenario(
     """Read a scenario; what it does not say, `tested` and `defaults` say."""
     fields = reading.fields(node, "a scenario", SCENARIO_KEYS)
     reading.captured.clear()
+    reading.only_in_calls.clear()
     said: dict[str, Any] = {**tested, **defaults, **_settings(reading, fields)}
     said |= read_tested(reading, node, fields, "a scenario")
     if said.get("start"):
@@ -77,8 +88,11 @@ def read_scenario(
     for key, read in _READERS.items():
         if key in fields:
             said[key] = read(reading, fields[key])
+    refuse_without_call(reading, is_call=said.get("mode") == "audio")
+    if "expect_veto" in fields:
+        said["expect_veto_site"] = site_of(fields["expect_veto"])
     if not fields.keys() & {"turns", "instructions"}:
-        hint = "write turns:, or instructions: for a simulated user"
+        hint = "write what the user says, such as turns: [{user: hello, llm: [Hello.]}]"
         reading.missing(node, fields, f"a scenario in which nothing happens; {hint}")
     return Scenario(label=_label(reading, node, fields), site=site_of(node), **said)
 
@@ -90,10 +104,9 @@ def _settings(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
         if key in fields:
             node = fields[key]
             settings[key] = _ALSO_SETTLED.get(key) if is_null(node) else read(reading, node)
-    if "session" in fields:
-        settings["session_site"] = site_of(fields["session"])
-    if "target" in fields:
-        settings["target_site"] = site_of(fields["target"])
+    for key in ("session", "target", "judges", "mode"):
+        if key in fields:
+            settings[f"{key}_site"] = site_of(fields[key])
     return settings
 
 
@@ -237,6 +250,9 @@ _SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
     "target": _target,
     "allow": _allow,
     "timeout": lambda reading, node: reading.seconds(node, "timeout", bound=True),
+    "mode": read_mode,
+    "voices": read_voices,
+    "impairments": read_impairments,
 }
 _READERS: dict[str, Callable[[Reading, Node], Any]] = {
     "tags": _tags,

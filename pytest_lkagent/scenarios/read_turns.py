@@ -7,14 +7,15 @@ from typing import Any, Literal
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import did_you_mean, one_of
-from .model import Failure, LlmCall, LlmEntry, ScenarioTurn, UserInput
+from .model import LlmCall, LlmEntry, ScenarioTurn, UserInput
+from .read_call import CALL_KEYS, HOW_KEYS, INPUT_KEYS, read_call_keys, read_how
 from .read_expect import read_after, read_expect, read_expect_error
+from .read_failure import only_true, read_failure
 from .read_snapshot import read_snapshot
 from .reading import Reading, is_null, site_of
 
 __all__ = [
     "ENTRY_KEYS",
-    "FAIL_KEYS",
     "START_KEYS",
     "TURN_KEYS",
     "USER_KEYS",
@@ -25,12 +26,11 @@ __all__ = [
 START_KEYS = (
     *("llm", "expect", "expect_error", "after", "check", "capture", "within", "snapshot"),
 )
-TURN_KEYS = ("user", "wait", *START_KEYS, "interrupt", "settle")
-USER_KEYS = ("text", "modality")
+TURN_KEYS = ("user", "wait", *START_KEYS, "interrupt", "settle", *CALL_KEYS)
+USER_KEYS = ("text", "modality", *HOW_KEYS)
 _TIMING_KEYS = ("ttft", "duration", "by")
 _SPEECH_KEYS = ("say", "call", "raw_call")
 ENTRY_KEYS = (*_SPEECH_KEYS, "fail", "silence", "stall", *_TIMING_KEYS)
-FAIL_KEYS = ("status", "timeout", "connection", "type", "message", "after", "attempts")
 _MODALITIES = ("text", "audio")
 
 
@@ -48,17 +48,19 @@ def read_start(reading: Reading, node: Node) -> ScenarioTurn:
 
 def _turn(reading: Reading, node: Node) -> ScenarioTurn:
     fields = reading.fields(node, "a turn", TURN_KEYS)
-    reading.only_one(node, fields, "a turn", "user", "wait")
+    reading.only_one(node, fields, "a turn", "user", "wait", *INPUT_KEYS)
     reading.only_one(node, fields, "a turn", "wait", "interrupt")
-    if "user" not in fields and "wait" not in fields:
+    if not fields.keys() & {"user", "wait", "interrupt", *INPUT_KEYS}:
         hint = "write user: and what is said, or wait: 30s"
         reading.missing(node, fields, f"a turn without input; {hint}")
     turn: dict[str, Any] = {}
     if "user" in fields:
         turn["user"] = _user(reading, fields["user"])
-    for key in ("wait", "interrupt"):
-        if key in fields:
-            turn[key] = reading.seconds(fields[key], key)
+    turn |= read_call_keys(reading, fields, read_user=_user)
+    if "wait" in fields:
+        turn["wait"] = reading.seconds(fields["wait"], "wait")
+    if "interrupt" in fields and "user" in fields:
+        turn["interrupt"] = reading.seconds(fields["interrupt"], "interrupt")
     if "settle" in fields:
         turn["settle"] = reading.flag(fields["settle"], "settle")
     return ScenarioTurn(site=site_of(node), **turn, **_course(reading, fields))
@@ -91,10 +93,11 @@ def _course(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
     return course
 
 
-def _user(reading: Reading, node: Node) -> UserInput:
+def _user(reading: Reading, node: Node, also: tuple[str, ...] = ()) -> UserInput:
+    """Read what the user says; `also` are keys of the mapping that somebody else reads."""
     if isinstance(node, ScalarNode):
         return UserInput(reading.text(node, "user"))
-    fields = reading.fields(node, "user", USER_KEYS)
+    fields = reading.fields(node, "user", (*USER_KEYS, *also))
     if "text" not in fields:
         reading.missing(node, fields, "user says nothing; write text: and what is said")
     text = reading.text(fields["text"], "text") if "text" in fields else ""
@@ -105,7 +108,7 @@ def _user(reading: Reading, node: Node) -> UserInput:
             hint = did_you_mean(written, _MODALITIES) or f"; there are {one_of(_MODALITIES)}"
             reading.problem(fields["modality"], f"unknown modality {written!r}{hint}")
         modality = "audio" if written == "audio" else "text"
-    return UserInput(text, modality)
+    return UserInput(text, modality, read_how(reading, fields))
 
 
 def _entry(reading: Reading, node: Node) -> LlmEntry:
@@ -125,10 +128,10 @@ def _entry(reading: Reading, node: Node) -> LlmEntry:
     if "call" in fields or "raw_call" in fields:
         entry["calls"] = (*_calls(reading, fields), *_raw_calls(reading, fields))
     if "fail" in fields:
-        entry["fail"] = _failure(reading, fields["fail"])
+        entry["fail"] = read_failure(reading, fields["fail"])
     for key in ("silence", "stall"):
         if key in fields:
-            entry[key] = _only_true(reading, fields[key], key)
+            entry[key] = only_true(reading, fields[key], key)
     for key in ("ttft", "duration"):
         if key in fields:
             entry[key] = reading.seconds(fields[key], key)
@@ -169,34 +172,3 @@ def _raw_calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
         LlmCall(reading.tool(key).text, raw=reading.text(value, "raw_call"))
         for key, value in reading.entries(fields["raw_call"], "raw_call", instead)
     ]
-
-
-def _failure(reading: Reading, node: Node) -> Failure:
-    if isinstance(node, ScalarNode):
-        return Failure(type=reading.class_ref(node, "fail"))
-    fields = reading.fields(node, "fail", FAIL_KEYS)
-    how = ("status", "timeout", "connection", "type")
-    reading.only_one(node, fields, "fail", *how)
-    if not fields.keys() & set(how):
-        reading.missing(node, fields, f"fail does not say how; write one of {one_of(how)}")
-    failure: dict[str, Any] = {}
-    for key in ("status", "attempts"):
-        if key in fields:
-            failure[key] = reading.count(fields[key], key)
-    for key in ("timeout", "connection"):
-        if key in fields:
-            failure[key] = _only_true(reading, fields[key], key)
-    if "type" in fields:
-        failure["type"] = reading.class_ref(fields["type"], "type")
-    for key in ("message", "after"):
-        if key in fields:
-            failure[key] = reading.text(fields[key], key)
-    return Failure(**failure)
-
-
-def _only_true(reading: Reading, node: Node, what: str) -> bool:
-    """Read a key that is there or not; ``false`` would say nothing."""
-    if isinstance(node, ScalarNode) and (is_null(node) or node.value == "true"):
-        return True
-    reading.wrong(node, what, f"{what}: true, or leave it out")
-    return True

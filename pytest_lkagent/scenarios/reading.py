@@ -71,6 +71,8 @@ class Reading:
     def __init__(self, *, allow_kinds: Collection[str] | None = None) -> None:
         self.allow_kinds = allow_kinds
         self.captured: set[str] = set()
+        self.only_in_calls: list[tuple[Node, str]] = []
+        """Keys of the scenario that make sense in a call alone, and where they stand."""
         self.labels: dict[str, Site] = {}
         self._problems: dict[tuple[str, int, int, str], None] = {}
         self._foreign: list[str] = []
@@ -205,6 +207,15 @@ class Reading:
             self.wrong(node, what, "a whole number from 1 on")
             return 1
         return int(value)
+
+    def share(self, node: Node, what: str) -> float:
+        """Return a number from 0 to 1."""
+        text = self.raw(node, what, "a number from 0 to 1")
+        kind, value = resolve(text) if text is not None else ("int", 1)
+        if kind not in ("int", "float") or not 0 <= value <= 1:
+            self.wrong(node, what, "a number from 0 to 1")
+            return 1.0
+        return float(value)
 
     def seconds(self, node: Node, what: str, *, bound: bool = False) -> float:
         """Return a duration; one that is a `bound` on what may happen is not nothing."""

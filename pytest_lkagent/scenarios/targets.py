@@ -28,6 +28,8 @@ def why_not(scenario: Scenario, target: str, *, entrypoint: bool) -> tuple[Site,
     """
     if target == INPROCESS:
         return None
+    if scenario.mode == "audio":
+        return scenario.mode_site or scenario.site, "a call is played in this process"
     found = _over_the_wire(scenario) if target == MEMORY else _apart(scenario, entrypoint)
     return next(found, None)
 

@@ -22,6 +22,10 @@ class _Taker(Protocol):
     def model(self) -> llm.LLM[Any] | None:
         """Its model, None where the session keeps its own."""
 
+    @property
+    def speech(self) -> _livekit.Speech | None:
+        """What the session hears and speaks with, None where it is text alone."""
+
     def take(self, session: AgentSession[Any]) -> None:
         """Have `session`, which has not started, under test."""
 
@@ -66,20 +70,31 @@ class Adoption:
             await agent.update_chat_ctx(self._history)
         if self.model is not None:
             _livekit.replace_model(session, self.model)
+        if self._harness.speech is not None:
+            _livekit.replace_speech(session, self._harness.speech)
         self._harness.take(session)
+
+    def session_starting_again(self) -> None:
+        """Refuse what LiveKit ignores without a word, another agent included."""
+        raise UsageError(
+            f"{self._what} starts a session again ({nearest_users_line()}), which LiveKit ignores: "
+            f"the first start was at {self._first}; take it away, or hand over to another agent "
+            "with session.update_agent(…)"
+        )
 
     def session_started(self, session: AgentSession[Any]) -> None:
         """Note that the session is there."""
         self.started.set()
 
-    def why_none(self, ended_by: str | None) -> str:
-        """Say of an entrypoint that is over why there is no session to talk to."""
+    def why_none(self, ended_by: str | None, where: str) -> str:
+        """Say of an entrypoint that is over, and is written `where`, why there is no session."""
         if ended_by is not None:
             return (
-                f"{self._what} shut the job down ({ended_by!r}) before a session had started; give "
-                "the test a job in which it goes on: metadata, attributes and participant of job"
+                f"{self._what}{where} shut the job down ({ended_by!r}) before a session had "
+                "started; give the test a job in which it goes on: metadata, attributes and "
+                "participant of job"
             )
         return (
-            f"{self._what} returned without starting a session: there is nobody to talk to; await "
-            "session.start(…) in it"
+            f"{self._what}{where} returned without starting a session: there is nobody to "
+            "talk to; await session.start(…) in it"
         )

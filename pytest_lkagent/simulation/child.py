@@ -211,7 +211,7 @@ class _Child:
         try:
             await self._entrypoint.run(context)
             if not self._adoption.started.is_set():
-                raise UsageError(self._adoption.why_none(None))
+                raise UsageError(self._adoption.why_none(None, self._entrypoint.where))
         except UsageError as error:
             self._link.tell(failed=str(error))
             raise

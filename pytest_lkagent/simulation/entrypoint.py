@@ -68,6 +68,15 @@ class Entrypoint:
             )
         return cls(what=what if name else f"{what} {source.__name__}()", run=source)
 
+    @property
+    def where(self) -> str:
+        """Where its function is written, `` (server.py:40)``; nothing of one that has no lines."""
+        function = inspect.unwrap(self.run)
+        if not inspect.isfunction(function):
+            return ""
+        code = function.__code__
+        return f" ({Site(code.co_filename, code.co_firstlineno)})"
+
     def warm_up(self) -> JobProcess:
         """Return a process object, filled as the server fills each new process.
 

@@ -39,6 +39,8 @@ _WIDE = 2000
 _LONG = 1 << 28
 """How long, in bytes, what a process tells may be at most: a whole history is in a line."""
 _FOR_A_TERMINAL = re.compile(r"\r|\x1b\[[\d;]*m")
+_FOR_DEBUGGING = re.compile(r"[\d:.]+ DEBUG ")
+"""How such a line of LiveKit's log begins; the last one hardly says why a process ended."""
 
 _T = TypeVar("_T")
 
@@ -130,7 +132,9 @@ class AgentProcess:
 
     def _last_words(self) -> str:
         texts = (line.decode(errors="replace") for line in reversed(self._printed))
-        last = next(filter(None, (_FOR_A_TERMINAL.sub("", text).strip() for text in texts)), None)
+        lines = list(filter(None, (_FOR_A_TERMINAL.sub("", text).strip() for text in texts)))
+        telling = (line for line in lines if not _FOR_DEBUGGING.match(line))
+        last = next(telling, lines[0] if lines else None)
         return f"it printed last: {last}" if last else "it printed nothing"
 
     async def ask(self, **question: Any) -> Mapping[str, Any]:

@@ -77,16 +77,21 @@ async def _finalize(client: Client, provisional: str | None) -> Any:
 def _misjudged(answer: Any, expected: str | None) -> BaseException | None:
     vetoed = answer.HasField("user_verdict")
     reason = answer.user_verdict.reason
-    if not vetoed and expected is not None:
-        return BehaviourError(
+    if vetoed and expected is None:
+        return Veto(f"on_simulation_end vetoed it: {reason or 'without a reason'}")
+    if expected is None or (vetoed and expected in reason):
+        return None
+    if vetoed:
+        found: BehaviourError = Veto(
+            f"on_simulation_end vetoed it: {reason or 'without a reason'}; the reason has to "
+            f"contain {expected!r} (expect_veto)"
+        )
+    else:
+        found = BehaviourError(
             f"on_simulation_end let it pass, and has to veto it with {expected!r} (expect_veto)"
         )
-    if vetoed and (expected is None or expected not in reason):
-        told = f"on_simulation_end vetoed it: {reason or 'without a reason'}"
-        if expected is not None:
-            told += f"; the reason has to contain {expected!r} (expect_veto)"
-        return Veto(told)
-    return None
+    found.about = "expect_veto"
+    return found
 
 
 class _Called:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
-from .cells import cells, clip
+from .cells import cells, wrap
 
 __all__ = ["Axis", "Paper", "axis"]
 
@@ -44,8 +44,8 @@ class Paper:
     def measure(self, text: str) -> int:
         return ceil(cells(text) * self.cell)
 
-    def clip(self, text: str, room: int) -> str:
-        return clip(text, int(room / self.cell))
+    def wrap(self, text: str, room: int) -> list[str]:
+        return wrap(text, int(room / self.cell))
 
 
 @dataclass(frozen=True, slots=True)

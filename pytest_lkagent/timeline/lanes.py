@@ -62,10 +62,6 @@ def _stave(stave: Stave, mark: int | None, paper: Paper) -> Iterator[str]:
         if stave.mark + len(text) > paper.room:
             text = f"{seconds(mark)} ^"
         yield _line("", [(stave.mark - (0 if text[0] == "^" else len(text) - 1), text)])
-    for span in stave.clipped:
-        first, *rest = wrap(str(span), paper.room)
-        yield _line("in full", [(0, first)])
-        yield from (_line("", [(0, line)]) for line in rest)
 
 
 def _line(name: str, pieces: Iterable[tuple[int, str]]) -> str:

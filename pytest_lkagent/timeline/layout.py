@@ -6,10 +6,11 @@ columns count from the beginning of their stave.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .axis import Axis, Paper, axis
 from .cells import seconds
@@ -40,22 +41,39 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stave:
-    """One line of the call. `clipped` are the spans whose words are too long for any line."""
+    """One line of the call."""
 
-    end: int
     ruler: Sequence[tuple[int, str]]
     folds: Sequence[tuple[int, int, str]]
     lanes: Sequence[Lane]
-    clipped: Sequence[Span]
     mark: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    pass
+
+
+_Thing: TypeAlias = Span | Strip | _Fold | _Tick | _Mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
+    """A call on paper. `before` and `after` say what was left out, if anything was."""
+
     staves: Sequence[Stave]
     before: str
     after: str
-    start: int
     end: int
     empty: bool
 
@@ -83,15 +101,22 @@ def lay_out(
     knots += [it.start for it in states] + ([] if mark is None else [mark])
     ruler = axis(paper, start, end, knots, [(it.start, it.end) for it in spoken])
     starts = ruler.staves(paper, [(it.start - (it.lead or 0), it.end) for it in spoken])
+    everything: list[tuple[int, int, _Thing]] = [
+        *((ruler.column(it.start), ruler.column(it.end), it) for it in shown),
+        *((ruler.column(it.start), ruler.column(it.end), it) for it in states),
+        *((start, end, _Fold(text)) for start, end, text in ruler.folds()),
+        *((column, column, _Tick(time)) for time, column in ruler.ticks(paper.ticks)),
+    ]
+    if mark is not None:
+        everything.append((ruler.column(mark), ruler.column(mark), _Mark()))
     made = [
-        _Engraver(paper, ruler, first, after).stave(shown, states, mark)
-        for first, after in zip_longest(starts, starts[1:])
+        _Engraver(paper, ruler, first, after, things).stave()
+        for first, after, things in zip_longest(starts, starts[1:], _share(starts, everything))
     ]
     return Sheet(
         staves=made,
         before=_left_out("first", start, [it for it in found if it.end <= start > it.start]),
         after=_left_out("last", now - end, [it for it in found if it.start > end]),
-        start=start,
         end=end,
         empty=not found and not states,
     )
@@ -110,6 +135,18 @@ def _left_out(which: str, time: int, left: Sequence[Span]) -> str:
     return f"… left out: the {which} {seconds(time)}{', ' * bool(counts)}{', '.join(counts)} …"
 
 
+def _share(
+    starts: Sequence[int], things: Iterable[tuple[int, int, _Thing]]
+) -> list[list[tuple[int, int, _Thing]]]:
+    """Return what stands on each stave; what is longer than one stands on several."""
+    shares: list[list[tuple[int, int, _Thing]]] = [[] for _ in starts]
+    for start, end, thing in things:
+        first = bisect_right(starts, start) - 1
+        for share in shares[first : max(first + 1, bisect_left(starts, end))]:
+            share.append((start, end, thing))
+    return shares
+
+
 @dataclass
 class _Engraver:
     """Sets one stave, from column `first` of the axis to `after`; None is the end of the call."""
@@ -118,75 +155,73 @@ class _Engraver:
     axis: Axis
     first: int
     after: int | None
-    clipped: list[Span] = field(default_factory=list)
+    things: Sequence[tuple[int, int, _Thing]]
 
     @property
     def room(self) -> int:
         return self.paper.room if self.after is None else self.after - self.first
 
-    def has(self, start: int, end: int) -> bool:
-        after = self.first + self.room
-        return start < after and (end > self.first or start >= self.first)
-
     def within(self, start: int, end: int) -> tuple[int, int]:
         first = max(start - self.first, 0)
         return first, max(min(end - self.first, self.room), first + self.paper.least)
 
-    def stave(self, shown: Iterable[Span], states: Iterable[Strip], mark: int | None) -> Stave:
-        bars = [bar for span in shown for bar in self.bars(span)]
+    def stave(self) -> Stave:
+        bars = [self.bar(a, b, it) for a, b, it in self.things if isinstance(it, Span)]
         lanes = [self.lane(name, [bar for bar in bars if bar.span.lane == name]) for name in _LANES]
-        state_bars = [bar for strip in states for bar in self.state_bars(strip)]
+        states = list(self.states())
         for who in ("user", "agent"):
-            row = [bar for bar in state_bars if bar.strip.who == who]
+            row = [bar for bar in states if bar.strip.who == who]
             lanes.append(Lane(f"{who} is", [row] if row else []))
-        folds = [(*self.within(a, b), text) for a, b, text in self.axis.folds() if self.has(a, b)]
-        at = None if mark is None else self.axis.column(mark)
+        folds = [(*self.within(a, b), it.text) for a, b, it in self.things if isinstance(it, _Fold)]
+        marks = (start - self.first for start, _, it in self.things if isinstance(it, _Mark))
         return Stave(
-            end=min(self.axis.column(self.axis.end) - self.first, self.room),
             ruler=list(self.ruler(folds)),
             folds=folds,
             lanes=[lane for lane in lanes if lane.rows],
-            clipped=self.clipped,
-            mark=at - self.first if at is not None and self.has(at, at) else None,
+            mark=next(marks, None),
         )
 
     def ruler(self, folds: Sequence[tuple[int, int, str]]) -> Iterator[tuple[int, str]]:
         """Yield the round times that there is room for, each with its column."""
         free = 0
-        for time, column in self.axis.ticks(self.paper.ticks):
-            text, at = seconds(time), column - self.first
-            end = at + self.paper.gap + self.paper.measure(text)
-            folded = any(start < end and at < after for start, after, _ in folds)
-            if free <= at and end <= self.paper.room and self.has(column, column) and not folded:
-                free = end + self.paper.gap
-                yield at, text
+        for column, _, tick in self.things:
+            if isinstance(tick, _Tick):
+                text, at = seconds(tick.time), column - self.first
+                end = at + self.paper.gap + self.paper.measure(text)
+                folded = any(start < end and at < after for start, after, _ in folds)
+                if free <= at and end <= self.paper.room and not folded:
+                    free = end + self.paper.gap
+                    yield at, text
 
     def lane(self, name: str, bars: Sequence[Bar]) -> Lane:
         rows = Rows(self.paper, self.paper.room)
         (rows.speech if name in _SPOKEN else rows.apart)(bars)
-        self.clipped += rows.clipped
         return Lane(name, rows.rows)
 
-    def bars(self, span: Span) -> Iterator[Bar]:
-        start, end = self.axis.column(span.start), self.axis.column(span.end)
-        if self.has(start, end):
-            whole = end <= self.first + self.room
-            pauses = [(self.axis.column(a), self.axis.column(b)) for a, b in span.pauses]
-            first, after = self.within(start, end)
-            yield Bar(
-                start=first,
-                end=after,
-                span=span,
-                begins=start >= self.first and span.start >= self.axis.start,
-                ends=whole and span.end <= self.axis.end and not span.open,
-                pauses=[self.within(*pause) for pause in pauses if self.has(*pause)],
-                text=span.text if start >= self.first else "",
-                note=span.note if whole else "",
-            )
+    def bar(self, start: int, end: int, span: Span) -> Bar:
+        whole = end <= self.first + self.room
+        pauses = ((self.axis.column(a), self.axis.column(b)) for a, b in span.pauses)
+        left, right = self.within(start, end)
+        return Bar(
+            start=left,
+            end=right,
+            span=span,
+            begins=start >= self.first and span.start >= self.axis.start,
+            ends=whole and span.end <= self.axis.end and not span.open,
+            pauses=[
+                self.within(a, b)
+                for a, b in pauses
+                if a < self.first + self.room and b > self.first
+            ],
+            text=span.text if start >= self.first else "",
+            note=span.note if whole else "",
+        )
 
-    def state_bars(self, strip: Strip) -> Iterator[StateBar]:
-        start, end = self.axis.column(strip.start), self.axis.column(strip.end)
-        last = self.after is None and strip.start <= self.axis.end <= strip.end
-        if self.has(start, end) and (start < end or last):
-            first, after = self.within(start, end)
-            yield StateBar(first, after, self.room if last else after, strip)
+    def states(self) -> Iterator[StateBar]:
+        """Yield the states that last at least a column, and those at the end of the call."""
+        for start, end, strip in self.things:
+            if isinstance(strip, Strip):
+                last = self.after is None and strip.start <= self.axis.end <= strip.end
+                if start < end or last:
+                    left, right = self.within(start, end)
+                    yield StateBar(left, right, self.room if last else right, strip)

@@ -58,7 +58,6 @@ class Rows:
     paper: Paper
     room: int
     rows: list[list[Piece]] = field(default_factory=list)
-    clipped: list[Span] = field(default_factory=list)
 
     def speech(self, bars: Iterable[Bar]) -> None:
         """Place all bars, then how long they were waited for, then the words."""
@@ -75,7 +74,7 @@ class Rows:
             if words and self._free(row, label):
                 self.rows[row].append(label)
             elif words:
-                self._first_free(self._below(bar, words), row + 1)
+                self._below(row, bar, words)
 
     def apart(self, bars: Iterable[Bar]) -> None:
         """Place each bar together with its words, if need be in a row of their own."""
@@ -84,7 +83,7 @@ class Rows:
             if not words:
                 self._first_free(bar)
             elif not 0 <= label.start <= label.end <= self.room:
-                self._first_free(self._below(bar, words), self._first_free(bar) + 1)
+                self._below(self._first_free(bar), bar, words)
             else:
                 row = next(
                     row for row in count() if self._free(row, bar) and self._free(row, label)
@@ -94,8 +93,6 @@ class Rows:
     def _within(self, bar: Bar) -> tuple[Bar, str]:
         """Return the bar with the words that there is room for in it, and the others."""
         words = " ".join(filter(None, (bar.text, bar.note)))
-        if self.paper.measure(words) > self.room:
-            self.clipped.append(bar.span)
         fits = self.paper.measure(bar.text) + self.paper.ends <= bar.end - bar.start
         if fits and not bar.pauses:
             return bar, bar.note
@@ -109,11 +106,13 @@ class Rows:
             start = bar.start - gap - width
         return Label(start, start + width, words, bar.span)
 
-    def _below(self, bar: Bar, words: str) -> Label:
-        text = self.paper.clip(words, self.room)
-        width = self.paper.measure(text)
-        start = max(0, min(bar.start, self.room - width))
-        return Label(start, start + width, text, bar.span)
+    def _below(self, row: int, bar: Bar, words: str) -> None:
+        """Place words in the rows below their bar, in lines where they are long."""
+        lines = self.paper.wrap(words, self.room)
+        start = max(0, min(bar.start, self.room - max(map(self.paper.measure, lines))))
+        for line in lines:
+            label = Label(start, start + self.paper.measure(line), line, bar.span)
+            row = self._first_free(label, row + 1)
 
     def _first_free(self, piece: Bar | Label, first: int = 0) -> int:
         row = next(row for row in count(first) if self._free(row, piece))

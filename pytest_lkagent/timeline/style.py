@@ -27,7 +27,7 @@ STYLE = dedent("""
     }
     .lk-call .card { fill: var(--card); stroke: var(--edge); }
     .lk-call .grid { stroke: var(--grid); }
-    .lk-call .fold { fill: var(--grid); }
+    .lk-call .fold { fill: var(--grid); opacity: 0.6; }
     .lk-call .time, .lk-call .name, .lk-call .waiting text, .lk-call .note { fill: var(--soft); }
     .lk-call .name { text-anchor: end; }
     .lk-call .note { font-style: italic; }

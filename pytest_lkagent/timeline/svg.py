@@ -68,11 +68,11 @@ _KINDS = {
 
 def _description(timeline: Timeline, mark: int | None) -> str:
     said = (
-        f"The user speaks {len(timeline.user)} times, the agent {len(timeline.agent)} times, "
-        f"of which {sum(it.interrupted for it in timeline.agent)} are cut off; "
-        f"{len(timeline.tools)} tool calls."
+        f"The user speaks {len(timeline.user)} times, the agent {len(timeline.agent)} times "
+        f"(cut off: {sum(it.interrupted for it in timeline.agent)}). "
+        f"Tool calls: {len(timeline.tools)}."
     )
-    return said if mark is None else f"{said} Marked at {seconds(mark)}."
+    return said if mark is None else f"{said} Marked: {seconds(mark)}."
 
 
 def _bars(staves: Iterable[Stave]) -> Iterator[Bar]:

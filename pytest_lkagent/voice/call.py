@@ -36,7 +36,7 @@ class VoiceCall:
     """
 
     def __init__(self, harness: VoiceHarness, room: Any) -> None:
-        self._harness = harness
+        self.harness = harness
         self._line = harness.line
         self._log = harness.line.log
         self._room = room
@@ -48,7 +48,7 @@ class VoiceCall:
     @property
     def session(self) -> AgentSession[Any]:
         """The session under test."""
-        return self._harness.session
+        return self.harness.session
 
     @property
     def tts(self) -> FakeTTS:
@@ -93,7 +93,7 @@ class VoiceCall:
             self._refuse_past(what, at)
         with self._during(what, utterance.lasts + (at or 0.0)):
             if at is None:
-                await self._harness.settled()
+                await self.harness.settled()
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
                 await until(self._instant(at))
@@ -145,13 +145,28 @@ class VoiceCall:
             self._log.happened("hang up")
             self._line.hang_up()
             self._room.remove_participant(self._caller())
-            await self._harness.settled()
+            await self.harness.settled()
+
+    async def agent_speaks(self) -> None:
+        """Wait until the agent speaks, or will not by itself."""
+        __tracebackhide__ = True
+        with self._during("call.agent_speaks()"):
+            await self._wait(self._talking)
+
+    async def cut_in(self, *, after: float) -> None:
+        """Have the session interrupted, without a word, `after` so many seconds of speech."""
+        __tracebackhide__ = True
+        with self._during("call.cut_in()", after):
+            if await self._wait(self._talking) is None:
+                raise self._usage("the agent does not speak: there is nothing to interrupt")
+            await asyncio.sleep(after)
+            await self.session.interrupt()
 
     async def settle(self) -> None:
         """Wait until nobody speaks, and nothing is under way that would make the agent speak."""
         __tracebackhide__ = True
         with self._during("call.settle()"):
-            await self._harness.settled()
+            await self.harness.settled()
 
     # --- what the agent is claimed to do
 
@@ -269,6 +284,10 @@ class VoiceCall:
             said = self._log.agent_speech(spoken)
             self._fail(f"the agent was to be silent, and said {said.text!r}", spoken.start)
 
+    def talked_over(self) -> Spoken | None:
+        """Return what the agent was saying when the user spoke last."""
+        return self._talking_at(self._log.user[-1][0]) if self._log.user else None
+
     # --- how
 
     async def _speak(self, what: str, utterance: Utterance) -> UserSpeech:
@@ -277,7 +296,7 @@ class VoiceCall:
                 f"{what}: the user speaks already, until {self._speaks_until:g} s: one mouth says "
                 "one thing at a time"
             )
-        record = self._harness.record
+        record = self.harness.record
         if record.closed is not None:
             raise UsageError(f"{what}: nobody hears it: the session closed ({record.closed})")
         record.begin(utterance.text)
@@ -315,12 +334,12 @@ class VoiceCall:
     @contextlib.contextmanager
     def _during(self, what: str, seconds: float = 0.0) -> Iterator[None]:
         __tracebackhide__ = True
-        with self._harness.going_on(what, seconds=seconds):
+        with self.harness.going_on(what, seconds=seconds):
             yield
 
     async def _wait(self, found: Callable[[], _Found | None]) -> _Found | None:
         """Wait until there is what `found` looks for, or nothing happens any more."""
-        settled = asyncio.ensure_future(self._harness.settled())
+        settled = asyncio.ensure_future(self.harness.settled())
         try:
             while (one := found()) is None and not settled.done():
                 await asyncio.wait(

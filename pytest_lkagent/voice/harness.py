@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from livekit.agents import Agent, AgentSession, llm
+from livekit.agents import Agent, AgentSession, llm, room_io
 from livekit.agents.utils import is_given
 
 from ..errors import UsageError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ..stage import Stage
 
 __all__ = ["VoiceHarness"]
+
+_OUR_LINE = room_io.RoomOptions(audio_input=False, audio_output=False, text_output=False)
+"""Nothing of what is said goes through the room."""
 
 
 class VoiceHarness(Harness):
@@ -47,7 +50,8 @@ class VoiceHarness(Harness):
         self.take(session)
 
         async def start() -> None:
-            await session.start(agent, room=self._stage.job.context.room)
+            room = self._stage.job.context.room
+            await session.start(agent, room=room, room_options=_OUR_LINE, session_host=False)
 
         await self.start_by(start, "the start of the session")
 

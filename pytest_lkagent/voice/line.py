@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from livekit.agents import AgentSession
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from ..fake.audio import FakeAudioInput, FakeAudioOutput, FakeTextOutput
+from ..fake.impairments import Impairments
 from ..fake.instants import until
 from ..fake.sound import Utterance
 from ..fake.stt import FakeSTT
@@ -23,13 +26,15 @@ __all__ = ["Line"]
 class Line:
     """The fakes of one call, and its log."""
 
-    def __init__(self, tts: FakeTTS) -> None:
+    def __init__(self, tts: FakeTTS, impairments: Collection[str] = ()) -> None:
         self.tts = tts
         self.log = CallLog(tts.spoken)
+        self._impairments = Impairments(impairments)
+        self.log.agent_began = self._make_noise
         self.stt = FakeSTT(self.log.heard)
         self.vad = FakeVAD()
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
-        self._input = FakeAudioInput()
+        self._input = FakeAudioInput(self._impairments.is_lost)
         self._synchronizer: TranscriptSynchronizer | None = None
         self._quiet_at = 0.0
 
@@ -51,6 +56,8 @@ class Line:
 
     def speak(self, utterance: Utterance) -> None:
         """Begin to say something now."""
+        if utterance.heard is None:
+            utterance = replace(utterance, heard=self._impairments.heard(utterance.text))
         self.log.user_speaks(utterance)
         self._input.speak(utterance)
         told = max(self.vad.min_silence_duration, utterance.delay)
@@ -60,6 +67,12 @@ class Line:
         """Wait until it is known of everything that was said that it was."""
         while self._quiet_at > asyncio.get_running_loop().time():
             await until(self._quiet_at)
+
+    def _make_noise(self) -> None:
+        """Let something be heard while the agent speaks, if the line is like that."""
+        if (noise := self._impairments.noise()) is not None:
+            after, sound = noise
+            asyncio.get_running_loop().call_later(after, self._input.sound, sound)
 
     def hang_up(self) -> None:
         """Send nothing any more."""

@@ -46,6 +46,7 @@ class CallLog:
 
     def __init__(self, sentences: Sequence[str]) -> None:
         self.began: float | None = None
+        self.agent_began: Callable[[], None] = lambda: None
         self.user: list[tuple[int, int, Utterance]] = []
         self.agent: list[Spoken] = []
         self._sentences = sentences
@@ -102,6 +103,7 @@ class CallLog:
         # who hands over may still speak when the next one is the current agent
         speaker = _livekit.speaking_agent() or self._session.current_agent
         self.agent.append(Spoken(self.now, type(speaker).__name__, self._asked))
+        self.agent_began()
         self._changed()
 
     def playout_paused(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -343,12 +344,32 @@ async def test_a_task_asks_and_gives_the_floor_back(script: FakeLLM) -> None:
 
 
 async def test_usage_adds_up_in_the_session(script: FakeLLM) -> None:
-    script.script(say("Hi.").with_usage(prompt_tokens=10, completion_tokens=2), silence())
+    step = say("Hi.").with_usage(prompt_tokens=10, completion_tokens=2, prompt_cached_tokens=4)
+    script.script(step, silence())
     async with on_a_call(script) as phone:
         await phone.session.generate_reply()
         await phone.session.generate_reply()
         [usage] = phone.session.usage.model_usage
         assert (usage.input_tokens, usage.output_tokens) == (10, 2)
+        assert usage.input_cached_tokens == 4
+
+
+async def test_a_model_that_writes_makes_no_sound(script: FakeLLM) -> None:
+    script.script("Hi.", "Ho.")
+    async with on_a_call(script, audio_output=False) as phone:
+        await phone.session.generate_reply()
+        assert (phone.texts, phone.speaker.played) == (["assistant: Hi."], [])
+        created = await phone.model.session_now.generate_reply()
+        [message] = [message async for message in created.message_stream]
+        assert [piece async for piece in message.text_stream] == ["Ho."]
+        assert [frame async for frame in message.audio_stream] == []
+        assert await message.modalities == ["text"]
+
+
+async def test_a_model_that_says_only_what_it_likes_refuses_to_say(script: FakeLLM) -> None:
+    async with on_a_call(script) as phone:
+        with pytest.raises(NotImplementedError, match="does not implement say"):
+            phone.model.session_now.say("Welcome.")
 
 
 async def test_a_model_that_can_says_what_the_agent_makes_it_say(script: FakeLLM) -> None:
@@ -361,6 +382,31 @@ async def test_a_model_that_can_says_what_the_agent_makes_it_say(script: FakeLLM
         await phone.session.say(words())
         assert phone.texts == ["assistant: Welcome.", "assistant: And bye."]
     assert script.requests == ()
+
+
+async def test_a_text_that_breaks_off_while_it_is_said_is_told_of(
+    script: FakeLLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def words() -> AsyncIterator[str]:
+        yield "And "
+        raise ValueError("no more words")
+
+    async with on_a_call(script, supports_say=True) as phone:
+        await phone.session.say(words())
+        assert phone.texts == []
+    assert "failed to say text: no more words" in caplog.text
+
+
+async def test_a_reply_that_is_given_up_at_once_leaves_nothing_behind(script: FakeLLM) -> None:
+    script.script("Hi.", "Ho.")
+    async with on_a_call(script) as phone:
+        before = asyncio.all_tasks()
+        phone.model.session_now.generate_reply().cancel()
+        [task] = asyncio.all_tasks() - before
+        await asyncio.sleep(1)
+        assert task.cancelled() or task.exception() is None
+        await phone.session.generate_reply()
+        assert phone.texts == ["assistant: Ho."]
 
 
 # --- the caller
@@ -397,7 +443,9 @@ async def test_the_server_hears_the_caller_and_answers_when_the_turn_is_over(
 async def test_a_pause_that_is_short_does_not_end_the_turn(script: FakeLLM) -> None:
     script.script("Noted.")
     async with on_a_call(script, silence=1) as phone:
-        await phone.microphone.hear(Utterance(text="a table", lasts=0.5), silence=0.9)
+        silent = Utterance(text="a table", lasts=0.5, interim=False)
+        await phone.microphone.hear(silent, silence=0.9)
+        assert phone.transcripts == []
         await phone.microphone.hear(Utterance(text="for two", lasts=0.5), silence=0.9)
         assert script.requests == ()
         await asyncio.sleep(2)
@@ -457,15 +505,23 @@ async def test_an_interrupted_response_says_and_calls_no_more(script: FakeLLM) -
 
 
 async def test_what_was_cut_before_it_was_heard_is_gone_for_the_model(script: FakeLLM) -> None:
-    script.script("unheard", "Hello.")
+    script.script("unheard", "Hello.", "Hello?")
     async with on_a_call(script) as phone:
         session = phone.model.session_now
         await session.generate_reply()
         await asyncio.sleep(0.1)
         [message] = session.chat_ctx.items
-        session.truncate(message_id=message.id, modalities=["audio", "text"], audio_end_ms=0)
+        session.truncate(
+            message_id=message.id,
+            modalities=["audio", "text"],
+            audio_end_ms=100,
+            audio_transcript="un",
+        )
         await session.generate_reply()
-    assert [r.messages for r in script.requests] == [(), ()]
+        session.truncate(message_id=message.id, modalities=["audio", "text"], audio_end_ms=0)
+        await asyncio.sleep(0.1)
+        await session.generate_reply()
+    assert [[m.text for m in r.messages] for r in script.requests] == [[], ["un"], ["Hello."]]
 
 
 async def test_audio_that_livekit_replaces_by_silence_is_not_heard(script: FakeLLM) -> None:
@@ -503,24 +559,89 @@ async def test_the_model_takes_words_for_what_it_heard(script: FakeLLM) -> None:
 async def test_a_transcript_that_comes_late_belongs_where_it_was_said(script: FakeLLM) -> None:
     script.script("Hello to you.")
     async with on_a_call(script) as phone:
-        utterance = Utterance(text="hi", lasts=0.5, delay=4, confidence=0.7)
+        final: list[llm.InputTranscriptionCompleted] = []
+        phone.model.session_now.on("input_audio_transcription_completed", final.append)
+        began = time.time()
+        utterance = Utterance(text="hi there", lasts=0.5, delay=4, confidence=0.7)
         await phone.microphone.hear(utterance, silence=3)
         assert phone.texts == ["assistant: Hello to you."]
+        assert phone.transcripts == [("", False)]
+        placed = phone.session.current_agent.chat_ctx.items[-2]
+        assert isinstance(placed, llm.ChatMessage)
+        assert (placed.role, placed.content) == ("user", [])
         await asyncio.sleep(3)
-        assert phone.texts == ["user: hi", "assistant: Hello to you."]
-        user = phone.session.history.items[-2]
-        assert isinstance(user, llm.ChatMessage)
-    assert script.requests[0].last_input == "hi"
+        assert phone.texts == ["user: hi there", "assistant: Hello to you."]
+        assert [one.is_final for one in final] == [False, True]
+        assert (final[1].confidence, final[1].turn_started_at) == (0.7, pytest.approx(began))
+    assert script.requests[0].last_input == "hi there"
+
+
+async def test_nothing_is_transcribed_once_the_session_is_closed(script: FakeLLM) -> None:
+    script.script("Hello.")
+    async with on_a_call(script) as phone:
+        told: list[Any] = []
+        phone.model.session_now.on("input_audio_transcription_completed", told.append)
+        utterance = Utterance(text="hi", lasts=0.5, delay=4)
+        await phone.microphone.hear(utterance, silence=1)
+        await phone.model.session_now.aclose()
+        await asyncio.sleep(10)
+        assert told == []
+
+
+async def test_what_only_the_model_heard_is_kept_where_the_agent_changes_the_conversation(
+    script: FakeLLM,
+) -> None:
+    script.script("When?", "Where?")
+    async with on_a_call(script, user_transcription=False) as phone:
+        await phone.microphone.hear(Utterance(text="a table", lasts=0.5), silence=3)
+        added: list[llm.RemoteItemAddedEvent] = []
+        phone.model.session_now.on("remote_item_added", added.append)
+        agent = phone.session.current_agent
+        context = agent.chat_ctx.copy()
+        context.add_message(role="system", content="It is Ann.")
+        context.items.append(llm.ChatMessage(role="assistant", content=[]))
+        await agent.update_chat_ctx(context)
+        assert [(one.previous_item_id, one.item) for one in added] == [
+            (context.items[-3].id, context.items[-2])
+        ]
+        await phone.session.generate_reply()
+    assert [m.text for m in script.requests[1].messages] == ["a table", "When?", "It is Ann."]
+
+
+async def test_a_caller_who_has_spoken_is_forgotten_with_the_connection(script: FakeLLM) -> None:
+    async with on_a_call(script) as phone:
+        phone.caller.starts_speaking()
+        phone.caller.says("a table")
+        phone.model.session_now.reconnect()
+        phone.caller.stops_speaking()
+        assert (phone.session.user_state, script.requests) == ("listening", ())
+
+
+async def test_the_server_stops_for_the_caller_whatever_livekit_thinks(
+    script: FakeLLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    script.script(say("one two three").timed(duration=3))
+    async with on_a_call(script) as phone:
+        speech = phone.session.generate_reply()
+        await asyncio.sleep(1.5)
+        speech.allow_interruptions = False
+        phone.caller.starts_speaking()
+        phone.caller.stops_speaking()
+        assert not (await speech).interrupted
+        assert phone.texts == ["assistant: one two"]
+    assert "current speech is not interruptable" in caplog.text
 
 
 async def test_where_the_client_takes_turns_the_server_only_listens(script: FakeLLM) -> None:
     script.script("For when?")
     async with on_a_call(script, turn_handling={"turn_detection": "manual"}) as phone:
         assert not phone.model.session_now.capabilities.turn_detection
+        started: list[Any] = []
+        phone.model.session_now.on("input_speech_started", started.append)
         await phone.microphone.hear(Utterance(text="never mind", lasts=0.5), silence=3)
         phone.session.clear_user_turn()
         await phone.microphone.hear(Utterance(text="a table", lasts=0.5), silence=3)
-        assert (phone.texts, script.requests) == ([], ())
+        assert (phone.texts, script.requests, started) == ([], (), [])
         phone.session.commit_user_turn()
         await asyncio.sleep(3)
         assert phone.texts == ["user: a table", "assistant: For when?"]
@@ -536,14 +657,24 @@ async def test_a_turn_that_was_committed_early_is_not_answered_twice(script: Fak
         assert phone.texts == ["user: a table", "assistant: For when?"]
 
 
+@pytest.mark.skipif(
+    not hasattr(llm.RealtimeCapabilities, "supports_overlapping_speech"),
+    reason="livekit-agents before 1.8 knows no model that overlaps",
+)
 async def test_a_model_that_overlaps_goes_on_while_the_caller_speaks(script: FakeLLM) -> None:
-    script.script(say("one two three").timed(duration=3), "Yes?")
+    script.script(
+        say("one two three").timed(duration=3), say("four five").timed(duration=3), "Yes?"
+    )
     async with on_a_call(script, **_OVERLAPPING) as phone:
         speech = phone.session.generate_reply()
-        await asyncio.sleep(0.5)
-        await phone.microphone.hear(Utterance(text="uh-huh", lasts=0.5))
+        await phone.microphone.hear(Utterance(text="uh-huh", lasts=0.5, heard=""))
         await speech
+        assert phone.texts == ["assistant: one two three"]
+        speech = phone.session.generate_reply()
+        await phone.microphone.hear(Utterance(text="hallo", lasts=0.5), silence=6)
         assert not speech.interrupted
+        # until it answers
+        assert phone.texts[1:] == ["user: hallo", "assistant: four", "assistant: Yes?"]
 
 
 # --- what goes wrong
@@ -551,12 +682,14 @@ async def test_a_model_that_overlaps_goes_on_while_the_caller_speaks(script: Fak
 
 async def test_a_request_that_is_refused_is_raised_by_the_run(script: FakeLLM) -> None:
     error = APIError("overloaded", retryable=True)
-    step = fail(error)
+    step = fail(error).timed(duration=2)
     script.script(step, fail(llm.RealtimeError("busy", code="busy")), "Better.")
     async with on_a_call(script) as phone:
+        began = asyncio.get_running_loop().time()
         with pytest.raises(llm.RealtimeError, match="overloaded") as caught:
             await phone.session.run(user_input="Hi")
         assert script.script_of(caught.value) == step
+        assert asyncio.get_running_loop().time() - began == pytest.approx(2)
         with pytest.raises(llm.RealtimeError) as caught:
             await phone.session.run(user_input="Hi")
         assert caught.value.code == "busy"
@@ -628,6 +761,15 @@ async def test_a_stall_in_a_turn_of_the_callers_is_left_when_they_speak_again(
         assert phone.texts[1:] == ["user: hallo", "assistant: Here I am."]
 
 
+async def test_a_stall_ends_with_the_session(script: FakeLLM) -> None:
+    script.script(stall())
+    async with on_a_call(script) as phone:
+        await phone.microphone.hear(Utterance(text="hallo", lasts=0.5), silence=60)
+        assert len(script.answering) == 1
+        await phone.model.session_now.aclose()
+        assert script.answering == []
+
+
 async def test_a_stall_that_is_interrupted_leaves_nothing_behind(script: FakeLLM) -> None:
     script.script(stall())
     async with on_a_call(script) as phone:
@@ -647,6 +789,7 @@ async def test_a_second_response_while_one_is_active_is_refused(script: FakeLLM)
         with pytest.raises(llm.RealtimeError, match="already has an active response") as caught:
             await session.generate_reply()
         assert caught.value.code == "conversation_already_has_active_response"
+        assert phone.errors == [(caught.value, True)]
         await asyncio.sleep(3)
         await session.generate_reply()
     assert len(script.requests) == 2

@@ -212,7 +212,11 @@ def test_a_failure_points_at_its_line_in_the_file(desk, pytester):
         "FAILED desk.yaml::Books - desk.yaml:8: Books, turn 1: *",
         "FAILED desk.yaml::Leaves - desk.yaml:10: Leaves, turn 1: *",
     )
-    result.shows("SKIPPED [1] desk.yaml:12: it has no turns: write under turns: *")
+    result.shows(
+        "SKIPPED [1] desk.yaml:12: it has no turns: write what the user says and the model "
+        "answers, such as turns: [{user: hello, llm: [Hello.]}], here or in a file of yours that "
+        "begins with base: desk.yaml"
+    )
     result.shows("XFAIL desk.yaml::Dreams - not built yet")
     result.shows_no("E *", "*collect.py*")
     cases = ET.parse(pytester.path / "out.xml").iter("testcase")

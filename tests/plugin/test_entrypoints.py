@@ -291,8 +291,8 @@ WRONG = {
     "none": (
         "async def none(ctx):\n        await ctx.connect()",
         (
-            "the entrypoint none() returned without starting a session: there is nobody to "
-            "talk to; await session.start(…) in it"
+            "the entrypoint none() (test_it.py:23) returned without starting a session: there "
+            "is nobody to talk to; await session.start(…) in it"
         ),
     ),
     "two": (
@@ -304,6 +304,19 @@ WRONG = {
         (
             "the entrypoint two() starts a second session (test_it.py:*), and one is under test "
             "at a time: the first started at test_it.py:*"
+        ),
+    ),
+    "twice": (
+        (
+            "async def twice(ctx):\n"
+            "        made = session()\n"
+            "        await made.start(Plain(), room=ctx.room)\n"
+            "        await made.start(Plain(), room=ctx.room)"
+        ),
+        (
+            "the entrypoint twice() starts a session again (test_it.py:26), which LiveKit ignores: "
+            "the first start was at test_it.py:25; take it away, or hand over to another agent "
+            "with session.update_agent(…)"
         ),
     ),
     "waits": (
@@ -320,9 +333,9 @@ WRONG = {
     "leaves": (
         "async def leaves(ctx):\n        ctx.shutdown('no metadata')",
         (
-            "the entrypoint leaves() shut the job down ('no metadata') before a session had "
-            "started; give the test a job in which it goes on: metadata, attributes and "
-            "participant of job"
+            "the entrypoint leaves() (test_it.py:23) shut the job down ('no metadata') before a "
+            "session had started; give the test a job in which it goes on: metadata, attributes "
+            "and participant of job"
         ),
     ),
     "again": (
@@ -387,7 +400,7 @@ def test_messages_name_the_entrypoint_as_the_user_writes_it(office, given, shown
         {"quiet.py": quiet},
     ).run()
     result.outcomes(failed=1)
-    result.shows(f"the entrypoint {shown} returned without starting a session: *")
+    result.shows(f"the entrypoint {shown} (quiet.py:3) returned without starting a session: *")
 
 
 def test_a_scenario_s_history_is_what_the_entrypoint_s_agent_knows(office):
@@ -604,9 +617,9 @@ def test_the_agent_s_own_veto_fails_a_run_that_met_every_expectation(office):
     reason = "the rows are ['2pm'], and should be ['3pm']"
     result.shows(
         f"desk.yaml:4: Vetoed: on_simulation_end vetoed it: {reason}",
-        "desk.yaml:11: Vetoed for another reason: on_simulation_end vetoed it: "
+        "desk.yaml:13: Vetoed for another reason: on_simulation_end vetoed it: "
         f"{reason}; the reason has to contain 'no money' (expect_veto)",
-        "desk.yaml:15: Not vetoed: on_simulation_end let it pass, and has to veto it with 'rows' "
+        "desk.yaml:16: Not vetoed: on_simulation_end let it pass, and has to veto it with 'rows' "
         "(expect_veto)",
     )
 
@@ -834,14 +847,22 @@ def test_a_scenario_says_what_its_judges_find(office):
               - {label: All, judges: pass, turns: [{user: hi, llm: [Yes.]}]}
               - {label: One, judges: {accuracy: fail}, turns: [{user: hi, llm: [Yes.]}]}
               - {label: None of them, turns: [{user: hi, llm: [Yes.]}]}
+              - label: At its own line
+                turns: [{user: hi, llm: [Yes.]}]
+                judges: {accuracy: fail}
+              - label: Unasked
+                turns: [{user: hi, llm: [Yes.]}]
+                judges: {accuracy: fail, task_completion: pass, accurate: pass}
             """,
         }
     ).run("--lk-scenarios=desk.yaml", "-s")
-    result.outcomes(passed=1, failed=2)
+    result.outcomes(passed=1, failed=4)
     result.shows(
         "desk.yaml:4: One: the judge 'task_completion' asked * judges: {task_completion: pass}",
         "desk.yaml:5: None of them: the judges 'task_completion', 'accuracy' asked *; say in the "
         "scenario what they find: judges: {task_completion: pass, accuracy: pass}",
+        "desk.yaml:8: At its own line: the judge 'task_completion' asked its model *",
+        "desk.yaml:11: Unasked: scripted, and never asked: the judge accurate; *",
     )
 
 
@@ -960,7 +981,9 @@ def test_what_an_entrypoint_cannot_have_is_told(office):
             "desk.yaml": """
             agent: agent.py:FrontDesk
             scenarios:
-              - {label: No veto, expect_veto: x, turns: []}
+              - label: No veto
+                turns: []
+                expect_veto: x
             """
         },
     ).run("test_it.py", "--lk-scenarios=desk.yaml")
@@ -968,8 +991,8 @@ def test_what_an_entrypoint_cannot_have_is_told(office):
     result.shows(
         "*session_options: the entrypoint builds its own session; take max_tool_steps away, or "
         "test an agent",
-        "*No veto: on_simulation_end is what vetoes (expect_veto), and an agent has none: write "
-        "entrypoint:",
+        "desk.yaml:5: No veto: on_simulation_end is what vetoes (expect_veto), and an agent has "
+        "none: write entrypoint:",
         "E *start_session() builds a session of its own, and the entrypoint quick() starts the one "
         "under test; take agent_session, or test an agent",
     )

@@ -190,7 +190,7 @@ class TestFixture:
     result.outcomes(errors=3)
     told = f"attributes: lk.simulator.dispatch {BROKEN[dispatch]}{HOLDS}"
     result.shows(
-        f"test_it.py::test_marked: lk(job=…): {told}",
+        f"test_it.py:*: test_marked: lk(job=…): {told}",
         f"job_options: {told}",
         f"desk.yaml:5: job: {told}",
     )
@@ -249,8 +249,8 @@ async def test_simulation(simulation):
         "its scenario say; take it away, and say userdata"
     )
     result.shows(
-        f"test_it.py::test_entrypoint: lk(job=…): {told}",
-        f"test_it.py::test_simulation: lk(job=…): {told}",
+        f"test_it.py:*: test_entrypoint: lk(job=…): {told}",
+        f"test_it.py:*: test_simulation: lk(job=…): {told}",
         f"job_options: {told}",
         f"desk.yaml:4: job: {told}",
     )
@@ -413,7 +413,7 @@ async def test_it(agent_session):
     raise AssertionError("unreachable")
 """).run()
     result.outcomes(failed=1)
-    result.shows("the entrypoint gives_up() returned without starting a session: *")
+    result.shows("the entrypoint gives_up() (test_it.py:*) returned without starting a session: *")
     result.shows_no("*unreachable*")
 
 

@@ -85,7 +85,7 @@ def test_a_marker_that_means_nothing_is_refused_in_one_line(desk, marker, line):
         }
     ).run()
     result.outcomes(errors=1)
-    result.shows(f"test_marker.py::test_it: {line}", "ERROR test_marker.py::test_it - *")
+    result.shows(f"test_marker.py:9: test_it: {line}", "ERROR test_marker.py::test_it - *")
     result.shows_no("During handling*", "*Error:*", "E *")
 
 

@@ -18,6 +18,7 @@ INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
 
 SERVER = '''\
 import asyncio
+import logging
 import os
 import sys
 from datetime import datetime
@@ -159,6 +160,7 @@ class Desk(Agent):
     async def die(self) -> str:
         """End this process."""
         print("about to die")
+        logging.getLogger("livekit.agents").debug("and nobody asks how")
         os._exit(3)
 
     @function_tool
@@ -650,8 +652,9 @@ def test_a_process_that_starts_no_session_says_why(play, monkeypatch):
     result.shows(
         "*It raises: in the agent's process: the entrypoint starts.py:raises raised LookupError: "
         "no such hotel",
-        "*It returns: in the agent's process: the entrypoint starts.py:returns returned without "
-        "starting a session: there is nobody to talk to; await session.start(…) in it",
+        "*It returns: in the agent's process: the entrypoint starts.py:returns (starts.py:32) "
+        "returned without starting a session: there is nobody to talk to; await session.start(…) "
+        "in it",
         "*It waits: the agent's process did not start a session within 15 s; the task *() waits at "
         "starts.py:*",
         "*It exits: the agent's process ended (signal SIGKILL) before it could start a session; *",

@@ -451,7 +451,7 @@ def test_a_clock_that_something_else_holds_is_refused_and_the_rest_runs_on(when,
         (
             "now='tomorrow'",
             "",
-            "test_time.py::test_it: lk(now=…): 'tomorrow' is no moment; write a *",
+            "test_time.py:*: test_it: lk(now=…): 'tomorrow' is no moment; write a *",
         ),
         (
             "now=5",

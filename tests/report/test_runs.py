@@ -366,6 +366,11 @@ NO_RUNS = {
     "no text": (b"\xff\xfe\xfd", "codec can't decode"),
     "a list": (b"[]", "a list instead of a mapping"),
     "something else": (b'{"name": "desk"}', "no id, or no created_at"),
+    "a session report": (
+        b'{"job_id": "J", "events": [], "chat_history": {"items": []}, "usage": [{}]}',
+        "it is the session report of one call; python -m pytest_lkagent convert makes a scenario",
+    ),
+    "a wrong field, in protobuf's words": (b'{"usage": [{}]}', "usage"),
     "a run that is none": (b'{"run": 7}', ""),
     "a wrong field": (b'{"id": {"a": 1}, "created_at": "2026-06-01T12:00:00Z"}', "id"),
     "a wrong summary": (
@@ -385,6 +390,7 @@ def test_a_file_that_holds_no_run_is_named_and_left_out(folder, what):
     assert len(page.runs) == 5
     assert len(told) == 1
     assert why in str(told[0].message)
+    assert not str(told[0].message).endswith(".")
     assert told[0].filename == __file__
 
 

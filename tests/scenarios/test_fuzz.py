@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_lkagent.errors import LoadError
-from pytest_lkagent.scenarios import read_expect, read_mocks, read_scenario, read_turns
+from pytest_lkagent.scenarios import (
+    read_call,
+    read_expect,
+    read_failure,
+    read_mocks,
+    read_scenario,
+    read_turns,
+    read_voice,
+)
 from pytest_lkagent.scenarios.expect import match_turn
 from pytest_lkagent.scenarios.expectations import (
     CallExpectation,
@@ -81,8 +89,10 @@ KEYS = st.sampled_from(
             *read_scenario.HISTORY_KEYS,
             *read_turns.TURN_KEYS,
             *read_turns.ENTRY_KEYS,
-            *read_turns.FAIL_KEYS,
+            *read_failure.FAIL_KEYS,
             *read_turns.USER_KEYS,
+            *read_call.INTERJECTION_KEYS,
+            *read_voice.VOICE_KEYS,
             *read_mocks.MOCK_KEYS,
             *read_expect.KINDS,
             *read_expect.MESSAGE_KEYS,

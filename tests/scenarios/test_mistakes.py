@@ -132,7 +132,8 @@ SCENARIO = [
             "1: unknown key 'nothing' in a scenario; the keys of a scenario: id, label, "
             "instructions, agent_expectations, tags, userdata, agent, entrypoint, turns, "
             "absent, check, expect_veto, snapshot, marks, "
-            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout"
+            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout, "
+            "mode, voices, impairments"
         ),
     ),
     ("agent: foo", "8: agent cannot be 'foo'; write package.module:name or file.py:name"),
@@ -211,7 +212,13 @@ SCENARIO = [
             "function_call, function_call_output, agent_handoff, close"
         ),
     ),
-    ("mocks: [a]", "8: mocks cannot be a list; write a mapping of class names to their tools"),
+    (
+        "mocks: [a]",
+        (
+            "8: mocks cannot be a list; write a mapping of class names to their tools, like "
+            "{FrontDesk: {book: booked}}"
+        ),
+    ),
     (
         "mocks: {a b: {}}",
         ("9: the class of a mock cannot be 'a b'; write a class name, or module:Class"),
@@ -219,8 +226,8 @@ SCENARIO = [
     (
         "mocks: {Desk: x}",
         (
-            "15: the mocks of Desk cannot be 'x'; write its tools and what they return, "
-            "or task: and the AgentTask's result"
+            "15: the mocks of Desk cannot be 'x'; write its tools and what they return, like {book"
+            ": booked}, or the AgentTask's result, like {task: Maya}"
         ),
     ),
     (
@@ -230,8 +237,8 @@ SCENARIO = [
     (
         "mocks: {Desk: {a: [x]}}",
         (
-            "19: the mock of a cannot be a list; write returns: before a list to "
-            "return, calls: before one of outcomes, one for each call"
+            "19: the mock of a cannot be a list; write {returns: […]} for a list to return, or "
+            "{calls: [booked, {error: full}]} for one outcome for each call"
         ),
     ),
     (
@@ -255,10 +262,7 @@ SCENARIO = [
     ),
     (
         "mocks: {Desk: {a: {calls: [[]]}}}",
-        (
-            "28: a call of the mock of a cannot be a list; write "
-            "returns: before a list to return, calls: before one of outcomes, one for each call"
-        ),
+        ("28: a call of the mock of a cannot be a list; write {returns: […]} for a list to return"),
     ),
     (
         "mocks: {Desk: {a: {error: x, message: y}}}",
@@ -282,15 +286,16 @@ def test_a_mistake_in_a_scenario(keys, problem, mistakes):
 def test_a_scenario_in_which_nothing_happens_is_refused(mistakes):
     assert mistakes("scenarios:\n- {label: a, tags: {}}\n- {turns: []}\n- ~\n") == [
         (
-            "desk.yaml:2:3: a scenario in which nothing happens; write turns:, or instructions: "
-            "for a simulated user"
+            "desk.yaml:2:3: a scenario in which nothing happens; write what the user says, such as "
+            "turns: [{user: hello, llm: [Hello.]}]"
         ),
         "desk.yaml:3:3: a scenario without a label; write label: and a name for it",
         (
             "desk.yaml:4:3: a scenario cannot be nothing; write a mapping with some of id, label, "
             "instructions, agent_expectations, tags, userdata, agent, entrypoint, turns, "
             "absent, check, expect_veto, snapshot, marks, "
-            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout"
+            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout, "
+            "mode, voices, impairments"
         ),
     ]
 
@@ -305,7 +310,8 @@ def test_a_mistake_in_the_defaults_is_told_once_for_all_scenarios(mistakes):
         "desk.yaml:1:27: unknown key 'sy' in an llm step; did you mean 'say'?",
         (
             "desk.yaml:1:37: unknown key 'turns' in defaults; the keys of defaults: start, mocks, "
-            "session, history, job, judges, target, now, allow, timeout"
+            "session, history, job, judges, target, now, allow, timeout, "
+            "mode, voices, impairments"
         ),
     ]
 

@@ -6,7 +6,7 @@ import pytest
 
 TURN_KEYS = (
     "user, wait, llm, expect, expect_error, after, check, capture, within, snapshot, interrupt, "
-    "settle"
+    "settle, backchannel, silence, dtmf, hang_up, at, lasts, heard, interrupted_at"
 )
 STEPS = "write one of say, call, raw_call, fail, silence, stall"
 TURN = [
@@ -16,7 +16,13 @@ TURN = [
     ("{wait: 2, interrupt: 1}", "1: a turn cannot have wait and interrupt together; keep one"),
     ("{user: }", "8: user cannot be nothing; write a text, in quotes if need be"),
     ("{user: null}", "8: user cannot be nothing; write a text, in quotes if need be"),
-    ("{user: [a]}", "8: user cannot be a list; write a mapping with some of text, modality"),
+    (
+        "{user: [a]}",
+        (
+            "8: user cannot be a list; write a mapping with some of text, modality, "
+            "heard, confidence, language, delay, end_of_turn, fail"
+        ),
+    ),
     ("{user: {modality: audio}}", "8: user says nothing; write text: and what is said"),
     ("{user: {text: a, modality: adio}}", "28: unknown modality 'adio'; did you mean 'audio'?"),
     ("{user: {text: a, modality: x}}", "28: unknown modality 'x'; there are text, audio"),

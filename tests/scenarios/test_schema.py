@@ -15,10 +15,13 @@ from pytest_lkagent.scenarios import (
     expectations,
     format,  # noqa: A004  # the module's name is what it describes
     load,
+    read_call,
     read_expect,
+    read_failure,
     read_mocks,
     read_scenario,
     read_turns,
+    read_voice,
     schema,
 )
 
@@ -180,8 +183,10 @@ def test_what_loading_refuses_the_schema_refuses_too(scenario, validator, read):
         (format.StartFormat, read_turns.START_KEYS),
         (format.TurnFormat, read_turns.TURN_KEYS),
         (format.UserFormat, read_turns.USER_KEYS),
+        (format.InterjectionFormat, (*read_turns.USER_KEYS, *read_call.INTERJECTION_KEYS)),
+        (format.VoiceFormat, read_voice.VOICE_KEYS),
         (format.LlmFormat, read_turns.ENTRY_KEYS),
-        (format.FailFormat, read_turns.FAIL_KEYS),
+        (format.FailFormat, read_failure.FAIL_KEYS),
         (format.OutcomeFormat, read_mocks.OUTCOME_KEYS),
         (format.MockFormat, read_mocks.MOCK_KEYS),
         (format.EventFormat, read_expect.KINDS),

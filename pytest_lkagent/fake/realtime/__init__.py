@@ -2,7 +2,8 @@
 
 from .caller import Caller
 from .model import FakeRealtimeModel
-from .session import FakeRealtimeSession, IncompleteResponse, Truncation
+from .server import IncompleteResponse
+from .session import FakeRealtimeSession, Truncation
 
 __all__ = [
     "Caller",

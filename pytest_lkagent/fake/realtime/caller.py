@@ -28,7 +28,6 @@ class _Turn:
         self.words: list[str] = []
         self.confidence: float | None = None
         self.delay = 0.0
-        self.is_transcribed = False
 
     @property
     def text(self) -> str:
@@ -40,9 +39,9 @@ class Caller:
 
     Audio that reaches the session moves it by itself; without audio a test does, with
     `starts_speaking`, `says` and `stops_speaking`. A server that detects turns interrupts the
-    agent as soon as the caller speaks, and answers when it has heard nothing for `silence`
-    seconds; with one that does not, what is said waits for ``commit_audio()``. A noise without
-    words interrupts, and is no turn.
+    agent as soon as the caller speaks (a model that overlaps goes on until it answers), and answers
+    when it has heard nothing for `silence` seconds; with one that does not, what is said waits for
+    ``commit_audio()``. A noise without words interrupts, and is no turn.
     """
 
     def __init__(self, session: FakeRealtimeSession, *, silence: float) -> None:
@@ -112,7 +111,6 @@ class Caller:
 
     def close(self) -> None:
         """Hear nothing more, nor transcribe it."""
-        self.clear()
         for timer in self._timers:
             timer.cancel()
 
@@ -134,9 +132,8 @@ class Caller:
 
     def _transcribe(self, turn: _Turn, text: str = "", *, is_final: bool = False) -> None:
         """Report the transcript of a turn, `text` while there is no final one."""
-        if turn.is_transcribed or not self._session.capabilities.user_transcription:
+        if not self._session.capabilities.user_transcription:
             return
-        turn.is_transcribed = is_final
         self._session.emit(
             "input_audio_transcription_completed",
             llm.InputTranscriptionCompleted(

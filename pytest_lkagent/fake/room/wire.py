@@ -85,8 +85,8 @@ class Wire:
     def amend(self, sent: Sent, **changes: Any) -> Sent:
         """Replace what was sent by what has become of it; anew where a test cleared the list."""
         amended = replace(sent, **changes)
-        for place, one in enumerate(self.sent):
-            if one is sent:
+        for place in reversed(range(len(self.sent))):  # where much is sent, it is near the end
+            if self.sent[place] is sent:
                 self.sent[place] = amended
                 return amended
         return self.send(amended)

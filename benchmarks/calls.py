@@ -1,0 +1,93 @@
+"""The row about voice: an hour on the telephone, with interruptions and tools."""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import pstats
+import resource
+import time
+from pathlib import Path
+from statistics import median
+from weakref import WeakSet
+
+__all__ = ["call_row"]
+
+_MINUTES, _TURNS = 60, 200
+_EVERY = _MINUTES * 60 / _TURNS
+
+
+def call_row(rounds: int) -> None:
+    """An hour on the telephone: 200 turns, 25 interruptions, 20 tools."""
+    took = [_took() for _ in range(rounds + 1)][1:]
+    half = [_took(_TURNS // 2) for _ in range(rounds)]
+    ours, low, high = median(took), min(took), max(took)
+    print(f"\nAn hour on the telephone: {_TURNS} turns, 25 interruptions, 20 tools")
+    print(f"  {'in real time':<32}{_MINUTES * 60:>8.2f} s")
+    print(f"  {'pytest-lkagent':<32}{ours:>8.2f} s   ({low:.2f} s - {high:.2f} s)")
+    print(f"  {'half of it, twice':<32}{2 * median(half):>8.2f} s")
+    print(f"  our own code                    {100 * _own_share():>8.1f} %   of the profile")
+    print(
+        f"  memory at most                  {_megabytes():>8.0f} MB  the process, livekit included"
+    )
+    faster = _MINUTES * 60 / ours
+    print(f"  {faster:,.0f} x faster.  Goal: >= 1,300 x: {'met' if faster >= 1300 else 'NOT MET'}")
+
+
+def _took(turns: int = _TURNS) -> float:
+    began = time.monotonic()
+    asyncio.run(_call(turns))
+    return time.monotonic() - began
+
+
+def _own_share() -> float:
+    """Return how much of a profile is spent in the plugin's own lines."""
+    profile = cProfile.Profile()
+    profile.runcall(_took)
+    own = whole = 0.0
+    for (path, _, _), (_, _, seconds, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+        whole += seconds
+        if "pytest_lkagent" in Path(path).parts:
+            own += seconds
+    return own / whole
+
+
+def _megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def _call(turns: int) -> None:
+    from by_hand import FrontDesk
+
+    from pytest_lkagent import call, say
+    from pytest_lkagent.options import DEFAULT_NOW
+    from pytest_lkagent.stage import Stage
+    from pytest_lkagent.voice.call import VoiceCall
+    from pytest_lkagent.wall_clock import WallClock
+
+    wall = WallClock(DEFAULT_NOW)
+    wall.travel()
+    stage = Stage(timeout=600, allow=(), used=WeakSet(), wall=wall)
+    stage.is_call = True
+    try:
+        async with stage.on_loop() as job:
+            harness = await stage.start_session(FrontDesk, options={"user_away_timeout": None})
+            telephone = VoiceCall(harness, job.room)
+            for turn in range(turns):
+                if turn % 10 == 3:
+                    harness.model.script(call("book", slot="2pm"))
+                harness.model.script(
+                    say("Let me see. There is a free slot at two o'clock, or at three.")
+                )
+                await telephone.say("Do you have time tomorrow?", at=_EVERY * turn + 1, lasts=1.5)
+                if turn % 8 == 5:
+                    harness.model.script(say("At three, gladly."))
+                    await telephone.interrupt("three is fine", after=1.0)
+                    await telephone.agent_stops(within=0.6)
+            await telephone.settle()
+            cut = sum(speech.interrupted for speech in telephone.timeline.agent)
+            assert cut == turns // 8, cut
+            assert len(telephone.timeline.tools) == turns // 10, telephone.timeline.tools
+        assert not stage.findings, list(stage.findings)
+    finally:
+        wall.end()

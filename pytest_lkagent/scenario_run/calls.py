@@ -1,0 +1,129 @@
+"""Playing the turns of a scenario as a telephone call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..fake.tts import Voice, seconds_of
+from ..scenarios.expect import Mismatch
+from ..scenarios.model import ScenarioTurn, UserInput, VoiceSpec
+from ..transcript import Turn
+from .steps import error_of
+
+if TYPE_CHECKING:
+    from ..fake.tts import FakeTTS
+    from ..voice.call import VoiceCall
+    from .names import Names
+
+__all__ = ["check_call_turn", "give_voices", "hear_start", "play_call_turn"]
+
+_FRAME = 50
+"""Milliseconds by which a claim about an interruption may be off: a frame of the user's speech."""
+
+
+def give_voices(tts: FakeTTS, voices: Iterable[VoiceSpec], names: Names) -> None:
+    """Say how texts are spoken."""
+    for voice in voices:
+        fail = voice.fail
+        lasts = seconds_of(voice.text) if voice.lasts is None else voice.lasts
+        said = "" if fail is None else fail.after or ""
+        tts.add(
+            Voice(
+                text=voice.text,
+                lasts=lasts,
+                ttfb=voice.ttfb,
+                error=None if fail is None else error_of(fail, names),
+                after=lasts * len(said) / len(voice.text),
+                attempts=1 if fail is None else fail.attempts or 1,
+                written_at=voice.site,
+            )
+        )
+
+
+async def hear_start(call: VoiceCall, first: ScenarioTurn | None) -> None:
+    """Let the agent say what it says by itself, or begin to, where the `first` turn says when."""
+    if first is not None and (first.interjection is not None or first.at is not None):
+        await call.agent_speaks()
+    else:
+        await call.settle()
+    call.harness.record.collect()
+
+
+async def play_call_turn(
+    turn: ScenarioTurn,
+    after: ScenarioTurn | None,
+    call: VoiceCall,
+    names: Names,
+    fill: Callable[[Any], Any],
+) -> Turn:
+    """Play one turn of a call.
+
+    It ends when nobody speaks any more, or where the turn `after` it talks over the agent, when the
+    agent speaks.
+    """
+    __tracebackhide__ = True
+    record = call.harness.record
+    if turn.wait is not None:
+        record.begin(None)
+        await call.silence(turn.wait)
+    elif turn.dtmf is not None:
+        record.begin(None)
+        await call.dtmf(fill(turn.dtmf))
+    elif turn.hang_up:
+        record.begin(None)
+        await call.hang_up()
+    elif (over := turn.interjection) is not None:
+        speak = call.interrupt if over.verb == "interrupt" else call.backchannel
+        text, how = _said(over.said, names, fill)
+        await speak(text, after=over.after, lasts=turn.lasts, **how)
+    else:
+        assert turn.user is not None, "a turn has an input"
+        text, how = _said(turn.user, names, fill)
+        await call.say(text, at=turn.at, lasts=turn.lasts, **how)
+        if turn.interrupt is not None:
+            await call.cut_in(after=turn.interrupt)
+    if turn.within is not None:
+        await call.agent_answers(within=turn.within)
+    if after is not None and after.interjection is not None:
+        await call.agent_speaks()
+    elif turn.settle and not turn.hang_up:
+        await call.settle()
+    record.collect()
+    return record.current
+
+
+def _said(said: UserInput, names: Names, fill: Callable[[Any], Any]) -> tuple[str, dict[str, Any]]:
+    how = {key: fill(value) if isinstance(value, str) else value for key, value in said.how.items()}
+    if (fail := how.pop("fail", None)) is not None:
+        how["error"] = error_of(fail, names)
+        how["attempts"] = fail.attempts or 1
+    return fill(said.text), how
+
+
+def check_call_turn(
+    turn: ScenarioTurn, call: VoiceCall, fill: Callable[[Any], Any]
+) -> Mismatch | None:
+    """Compare what was heard, and where the agent was cut off, with what the turn says."""
+    timeline = call.timeline
+    if turn.heard is not None:
+        expected, heard = fill(turn.heard), timeline.user[-1].heard if timeline.user else ""
+        if heard != expected:
+            return Mismatch(
+                f"expected {expected!r} to be heard, and it was {heard!r}", tuple(timeline.lanes())
+            )
+    if turn.interrupted_at is not None:
+        spoken = call.talked_over()
+        wanted = round(turn.interrupted_at * 1000)
+        if spoken is None or not spoken.interrupted:
+            told = "and it was not cut off"
+        else:
+            cut = (spoken.end or 0) - spoken.start
+            if abs(cut - wanted) <= _FRAME:
+                return None
+            told = f"and it was after {cut} ms"
+        return Mismatch(
+            f"expected the agent to be cut off after {wanted} ms of its words, {told}",
+            tuple(timeline.lanes()),
+        )
+    return None

@@ -1,0 +1,98 @@
+"""Reading what a turn of a call says: when the user speaks, over whom, and how it is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from yaml.nodes import MappingNode, Node
+
+from .model import Interjection, UserInput
+from .read_failure import read_failure
+from .reading import Reading
+
+__all__ = [
+    "CALL_KEYS",
+    "HOW_KEYS",
+    "INPUT_KEYS",
+    "INTERJECTION_KEYS",
+    "read_call_keys",
+    "read_how",
+    "refuse_without_call",
+]
+
+_INTERJECTIONS = ("interrupt", "backchannel")
+INPUT_KEYS = ("backchannel", "silence", "dtmf", "hang_up")
+CALL_KEYS = (*INPUT_KEYS, "at", "lasts", "heard", "interrupted_at")
+HOW_KEYS = ("heard", "confidence", "language", "delay", "end_of_turn", "fail")
+INTERJECTION_KEYS = ("after", "lasts")
+
+
+def refuse_without_call(reading: Reading, *, is_call: bool) -> None:
+    """Refuse what was read of calls, in a scenario that is none."""
+    for node, key in () if is_call else reading.only_in_calls:
+        reading.problem(node, f"{key} is for calls; write mode: audio in the scenario")
+
+
+def read_call_keys(
+    reading: Reading, fields: dict[str, Node], *, read_user: Callable[..., UserInput]
+) -> dict[str, Any]:
+    """Read the keys of a turn that it has in a call alone."""
+    turn: dict[str, Any] = {}
+    reading.only_in_calls += [(fields[key], key) for key in CALL_KEYS if key in fields]
+    for verb in _INTERJECTIONS:
+        if verb in fields and (verb == "backchannel" or not fields.keys() & {"user", "wait"}):
+            turn |= _interjection(reading, fields[verb], verb, read_user)
+    if "silence" in fields:
+        turn["wait"] = reading.seconds(fields["silence"], "silence")
+    if "dtmf" in fields:
+        turn["dtmf"] = reading.text(fields["dtmf"], "dtmf")
+    if "hang_up" in fields:
+        turn["hang_up"] = reading.flag(fields["hang_up"], "hang_up")
+    if "heard" in fields:
+        turn["heard"] = reading.text(fields["heard"], "heard")
+    for key in ("at", "lasts", "interrupted_at"):
+        if key in fields:
+            turn[key] = reading.seconds(fields[key], key)
+    return turn
+
+
+def _interjection(
+    reading: Reading, node: Node, verb: str, read_user: Callable[..., UserInput]
+) -> dict[str, Any]:
+    """Read what is said over the agent's words; a plain text lacks when."""
+    reading.only_in_calls.append((node, verb))
+    said = read_user(reading, node, INTERJECTION_KEYS)
+    after = _value(node, "after")
+    if after is None:
+        text = said.text or "wait"
+        reading.problem(node, f"{verb}: when? write {verb}: {{text: {text}, after: 400ms}}")
+    seconds = 0.0 if after is None else reading.seconds(after, "after")
+    made = Interjection(verb=verb, said=said, after=seconds)  # type: ignore[arg-type]
+    lasts = _value(node, "lasts")
+    return {
+        "interjection": made,
+        **({} if lasts is None else {"lasts": reading.seconds(lasts, "lasts")}),
+    }
+
+
+def _value(node: Node, key: str) -> Node | None:
+    pairs = node.value if isinstance(node, MappingNode) else ()
+    return next((value for name, value in pairs if name.value == key), None)
+
+
+def read_how(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
+    """Read what speech recognition and the turn detector make of what the user says."""
+    reading.only_in_calls += [(fields[key], key) for key in HOW_KEYS if key in fields]
+    how: dict[str, Any] = {}
+    for key in ("heard", "language"):
+        if key in fields:
+            how[key] = reading.text(fields[key], key)
+    for key in ("confidence", "end_of_turn"):
+        if key in fields:
+            how[key] = reading.share(fields[key], key)
+    if "delay" in fields:
+        how["delay"] = reading.seconds(fields["delay"], "delay")
+    if "fail" in fields:
+        how["fail"] = read_failure(reading, fields["fail"])
+    return how
