@@ -87,6 +87,12 @@ class CallLog:
         start = self.now
         self.user.append((start, start + round(utterance.lasts * 1000), utterance))
 
+    def user_stops(self) -> None:
+        """Note that the user says no more from now on."""
+        if self.user and self.user[-1][1] > self.now:
+            start, _, utterance = self.user[-1]
+            self.user[-1] = (start, self.now, utterance)
+
     def heard(self, utterance: Utterance, text: str) -> None:
         """Note what recognition made of it."""
         self._heard[utterance] = text
