@@ -327,7 +327,8 @@ class Harness:
             f"{where} failed: {type(error).__name__}: {error}; if that is what the test is about, "
             f"{self._stage.words.expect_error(type(error))}"
         )
-        finding.__cause__ = error
+        if not self._stage.is_scripted(error):  # which has nothing to show but what is said above
+            finding.__cause__ = error
         return finding
 
     # --- waiting

@@ -263,7 +263,7 @@ class Stage:
         return (
             self.findings.is_reported(error)
             or (error is not None and self.mocks.raised(error))
-            or self._is_scripted(error)
+            or self.is_scripted(error)
         )
 
     def _is_shown(self, error: BaseException) -> bool:
@@ -273,12 +273,13 @@ class Stage:
             reported += [*harness.record.errors, harness.record.close_error]
         cause: BaseException | None = error
         while cause is not None:
-            if any(cause is one for one in reported) or self._is_scripted(cause):
+            if any(cause is one for one in reported) or self.is_scripted(cause):
                 return True
             cause = cause.__cause__
         return False
 
-    def _is_scripted(self, error: BaseException | None) -> bool:
+    def is_scripted(self, error: BaseException | None) -> bool:
+        """Whether a script, or how something is to be spoken or heard, says that it is raised."""
         if self.is_call and any(error is one for one in self.tts.failed):
             return True
         return any(model.script_of(error) is not None for model in self._models)

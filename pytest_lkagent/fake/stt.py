@@ -29,12 +29,18 @@ _TRANSCRIPTS = (_Type.INTERIM_TRANSCRIPT, _Type.PREFLIGHT_TRANSCRIPT, _Type.FINA
 class FakeSTT(stt.STT[Any]):
     """An ``stt.STT`` that takes speech for what its `Utterance` says it is taken for.
 
-    `heard` is called with an utterance and the transcript that became of it.
+    `heard` is called with an utterance and the transcript that became of it, `raised` with what an
+    utterance says that recognition fails with.
     """
 
-    def __init__(self, heard: Callable[[Utterance, str], None] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        heard: Callable[[Utterance, str], None] = lambda *_: None,
+        raised: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
         self.heard = heard
+        self._raised = raised
         self.failures: dict[Utterance, int] = {}
         """How often recognition failed on an utterance so far."""
 
@@ -81,7 +87,8 @@ class FakeSTT(stt.STT[Any]):
         if utterance.error is None or self.failures.get(utterance, 0) >= utterance.attempts:
             return
         self.failures[utterance] = self.failures.get(utterance, 0) + 1
-        raise utterance.error.with_traceback(None)
+        self._raised(utterance.error)
+        raise utterance.error.with_traceback(None) from None
 
 
 class _FakeRecognition(stt.RecognizeStream):

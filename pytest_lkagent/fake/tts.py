@@ -218,7 +218,7 @@ class _Segment:
             self._push(min(voice.after, seconds))
             self._emitter.flush()
             await asyncio.sleep(0)
-            raise error.with_traceback(None)
+            raise error.with_traceback(None) from None
         if self._model.capabilities.aligned_transcript:
             self._emitter.push_timed_transcript(list(_timed(sentence, self._seconds, seconds)))
         self._push(seconds)

@@ -64,6 +64,29 @@ async def play_call_turn(
     """
     __tracebackhide__ = True
     record = call.harness.record
+    known = list(record.errors)
+    try:
+        await _do(turn, call, names, fill)
+        if after is not None and after.interjection is not None:
+            await call.agent_speaks()
+        elif turn.settle and not turn.hang_up:
+            await call.settle()
+    finally:
+        record.collect()
+    for error in record.errors:
+        if not any(error is one for one in known):
+            record.current.error = error  # as the run of a text would raise it
+            call.harness.told(error)
+            raise error
+    return record.current
+
+
+async def _do(
+    turn: ScenarioTurn, call: VoiceCall, names: Names, fill: Callable[[Any], Any]
+) -> None:
+    """Do what the user does in a turn, and hear the agent where it says within which time."""
+    __tracebackhide__ = True
+    record = call.harness.record
     if turn.wait is not None:
         record.begin(None)
         await call.silence(turn.wait)
@@ -85,12 +108,6 @@ async def play_call_turn(
             await call.cut_in(after=turn.interrupt)
     if turn.within is not None:
         await call.agent_answers(within=turn.within)
-    if after is not None and after.interjection is not None:
-        await call.agent_speaks()
-    elif turn.settle and not turn.hang_up:
-        await call.settle()
-    record.collect()
-    return record.current
 
 
 def _said(said: UserInput, names: Names, fill: Callable[[Any], Any]) -> tuple[str, dict[str, Any]]:

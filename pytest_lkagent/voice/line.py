@@ -31,7 +31,7 @@ class Line:
         self.log = CallLog(tts.spoken)
         self._impairments = Impairments(impairments)
         self.log.agent_began = self._make_noise
-        self.stt = FakeSTT(self.log.heard)
+        self.stt = FakeSTT(self.log.heard, tts.failed.append)
         self.vad = FakeVAD()
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
         self._input = FakeAudioInput(self._impairments.is_lost)

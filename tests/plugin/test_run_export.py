@@ -70,7 +70,7 @@ ENDED = {
     "Fails at teardown": ("FAILED", "LookupError: no goodbye"),
     "Is expected to fail": ("CANCELLED", "it failed, as expected: no goodbye yet"),
     "Passes by surprise": ("COMPLETED", "expected to fail: no hello yet"),
-    "Has no turns": ("CANCELLED", f"Skipped: {_NO_TURNS}"),
+    "Has no turns": ("CANCELLED", f"Skipped: {_NO_TURNS.format(file='desk.yaml')}"),
     "Is skipped": ("CANCELLED", "Skipped: unconditional skip"),
 }
 TWO = """\

@@ -1,0 +1,297 @@
+"""Scenarios with ``mode: audio``: what a user reads of a call that a file tells."""
+
+from __future__ import annotations
+
+from textwrap import dedent, indent
+
+import pytest
+
+HOST = '''\
+from livekit.agents import Agent, function_tool
+
+
+class Host(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You book tables.")
+
+    @function_tool
+    async def book(self, people: int) -> str:
+        """Book a table."""
+        return f"booked for {people}"
+
+
+class Greeter(Host):
+    async def on_enter(self) -> None:
+        await self.session.generate_reply()
+'''
+SERVER = """\
+from host import Host
+from livekit.agents import AgentServer, AgentSession
+
+server = AgentServer()
+
+
+@server.rtc_session()
+async def entrypoint(context):
+    await context.connect()
+    session = AgentSession(stt="deepgram/nova-3", llm="openai/gpt-4.1", tts="cartesia/sonic-2")
+    await session.start(Host(), room=context.room)
+"""
+
+
+@pytest.fixture
+def phone(desk):
+    """Run one scenario on a Host."""
+
+    def run(scenario, top="agent: host.py:Host", arguments=()):
+        text = f"{top}\nscenarios:\n  - label: A call\n"
+        text += indent(dedent(scenario).removeprefix("\n"), "    ")
+        files = {"host.py": HOST, "server.py": SERVER, "call.yaml": text, "conftest.py": ""}
+        return desk(files).run("--lk-scenarios=call.yaml", *arguments)
+
+    return run
+
+
+CONVERSATION = """
+    turns:
+      - user: a table please
+        llm: [For how many?]
+        expect: [{message: For how many?}]
+      - user: for two
+        llm: [{call: {book: {people: 2}}}, It is booked.]
+        expect:
+          - function_call: {name: book, arguments: {people: 2}}
+          - function_call_output: {name: book, output: booked for 2}
+          - message: It is booked.
+    """
+
+
+@pytest.mark.parametrize("top", ["agent: host.py:Host", "entrypoint: server.py:server"])
+@pytest.mark.parametrize("mode", ["text", "audio"])
+def test_a_conversation_becomes_a_call_by_its_mode_alone(phone, mode, top):
+    phone(f"mode: {mode}\n{dedent(CONVERSATION).strip()}", top).outcomes(passed=1)
+
+
+def test_a_turn_says_when_the_user_speaks_and_when_the_agent_has_to(phone):
+    scenario = """
+        mode: audio
+        voices: {It is booked.: {lasts: 2s, ttfb: 100ms}}
+        turns:
+          - {user: a table for two, at: 1s, lasts: 1500ms, llm: [It is booked.], within: %s}
+        """
+    phone(scenario % "650ms").outcomes(passed=1)
+    result = phone(scenario % "649ms")
+    result.outcomes(failed=1)
+    result.shows(
+        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 650 ms, and has "
+        "to within 649 ms",
+        "*|0 s*",
+        "*^ 3.15 s",
+    )
+
+
+def test_the_user_talks_over_the_agent(phone):
+    scenario = """
+        mode: audio
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - interrupt: {text: at seven is fine, after: 1s}
+            interrupted_at: %s
+            llm: [At seven.]
+            expect: [{message: {contains: We have, interrupted: true}}, {message: At seven.}]
+        """
+    phone(scenario % "1.5s").outcomes(passed=1)
+    result = phone(scenario % "1s")
+    result.shows(
+        "call.yaml:8: A call, turn 2: expected the agent to be cut off after 1000 ms of its words, "
+        "and it was after 1500 ms"
+    )
+
+
+def test_a_word_to_show_that_one_listens_is_no_turn_where_two_are_wanted(phone):
+    result = phone("""
+        mode: audio
+        session: {turn_handling: {interruption: {min_words: 2}}}
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - backchannel: {text: uh-huh, after: 1s}
+            expect: [{message: {contains: at nine., interrupted: false}}]
+          - user: at nine
+            llm: [At nine.]
+        """)
+    result.outcomes(passed=1)
+
+
+def test_keys_silence_and_the_end(phone):
+    result = phone(
+        """
+        mode: audio
+        start: {llm: [Welcome.], expect: [{message: Welcome.}]}
+        turns:
+          - silence: 20s
+            expect: []
+          - dtmf: 12#
+          - hang_up: true
+            expect: [{close: participant_disconnected}]
+        """,
+        top="agent: host.py:Greeter",
+    )
+    result.outcomes(passed=1)
+
+
+def test_what_is_heard_may_be_something_else(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - user: {text: a table for two, heard: a cable for two, confidence: 0.4, delay: 400ms}
+            heard: a table for two
+            llm: [A cable?]
+        """)
+    result.outcomes(failed=1)
+    result.shows(
+        "call.yaml:6: A call, turn 1: expected 'a table for two' to be heard, and it was 'a cable "
+        "for two'",
+        "*|0 s*",
+    )
+
+
+FAILURES = """
+    mode: audio
+    voices:
+      At seven or at nine?: {fail: {connection: true%s}}
+    turns:
+      - user: {text: a table for two, fail: {connection: true}}
+      - user: I said a table for two
+        llm: [At seven or at nine?]
+        expect: [{message: {contains: %s}}]
+        %s
+    """
+
+
+def test_recognition_and_the_voice_may_fail_and_recover(phone):
+    phone(FAILURES % (", attempts: 1", "At seven or at nine?", "")).outcomes(passed=1)
+
+
+def test_a_voice_that_fails_in_mid_sentence_is_an_error_of_the_turn(phone):
+    result = phone(FAILURES % (", after: At seven", "At seven", ""))
+    result.outcomes(failed=1)
+    result.shows(
+        "call.yaml:9: A call, turn 2: the run raised APIConnectionError: Connection error.; if "
+        "that is right, write expect_error: {type: APIConnectionError}"
+    )
+    expected = "expect_error: {type: APIConnectionError}"
+    phone(FAILURES % (", after: At seven", "At", expected)).outcomes(passed=1)
+
+
+IMPAIRED = """
+    mode: audio
+    impairments: [%s]
+    turns:
+      - user: a table for two and a high chair please if you happen to have one
+        llm: [For what time would you like to have that table this evening?]
+        heard: a table for two and a high chair please if you happen to have one
+    """
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("low_quality_microphone", "*, and it was 'a table for two and a chair please*"),
+        ("packet_loss", "*, and it was 'a table for*"),
+    ],
+)
+def test_a_bad_line_loses_the_same_words_every_time(phone, name, line):
+    first, second = phone(IMPAIRED % name), phone(IMPAIRED % name)
+    first.shows(line)
+    assert [one for one in first.lines if "it was" in one] == [
+        one for one in second.lines if "it was" in one
+    ]
+
+
+def test_noise_makes_the_agent_pause_and_go_on(phone):
+    result = phone("""
+        mode: audio
+        impairments: [background_noise]
+        turns:
+          - user: a table for two
+            llm: [For what time would you like to have that table this evening?]
+            heard: nothing
+        """)
+    result.outcomes(failed=1)
+    result.shows("agent *==....*....==*", "*.... paused*")
+
+
+@pytest.mark.parametrize(
+    ("turn", "line"),
+    [
+        ("{user: hi, at: 1s}", "28: at is for calls; write mode: audio in the scenario"),
+        ("{user: {text: hi, heard: ho}}", "*: heard is for calls; write mode: audio in the *"),
+        ("{hang_up: true}", "*: hang_up is for calls; write mode: audio in the scenario"),
+        ("{silence: 3s}", "*: silence is for calls; write mode: audio in the scenario"),
+        ("{dtmf: 1}", "*: dtmf is for calls; write mode: audio in the scenario"),
+    ],
+)
+def test_what_is_for_calls_is_refused_in_text(phone, turn, line):
+    result = phone(f"turns: [{turn}]")
+    result.outcomes(errors=1)
+    result.shows(f"*call.yaml:4:{line.removeprefix('*: ')}" if line[0] != "*" else line)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("mode: adio", "4:11: unknown mode 'adio'; did you mean 'audio'?"),
+        ("{mode: audio, turns: [{interrupt: wait}]}", "*: interrupt: when? write interrupt: *"),
+        (
+            "mode: audio\nimpairments: [noise]",
+            "*: unknown impairment 'noise'; there are background_noise, low_quality_microphone, *",
+        ),
+        (
+            "mode: audio\nvoices: {Hi.: soon}",
+            "*: a voice cannot be 'soon'; write 250ms, 2s, 1m or*",
+        ),
+        (
+            "mode: audio\nturns: [{user: {text: a, confidence: 2}}]",
+            "*: confidence cannot be '2'; write a number from 0 to 1",
+        ),
+        ("mode: audio\nturns: [{user: a, at: -1s}]", "*: at cannot be '-1s'; write 250ms, *"),
+    ],
+)
+def test_a_mistake_about_calls_is_one_line_with_its_place(phone, said, line):
+    said = said if "\n" in said or "{" not in said else said[1:-1].replace(", turns", "\nturns")
+    said = said if "turns" in said else f"{said}\nturns: [{{user: a}}]"
+    result = phone(said)
+    result.outcomes(errors=1)
+    result.shows(f"*call.yaml:{line}" if line[0] != "*" else line)
+
+
+@pytest.mark.parametrize(
+    ("turns", "line"),
+    [
+        (
+            "[{user: a, at: 3s, llm: [Yes?]}, {user: b, at: 2s}]",
+            "call.yaml:5: A call, turn 2: call.say('b'): at=2, and it is 3.917 s into the call already",
+        ),
+        (
+            "[{silence: 2s}, {interrupt: {text: wait, after: 1s}}]",
+            (
+                "call.yaml:5: A call, turn 2: call.interrupt('wait', after=1): the agent does not "
+                "speak: there is nothing to interrupt"
+            ),
+        ),
+    ],
+)
+def test_what_makes_no_sense_in_a_call_is_told_at_its_turn(phone, turns, line):
+    phone(f"mode: audio\nturns: {turns}").shows(line)
+
+
+def test_a_call_is_played_in_this_process(phone):
+    result = phone("mode: audio\ntarget: memory\nturns: [{user: hi, llm: [Hello.]}]")
+    result.shows("*cannot play it: a call is played in this process*")
+    asked = phone(
+        "mode: audio\nturns: [{user: hi, llm: [Hello.]}]", arguments=["--lk-target=memory", "-rs"]
+    )
+    asked.outcomes(skipped=1)
+    asked.shows("SKIPPED*--lk-target=memory cannot play it: a call is played in this process *")
