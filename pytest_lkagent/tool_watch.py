@@ -100,7 +100,9 @@ class ToolWatch:
             __tracebackhide__ = True
             try:
                 with origins_noted(noted=True):
-                    await _awaitable(hook(*args, **kwargs), f"{name} of {type(agent).__name__}", hook)
+                    await _awaitable(
+                        hook(*args, **kwargs), f"{name} of {type(agent).__name__}", hook
+                    )
             except BaseException as error:
                 if not isinstance(error, CONTROL_FLOW):
                     self._swallowed.keep_raised(HOOK_ERROR, error)
