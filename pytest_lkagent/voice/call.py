@@ -203,6 +203,7 @@ class VoiceCall:
         if text is not None:
             with self._during("call.agent_answers()"):
                 await self._wait(lambda: spoken.is_over or None)
+                await self.harness.quiet()  # its last words are shown when it is over
             said = self._log.agent_speech(spoken)
             whole = f"{said.text} {said.unsaid}".strip()
             if not whole.startswith(text):
