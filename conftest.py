@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import gc
-import importlib
-import pkgutil
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import pytest
 from project import Project
-
-import pytest_lkagent
+from warm import import_all, kept_warm
 
 pytest_plugins = ["pytester"]
 
@@ -29,14 +27,7 @@ def _imported() -> None:
     livekit's classes and of ours would then meet the first ones and not be equal to them; and
     importing livekit anew takes a second.
     """
-    names = ["hypothesis.internal.observability", "livekit.agents", "syrupy.report", "yaml"]
-    names += [
-        module.name
-        for module in pkgutil.walk_packages(pytest_lkagent.__path__, "pytest_lkagent.")
-        if not module.name.endswith("__main__")
-    ]
-    for name in names:
-        importlib.import_module(name)
+    import_all()
     gc.freeze()  # each run inside collects garbage, five times with pytest 8: not all of this anew
 
 
@@ -53,6 +44,22 @@ def pytester(
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return pytester
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the path of a Python that has imported everything; `warm` says what it cannot show."""
+    if not hasattr(os, "pidfd_open"):  # only Linux has it
+        yield sys.executable
+        return
+    with kept_warm(tmp_path_factory.mktemp("warm")) as path:
+        yield path
+
+
+@pytest.fixture
+def warm(warm_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that this test starts by ``sys.executable`` be warm ones."""
+    monkeypatch.setattr(sys, "executable", warm_python)
 
 
 @pytest.fixture

@@ -170,7 +170,7 @@ SELECTIONS = {
 
 
 @pytest.mark.parametrize("arguments", SELECTIONS.values(), ids=SELECTIONS)
-def test_no_selection_takes_away_a_live_snapshot(hotel, files, arguments):
+def test_no_selection_takes_away_a_live_snapshot(hotel, files, warm, arguments):
     before = files()
     result = hotel.run("--snapshot-update", *arguments, subprocess="-n2" in arguments)
     assert result.exit_status == pytest.ExitCode.OK, str(result)
@@ -402,7 +402,7 @@ def test_many_orphans_are_told_in_full_only_when_asked(desk, files):
     result.shows_no("*--snapshot-details*")
 
 
-def test_xdist_tells_and_removes_what_one_process_does(hotel, desk, files):
+def test_xdist_tells_and_removes_what_one_process_does(hotel, desk, files, warm):
     before = ours(files())
     made = desk(changed(SCENARIOS, BOOKING[BOOKING.index("- label: books") :], ""), ini=INI)
     result = made.run("-n2", "--snapshot-update", subprocess=True)
