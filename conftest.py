@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import importlib.metadata
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -31,9 +33,31 @@ def _imported() -> None:
     gc.freeze()  # each run inside collects garbage, five times with pytest 8: not all of this anew
 
 
+@pytest.fixture(scope="session")
+def _installed() -> Iterator[None]:
+    """Read but once what is installed: each run of pytest does so three times."""
+    distributions = importlib.metadata.distributions
+    distribution = importlib.metadata.Distribution
+
+    found: dict[tuple[str, ...], list[importlib.metadata.Distribution]] = {}
+
+    def read_once() -> list[importlib.metadata.Distribution]:
+        if (path := tuple(sys.path)) not in found:
+            found[path] = list(distributions())
+        return found[path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.metadata, "distributions", read_once)
+        for name in ("entry_points", "files", "metadata"):
+            read = functools.cached_property(getattr(distribution, name).fget)
+            read.__set_name__(distribution, name)
+            patch.setattr(distribution, name, read)
+        yield
+
+
 @pytest.fixture
 def pytester(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, _imported: None
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, _imported: None, _installed: None
 ) -> pytest.Pytester:
     """Give every test that runs pytest in this process the imports that it needs.
 
