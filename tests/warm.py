@@ -64,11 +64,19 @@ os._exit(code)
 """
 
 
+_OF_LIVEKIT = (
+    "livekit.agents.beta.workflows",
+    "livekit.agents.evals",
+    "livekit.agents.llm.async_toolset",
+    "livekit.agents.voice.report",
+)
+
+
 def import_all() -> None:
     """Import what a run of pytest imports, ours and what we build on."""
     import pytest_lkagent  # here, as in `main` it is for pytest to import it
 
-    names = ["hypothesis.internal.observability", "livekit.agents", "syrupy.report", "yaml"]
+    names = ["hypothesis.internal.observability", "syrupy.report", "yaml", *_OF_LIVEKIT]
     names += [
         module.name
         for module in pkgutil.walk_packages(pytest_lkagent.__path__, "pytest_lkagent.")
