@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, RunContext, llm
@@ -177,17 +178,14 @@ class Harness:
         async with self._interruption(interrupt):
             await turn.result
 
-    @contextlib.contextmanager
-    def going_on(self, what: str, *, seconds: float = 0.0) -> Iterator[None]:
+    def going_on(self, what: str, *, seconds: float = 0.0) -> _GoingOn:
         """Bound what goes on inside, `seconds` of which have to pass, and raise what comes of it.
 
         For what is part of the current turn, and does not end it.
         """
         __tracebackhide__ = True
         self._stage.check_time(what)
-        with self._bounded(seconds + self._stage.timeout, what) as turn:
-            yield
-        self._raise_for(turn)
+        return _GoingOn(self._bounded(seconds + self._stage.timeout, what), self._raise_for)
 
     async def wait(self, seconds: float, *, settle: bool = True) -> Turn:
         """Let `seconds` pass while the user says nothing."""
@@ -404,6 +402,30 @@ class Harness:
                 f"step a duration, such as {self._stage.words.timed}"
             )
         task.result()
+
+
+class _GoingOn:
+    """What `Harness.going_on` returns; contextlib's own would put its frames in each failure."""
+
+    def __init__(
+        self, bounds: contextlib.AbstractContextManager[Turn], judge: Callable[[Turn], None]
+    ) -> None:
+        self._bounds = bounds
+        self._judge = judge
+
+    def __enter__(self) -> None:
+        self._turn = self._bounds.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        __tracebackhide__ = True
+        self._bounds.__exit__(kind, error, traceback)
+        if error is None:
+            self._judge(self._turn)
 
 
 def _take_from_script(error: BaseException, step: Step) -> None:

@@ -44,7 +44,7 @@ HANDLER_ERROR = "handler_error"
 """An exception raised in a handler of an event (``session.on``)."""
 
 HOOK_ERROR = "hook_error"
-"""An exception raised in ``on_enter`` or ``on_exit``; it too keeps its type and traceback."""
+"""An exception raised in ``on_enter`` or another hook; it too keeps its type and traceback."""
 
 TOOL_ERROR = "tool_error"
 """An exception raised inside a tool or a mock; it keeps its own type and traceback."""

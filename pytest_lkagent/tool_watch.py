@@ -27,6 +27,8 @@ from .unheard import origins_noted
 
 __all__ = ["ToolWatch"]
 
+_HOOKS = ("on_enter", "on_exit", "on_user_turn_completed", "on_user_turn_exceeded")
+
 
 class ToolWatch:
     """The watch around the tools of one session."""
@@ -85,20 +87,22 @@ class ToolWatch:
         return watched
 
     def watch_hooks(self, agent: Agent) -> None:
-        """Stand around ``on_enter`` and ``on_exit``, whose exceptions LiveKit only logs."""
-        for name in ("on_enter", "on_exit"):
+        """Stand around what LiveKit calls on an agent, and whose exceptions it only logs."""
+        for name in _HOOKS:
             if name not in vars(agent):
                 setattr(agent, name, self._hook(agent, name))
 
-    def _hook(self, agent: Agent, name: str) -> Callable[[], Any]:
-        hook: Callable[[], Awaitable[None]] = getattr(agent, name)
+    def _hook(self, agent: Agent, name: str) -> Callable[..., Any]:
+        hook: Callable[..., Awaitable[None]] = getattr(agent, name)
 
         @functools.wraps(hook)
-        async def watched() -> None:
+        async def watched(*args: Any, **kwargs: Any) -> None:
             __tracebackhide__ = True
             try:
                 with origins_noted(noted=True):
-                    await _awaitable(hook(), f"{name} of {type(agent).__name__}", hook)
+                    await _awaitable(
+                        hook(*args, **kwargs), f"{name} of {type(agent).__name__}", hook
+                    )
             except BaseException as error:
                 if not isinstance(error, CONTROL_FLOW):
                     self._swallowed.keep_raised(HOOK_ERROR, error)

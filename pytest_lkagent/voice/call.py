@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn, TypeVar
 
 from livekit.agents import AgentSession
@@ -331,11 +331,9 @@ class VoiceCall:
                 raise self._usage(f"{what}: the agent had finished after {took / 1000:g} s")
             return await self._speak(what, utterance)
 
-    @contextlib.contextmanager
-    def _during(self, what: str, seconds: float = 0.0) -> Iterator[None]:
+    def _during(self, what: str, seconds: float = 0.0) -> AbstractContextManager[None]:
         __tracebackhide__ = True
-        with self.harness.going_on(what, seconds=seconds):
-            yield
+        return self.harness.going_on(what, seconds=seconds)
 
     async def _wait(self, found: Callable[[], _Found | None]) -> _Found | None:
         """Wait until there is what `found` looks for, or nothing happens any more."""

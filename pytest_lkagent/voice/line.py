@@ -76,6 +76,7 @@ class Line:
 
     def hang_up(self) -> None:
         """Send nothing any more."""
+        self.log.user_stops()
         self._input.hang_up()
 
     async def aclose(self) -> None:

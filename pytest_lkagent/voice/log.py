@@ -87,6 +87,12 @@ class CallLog:
         start = self.now
         self.user.append((start, start + round(utterance.lasts * 1000), utterance))
 
+    def user_stops(self) -> None:
+        """Note that the user says no more from now on."""
+        if self.user and self.user[-1][1] > self.now:
+            start, _, utterance = self.user[-1]
+            self.user[-1] = (start, self.now, utterance)
+
     def heard(self, utterance: Utterance, text: str) -> None:
         """Note what recognition made of it."""
         self._heard[utterance] = text
@@ -100,8 +106,9 @@ class CallLog:
 
     def playout_started(self) -> None:
         assert self._session is not None, "a session speaks"
-        agent = type(self._session.current_agent).__name__
-        self.agent.append(Spoken(self.now, agent, self._asked))
+        # who hands over may still speak when the next one is the current agent
+        speaker = _livekit.speaking_agent() or self._session.current_agent
+        self.agent.append(Spoken(self.now, type(speaker).__name__, self._asked))
         self.agent_began()
         self._changed()
 

@@ -135,6 +135,12 @@ async def test_a_late_one_is_answered_at_once(voice_call, fake_llm):
     assert await latency(voice_call, fake_llm, delay=0.9) == 900
     assert heard_in(voice_call) == "a table for two"
 
+@pytest.mark.parametrize("lasts", [0.1, 0.4, 1.5])
+async def test_the_last_word_belongs_to_it_however_long_it_takes(lasts, voice_call, fake_llm):
+    fake_llm.script(say("Hello."))
+    await voice_call.say("hello?", lasts=lasts)  # 0.4 * 6 / 6 > 0.4
+    await voice_call.agent_answers("Hello.")
+
 async def test_a_very_late_one_too(voice_call, fake_llm):
     assert await latency(voice_call, fake_llm, delay=7) == 7000
 
@@ -174,7 +180,7 @@ async def test_how_sure_recognition_is_comes_with_the_message(voice_call, fake_l
     assert {event.language for event in told} == {"de"}
 """
     )
-    result.outcomes(passed=8)
+    result.outcomes(passed=11)
 
 
 def test_each_way_to_detect_turns_has_its_own_end(calls):

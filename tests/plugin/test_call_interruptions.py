@@ -1,0 +1,316 @@
+"""A caller who speaks while the agent does, or is about to: what stops it, and what history keeps.
+
+The agent says a sentence of 5,533 ms from 2,550 on, and the caller breaks in 1,000 ms later.
+"""
+
+from __future__ import annotations
+
+TALK = """
+from livekit.agents import APIStatusError, function_tool
+
+handling = pytest.mark.handling
+LONG = "We have a table at seven, and one at nine, and another one at ten if you like that."
+
+async def talk(voice_call, fake_llm):
+    fake_llm.script(say(LONG))
+    await voice_call.say("a table for two", at=1, lasts=1)
+
+async def interrupt(voice_call, fake_llm, text="no wait please", lasts=1.0, **how):
+    await talk(voice_call, fake_llm)
+    return await voice_call.interrupt(text, after=1, lasts=lasts, **how)
+
+async def cough(voice_call, fake_llm, lasts=0.6):
+    return await interrupt(voice_call, fake_llm, "", lasts)
+
+def kept(voice_call):
+    messages = voice_call.session.history.messages()
+    return [(one.role, one.text_content.strip(), one.interrupted) for one in messages]
+"""
+
+
+def test_an_interruption_takes_as_much_speech_as_livekit_wants(calls):
+    result = calls(
+        TALK
+        + """
+async def stopped_after(voice_call, fake_llm):
+    fake_llm.script(say(LONG), say("Fine."))
+    await voice_call.say("a table for two", at=1, lasts=1)
+    words = await voice_call.interrupt("no wait please", after=1, lasts=1.2)
+    spoken = await voice_call.agent_stops(within=2)
+    assert (await voice_call.agent_answers("Fine.")).latency == 550
+    await voice_call.settle()
+    assert kept(voice_call)[1:] == [
+        ("assistant", voice_call.timeline.agent[0].text, True),
+        ("user", "no wait please", False),
+        ("assistant", "Fine.", False),
+    ]
+    assert LONG == f"{voice_call.timeline.agent[0].text} {voice_call.timeline.agent[0].unsaid}"
+    pause = next(iter(spoken.pauses), (spoken.end, None))
+    return pause[0] - words.start
+
+async def test_half_a_second_of_it(voice_call, fake_llm):
+    assert await stopped_after(voice_call, fake_llm) == 500
+
+@handling(interruption={"min_duration": 1.0})
+async def test_or_min_duration(voice_call, fake_llm):
+    assert await stopped_after(voice_call, fake_llm) == 1000
+
+@handling(interruption={"min_words": 2})
+async def test_or_min_words_as_soon_as_they_are_heard(voice_call, fake_llm):
+    assert await stopped_after(voice_call, fake_llm) == 800  # the second ends at 600
+
+@handling(interruption={"min_words": 2})
+async def test_fewer_words_are_a_backchannel(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.backchannel("uh-huh", after=1, lasts=0.6)
+    spoken = await voice_call.agent_keeps_talking()
+    assert spoken.end - spoken.start == 5533
+    await voice_call.settle()
+    assert kept(voice_call)[1:] == [("assistant", LONG, False)]
+
+@handling(interruption={"min_duration": 1.0})
+async def test_speech_that_is_too_short_does_not(voice_call, fake_llm):
+    await cough(voice_call, fake_llm, 0.3)
+    await voice_call.agent_keeps_talking()
+
+async def test_words_stop_it_however_short(voice_call, fake_llm):
+    fake_llm.script(say(LONG), say("Fine."))
+    await voice_call.say("a table for two", at=1, lasts=1)
+    words = await voice_call.interrupt("no", after=1, lasts=0.2)
+    spoken = await voice_call.agent_stops(within=0.4)
+    await voice_call.agent_answers("Fine.")
+    assert voice_call.timeline.agent[0].end - words.start == 400  # when it was recognised
+"""
+    )
+    result.outcomes(passed=6)
+
+
+def test_an_interruption_that_was_none_ends_after_the_timeout(calls):
+    result = calls(
+        TALK
+        + """
+async def resumed_after(voice_call, fake_llm, **how):
+    noise = await interrupt(voice_call, fake_llm, "", 0.6, **how)
+    await voice_call.agent_stops(within=0.5)
+    spoken = await voice_call.agent_resumes()
+    await voice_call.settle()
+    (pause,) = voice_call.timeline.agent[0].pauses
+    assert pause[0] == noise.start + 500
+    assert voice_call.timeline.agent[0].end - spoken.start == 5533 + pause[1] - pause[0]
+    assert kept(voice_call)[1:] == [("assistant", LONG, False)]
+    return pause[1] - noise.end
+
+async def test_two_seconds_after_vad_found_silence(voice_call, fake_llm):
+    told = []
+    voice_call.session.on("agent_false_interruption", told.append)
+    assert await resumed_after(voice_call, fake_llm) == 2550
+    assert [event.resumed for event in told] == [True]
+
+@handling(interruption={"false_interruption_timeout": 0.5})
+async def test_or_as_long_as_you_say(voice_call, fake_llm):
+    assert await resumed_after(voice_call, fake_llm) == 1050
+
+async def test_what_was_heard_in_part_and_never_whole_is_none(voice_call, fake_llm):
+    await interrupt(voice_call, fake_llm, final=False)
+    await voice_call.agent_stops(within=0.5)
+    spoken = await voice_call.agent_resumes(within=2.55)
+    assert not spoken.interrupted
+
+async def test_a_transcript_that_comes_in_the_pause_ends_it(voice_call, fake_llm):
+    fake_llm.script(say(LONG), say("Fine."))
+    await voice_call.say("a table for two", at=1, lasts=1)
+    await voice_call.interrupt("no wait", after=1, lasts=0.6, delay=2)
+    await voice_call.agent_stops(within=0.5)
+    assert (await voice_call.agent_answers("Fine.")).latency == 2000
+    assert voice_call.timeline.agent[0].interrupted
+
+@pytest.mark.parametrize("how", [
+    pytest.param("off", marks=handling(interruption={"resume_false_interruption": False})),
+    pytest.param("never", marks=handling(interruption={"false_interruption_timeout": None})),
+])
+async def test_without_resuming_it_is_an_interruption(how, voice_call, fake_llm):
+    noise = await cough(voice_call, fake_llm)
+    spoken = await voice_call.agent_stops(within=0.5)
+    await voice_call.agent_keeps_silent(12)
+    assert spoken.interrupted
+    assert spoken.end == noise.start + 500
+    assert kept(voice_call)[1:] == [("assistant", "We have a table at", True)]
+    with pytest.raises(AssertionError, match="the agent did not go on after"):
+        await voice_call.agent_resumes()
+"""
+    )
+    result.outcomes(passed=6)
+
+
+def test_speech_that_cannot_be_interrupted_is_spoken_to_its_end(calls):
+    result = calls(
+        TALK
+        + """
+class Firm(FrontDesk):
+    async def on_enter(self):
+        self.session.say(LONG, allow_interruptions=False)
+
+def is_spoken_to_its_end(voice_call):
+    (spoken,) = voice_call.timeline.agent
+    assert (spoken.end - spoken.start, spoken.pauses) == (5533, ())
+    assert ("user", "no wait please", False) not in kept(voice_call)
+
+@pytest.mark.lk(agent=Firm)
+async def test_recognition_hears_nothing(voice_call):
+    words = await voice_call.interrupt("no wait please", after=1, lasts=1)
+    await voice_call.agent_keeps_talking()
+    await voice_call.settle()
+    is_spoken_to_its_end(voice_call)
+    assert voice_call.timeline.user[0].heard == ""
+
+@pytest.mark.lk(agent=Firm)
+@handling(interruption={"discard_audio_if_uninterruptible": False})
+async def test_but_with_discard_audio_off_and_is_not_answered_either(voice_call):
+    await voice_call.interrupt("no wait please", after=1, lasts=1)
+    await voice_call.agent_keeps_talking()
+    await voice_call.settle()
+    is_spoken_to_its_end(voice_call)
+    assert voice_call.timeline.user[0].heard == "no wait please"
+
+@handling(interruption={"enabled": False})
+async def test_no_speech_of_a_session_without_interruptions(voice_call, fake_llm):
+    await interrupt(voice_call, fake_llm)
+    await voice_call.agent_keeps_talking()
+    await voice_call.settle()
+    is_spoken_to_its_end(voice_call)
+    assert voice_call.timeline.user[1].heard == ""
+
+@pytest.mark.lk(agent=Firm)
+async def test_what_is_said_after_it_is_heard(voice_call, fake_llm):
+    await voice_call.interrupt("no wait please", after=1, lasts=1)
+    fake_llm.script(say("Yes?"))
+    await voice_call.say("hello?")
+    assert (await voice_call.agent_answers("Yes?")).latency == 550
+"""
+    )
+    result.outcomes(passed=4)
+
+
+def test_an_answer_can_be_interrupted_before_it_is_heard(calls):
+    result = calls(
+        TALK
+        + """
+async def interrupt_early(voice_call, fake_llm, fake_tts, text):
+    fake_tts.voice(ttfb=1.5)  # it would speak from 4050 on
+    await talk(voice_call, fake_llm)
+    await voice_call.say(text, at=2.8, lasts=0.8)
+
+async def test_words_take_its_place(voice_call, fake_llm, fake_tts):
+    await interrupt_early(voice_call, fake_llm, fake_tts, "for eight")
+    fake_llm.script(say("Fine."))
+    assert (await voice_call.agent_answers("Fine.")).latency == 550 + 1500
+    await voice_call.settle()
+    assert kept(voice_call) == [
+        ("user", "a table for two", False),
+        ("user", "for eight", False),
+        ("assistant", "Fine.", False),
+    ]
+    assert len(voice_call.timeline.agent) == 1
+
+async def test_a_noise_delays_it(voice_call, fake_llm, fake_tts):
+    await interrupt_early(voice_call, fake_llm, fake_tts, "")
+    answer = await voice_call.agent_answers("We have a table")
+    assert answer.start == 3600 + 2550  # as after a false interruption
+    assert not answer.interrupted
+"""
+    )
+    result.outcomes(passed=2)
+
+
+def test_an_interruption_during_a_tool_lets_the_tool_finish(calls):
+    result = calls(
+        TALK
+        + """
+class Slow(FrontDesk):
+    @function_tool
+    async def look(self) -> str:
+        \"\"\"Look for a table.\"\"\"
+        await asyncio.sleep(2)
+        return "one at seven"
+
+pytestmark = pytest.mark.lk(agent=Slow)
+
+async def test_words_are_answered_in_the_place_of_its_result(voice_call, fake_llm):
+    fake_llm.script(
+        call("look"),
+        say("(never said)"),  # a preemptive answer, which the tool's result makes void
+        say("(nor is this)"),  # the answer to the tool's result, which is interrupted
+        say("For three then."),
+    )
+    await voice_call.say("a table for two", at=1, lasts=1)
+    await voice_call.say("no for three", at=3, lasts=1)
+    assert (await voice_call.agent_answers("For three then.")).latency == 550
+    await voice_call.settle()
+    assert [one.last_input for one in fake_llm.requests] == [
+        "a table for two", "no for three", "one at seven", "no for three",
+    ]
+    (tool,) = voice_call.timeline.tools
+    assert (tool.start, tool.end) == (2550, 4550)
+    assert kept(voice_call) == [
+        ("user", "a table for two", False),
+        ("user", "no for three", False),
+        ("assistant", "For three then.", False),
+    ]
+
+async def test_a_noise_changes_nothing(voice_call, fake_llm):
+    fake_llm.script(call("look"), say("At seven."))
+    await voice_call.say("a table for two", at=1, lasts=1)
+    await voice_call.say("", at=3, lasts=0.6)
+    answer = await voice_call.agent_answers("At seven.")
+    assert answer.start == 4550
+"""
+    )
+    result.outcomes(passed=2)
+
+
+def test_a_hand_over_takes_no_words_until_it_is_done(calls):
+    result = calls(
+        TALK
+        + """
+class Waiter(FrontDesk):
+    async def on_enter(self):
+        self.session.say("I am the waiter.")
+
+class Host(FrontDesk):
+    @function_tool
+    async def pass_on(self):
+        \"\"\"Pass the caller on.\"\"\"
+        return Waiter(), "passing on"
+
+    async def on_exit(self):
+        await asyncio.sleep(2)
+
+pytestmark = pytest.mark.lk(agent=Host)
+
+async def pass_on(voice_call, fake_llm):
+    fake_llm.script(call("pass_on"), say("One moment."))
+    await voice_call.say("the waiter please", at=1, lasts=1)
+    answer = await voice_call.agent_answers("One moment.")
+    assert (answer.start, answer.agent) == (2550, "Host")
+
+async def test_who_speaks_meanwhile_is_not_answered(voice_call, fake_llm):
+    await pass_on(voice_call, fake_llm)
+    await voice_call.say("hello?", at=3.5, lasts=0.5)
+    assert (await voice_call.agent_answers("I am the waiter.")).agent == "Waiter"
+    await voice_call.settle()
+    assert voice_call.timeline.user[1].heard == "hello?"
+    assert ("user", "hello?", False) not in kept(voice_call)
+
+async def test_who_speaks_across_its_end_is_answered_by_the_next(voice_call, fake_llm):
+    await pass_on(voice_call, fake_llm)
+    fake_llm.script(say("Hello."))
+    await voice_call.say("hello, is there anybody?", at=4.5, lasts=2)
+    assert (await voice_call.agent_answers("Hello.")).latency == 550
+    assert kept(voice_call)[2:] == [
+        ("assistant", "I am the", True), ("user", "hello, is there anybody?", False),
+    ]
+    cut = voice_call.timeline.agent[1]
+    assert (cut.agent, cut.start, cut.end, cut.unsaid) == ("Waiter", 4550, 5050, "waiter.")
+"""
+    )
+    result.outcomes(passed=2)
