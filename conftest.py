@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import gc
-import importlib
-import pkgutil
+import importlib.metadata
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import pytest
 from project import Project
-
-import pytest_lkagent
+from warm import import_all, kept_warm
 
 pytest_plugins = ["pytester"]
 
@@ -29,20 +29,35 @@ def _imported() -> None:
     livekit's classes and of ours would then meet the first ones and not be equal to them; and
     importing livekit anew takes a second.
     """
-    names = ["hypothesis.internal.observability", "livekit.agents", "syrupy.report", "yaml"]
-    names += [
-        module.name
-        for module in pkgutil.walk_packages(pytest_lkagent.__path__, "pytest_lkagent.")
-        if not module.name.endswith("__main__")
-    ]
-    for name in names:
-        importlib.import_module(name)
+    import_all()
     gc.freeze()  # each run inside collects garbage, five times with pytest 8: not all of this anew
+
+
+@pytest.fixture(scope="session")
+def _installed() -> Iterator[None]:
+    """Read but once what is installed: each run of pytest does so three times."""
+    distributions = importlib.metadata.distributions
+    distribution = importlib.metadata.Distribution
+
+    found: dict[tuple[str, ...], list[importlib.metadata.Distribution]] = {}
+
+    def read_once() -> list[importlib.metadata.Distribution]:
+        if (path := tuple(sys.path)) not in found:
+            found[path] = list(distributions())
+        return found[path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importlib.metadata, "distributions", read_once)
+        for name in ("entry_points", "files", "metadata"):
+            read = functools.cached_property(getattr(distribution, name).fget)
+            read.__set_name__(distribution, name)
+            patch.setattr(distribution, name, read)
+        yield
 
 
 @pytest.fixture
 def pytester(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, _imported: None
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, _imported: None, _installed: None
 ) -> pytest.Pytester:
     """Give every test that runs pytest in this process the imports that it needs.
 
@@ -53,6 +68,22 @@ def pytester(
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return pytester
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the path of a Python that has imported everything; `warm` says what it cannot show."""
+    if not hasattr(os, "pidfd_open"):  # only Linux has it
+        yield sys.executable
+        return
+    with kept_warm(tmp_path_factory.mktemp("warm")) as path:
+        yield path
+
+
+@pytest.fixture
+def warm(warm_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that this test starts by ``sys.executable`` be warm ones."""
+    monkeypatch.setattr(sys, "executable", warm_python)
 
 
 @pytest.fixture

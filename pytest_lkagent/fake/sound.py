@@ -52,6 +52,7 @@ class Utterance:
 
     def words(self, start: float, end: float) -> list[str]:
         """Return the words, as they are heard, that are complete between these seconds of it."""
+        start, end = round(start, 6), round(end, 6)
         return [word for word, done in self._spread() if start < done <= end]
 
     def _spread(self) -> Iterator[tuple[str, float]]:
@@ -61,7 +62,7 @@ class Utterance:
         said = 0
         for word in words:
             said += len(word)
-            yield word, self.lasts * (said / letters)  # the last one in time, to the digit
+            yield word, round(self.lasts * said / letters, 6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,11 +215,14 @@ class StartFormat(_Closed):
     snapshot: _Snapshot = _may()
 
 
-class InterjectionFormat(UserFormat):
+class InterjectionFormat(_Closed):
     """What the user says over the agent's words."""
 
+    text: _Text = _may("What is said; nothing is a noise.")
     after: _Duration = Field(description="How far the agent has come in its words.")
     lasts: _Duration = _may("How long the user speaks.")
+    heard: _Text = _may("What speech recognition takes it for.")
+    delay: _Duration = _may("How far transcripts come behind the speech.")
 
 
 class VoiceFormat(_Closed):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from yaml.nodes import MappingNode, Node
+from yaml.nodes import Node, ScalarNode
 
 from .model import Interjection, UserInput
 from .read_failure import read_failure
@@ -25,7 +24,7 @@ _INTERJECTIONS = ("interrupt", "backchannel")
 INPUT_KEYS = ("backchannel", "silence", "dtmf", "hang_up")
 CALL_KEYS = (*INPUT_KEYS, "at", "lasts", "heard", "interrupted_at")
 HOW_KEYS = ("heard", "confidence", "language", "delay", "end_of_turn", "fail")
-INTERJECTION_KEYS = ("after", "lasts")
+INTERJECTION_KEYS = ("text", "after", "lasts", "heard", "delay")
 
 
 def refuse_without_call(reading: Reading, *, is_call: bool) -> None:
@@ -34,15 +33,13 @@ def refuse_without_call(reading: Reading, *, is_call: bool) -> None:
         reading.problem(node, f"{key} is for calls; write mode: audio in the scenario")
 
 
-def read_call_keys(
-    reading: Reading, fields: dict[str, Node], *, read_user: Callable[..., UserInput]
-) -> dict[str, Any]:
+def read_call_keys(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
     """Read the keys of a turn that it has in a call alone."""
     turn: dict[str, Any] = {}
     reading.only_in_calls += [(fields[key], key) for key in CALL_KEYS if key in fields]
     for verb in _INTERJECTIONS:
         if verb in fields and (verb == "backchannel" or not fields.keys() & {"user", "wait"}):
-            turn |= _interjection(reading, fields[verb], verb, read_user)
+            turn |= _interjection(reading, fields[verb], verb)
     if "silence" in fields:
         turn["wait"] = reading.seconds(fields["silence"], "silence")
     if "dtmf" in fields:
@@ -57,28 +54,24 @@ def read_call_keys(
     return turn
 
 
-def _interjection(
-    reading: Reading, node: Node, verb: str, read_user: Callable[..., UserInput]
-) -> dict[str, Any]:
+def _interjection(reading: Reading, node: Node, verb: str) -> dict[str, Any]:
     """Read what is said over the agent's words; a plain text lacks when."""
     reading.only_in_calls.append((node, verb))
-    said = read_user(reading, node, INTERJECTION_KEYS)
-    after = _value(node, "after")
-    if after is None:
-        text = said.text or "wait"
+    if isinstance(node, ScalarNode):
+        text = reading.text(node, verb)
         reading.problem(node, f"{verb}: when? write {verb}: {{text: {text}, after: 400ms}}")
-    seconds = 0.0 if after is None else reading.seconds(after, "after")
-    made = Interjection(verb=verb, said=said, after=seconds)  # type: ignore[arg-type]
-    lasts = _value(node, "lasts")
-    return {
-        "interjection": made,
-        **({} if lasts is None else {"lasts": reading.seconds(lasts, "lasts")}),
-    }
-
-
-def _value(node: Node, key: str) -> Node | None:
-    pairs = node.value if isinstance(node, MappingNode) else ()
-    return next((value for name, value in pairs if name.value == key), None)
+        return {}
+    fields = reading.fields(node, verb, INTERJECTION_KEYS)
+    text = reading.text(fields["text"], "text") if "text" in fields else ""
+    if "after" not in fields:
+        reading.missing(node, fields, f"{verb}: when? write after: 400ms")
+        return {}
+    said = UserInput(text, how=read_how(reading, fields))
+    after = reading.seconds(fields["after"], "after")
+    turn: dict[str, Any] = {"interjection": Interjection(verb=verb, said=said, after=after)}  # type: ignore[arg-type]
+    if "lasts" in fields:
+        turn["lasts"] = reading.seconds(fields["lasts"], "lasts")
+    return turn
 
 
 def read_how(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:

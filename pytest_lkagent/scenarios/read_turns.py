@@ -56,7 +56,7 @@ def _turn(reading: Reading, node: Node) -> ScenarioTurn:
     turn: dict[str, Any] = {}
     if "user" in fields:
         turn["user"] = _user(reading, fields["user"])
-    turn |= read_call_keys(reading, fields, read_user=_user)
+    turn |= read_call_keys(reading, fields)
     if "wait" in fields:
         turn["wait"] = reading.seconds(fields["wait"], "wait")
     if "interrupt" in fields and "user" in fields:
@@ -93,11 +93,10 @@ def _course(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
     return course
 
 
-def _user(reading: Reading, node: Node, also: tuple[str, ...] = ()) -> UserInput:
-    """Read what the user says; `also` are keys of the mapping that somebody else reads."""
+def _user(reading: Reading, node: Node) -> UserInput:
     if isinstance(node, ScalarNode):
         return UserInput(reading.text(node, "user"))
-    fields = reading.fields(node, "user", (*USER_KEYS, *also))
+    fields = reading.fields(node, "user", USER_KEYS)
     if "text" not in fields:
         reading.missing(node, fields, "user says nothing; write text: and what is said")
     text = reading.text(fields["text"], "text") if "text" in fields else ""

@@ -202,7 +202,7 @@ class VoiceCall:
             )
         if text is not None:
             with self._during("call.agent_answers()"):
-                await self._wait(lambda: spoken.is_over or None)
+                await self._hear_out(lambda: spoken.is_over or None)
             said = self._log.agent_speech(spoken)
             whole = f"{said.text} {said.unsaid}".strip()
             if not whole.startswith(text):
@@ -267,7 +267,7 @@ class VoiceCall:
         if spoken is None:
             self._fail(f"the agent did not speak when the user said {utterance.text!r}", start)
         with self._during("call.agent_keeps_talking()"):
-            await self._wait(lambda: spoken.is_over or _stopped(spoken, start))
+            await self._hear_out(lambda: spoken.is_over or _stopped(spoken, start))
         if not spoken.is_over or spoken.interrupted or _stopped(spoken, start) != spoken.end:
             self._fail(
                 f"the agent stopped for {utterance.text!r}", _stopped(spoken, start) or start
@@ -346,6 +346,11 @@ class VoiceCall:
         finally:
             settled.cancel()
         return found() if one is None else one
+
+    async def _hear_out(self, found: Callable[[], Any]) -> None:
+        """Wait for what ends a speech, and for its last words, which are shown after it."""
+        await self._wait(found)
+        await self.harness.quiet()
 
     def _instant(self, at: float) -> float:
         assert self._log.began is not None, "the call began with the session"

@@ -91,6 +91,10 @@ class VoiceHarness(Harness):
         if settle:
             await self.settled()
 
+    async def quiet(self) -> None:
+        """Let happen what is about to."""
+        await self._clock.quiet()
+
     async def settled(self) -> None:
         """Wait until the user has been heard, and nobody says or does anything any more."""
         await self.line.quiet()

@@ -308,6 +308,7 @@ async def test_who_speaks_across_its_end_is_answered_by_the_next(voice_call, fak
     assert (await voice_call.agent_answers("Hello.")).latency == 550
     assert kept(voice_call)[2:] == [
         ("assistant", "I am the", True), ("user", "hello, is there anybody?", False),
+        ("assistant", "Hello.", False),
     ]
     cut = voice_call.timeline.agent[1]
     assert (cut.agent, cut.start, cut.end, cut.unsaid) == ("Waiter", 4550, 5050, "waiter.")

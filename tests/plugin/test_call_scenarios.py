@@ -272,7 +272,7 @@ def test_a_mistake_about_calls_is_one_line_with_its_place(phone, said, line):
     [
         (
             "[{user: a, at: 3s, llm: [Yes?]}, {user: b, at: 2s}]",
-            "call.yaml:5: A call, turn 2: call.say('b'): at=2, and it is 3.917 s into the call already",
+            "call.yaml:5: A call, turn 2: call.say('b'): at=2, and it is 3.917 s into the *",
         ),
         (
             "[{silence: 2s}, {interrupt: {text: wait, after: 1s}}]",

@@ -155,7 +155,7 @@ def test_two_sessions_at_once_may_talk_at_the_same_time(faulty):
     result.outcomes(passed=2)
 
 
-def test_an_interrupt_in_a_turn_stops_the_run_as_ever(faulty):
+def test_an_interrupt_in_a_turn_stops_the_run_as_ever(faulty, warm):
     result = faulty("raise KeyboardInterrupt").run(subprocess=True)
     assert result.exit_status == pytest.ExitCode.INTERRUPTED
     result.shows("*KeyboardInterrupt*")

@@ -62,7 +62,7 @@ def test_an_agent_and_ten_lines_of_scenario_in_an_empty_folder_run(project, monk
     assert left - {".pytest_cache", "__pycache__"} == {"agent.py", "scenarios.yaml"}
 
 
-def test_two_processes_share_the_scenarios_and_say_what_one_would(desk):
+def test_two_processes_share_the_scenarios_and_say_what_one_would(desk, warm):
     result = desk(
         {
             "conftest.py": "",
@@ -87,7 +87,7 @@ def test_two_processes_share_the_scenarios_and_say_what_one_would(desk):
     result.shows("FAILED desk.yaml::Leaves - desk.yaml:4: Leaves, turn 1: *")
 
 
-def test_two_processes_name_the_tags_that_there_are(desk):
+def test_two_processes_name_the_tags_that_there_are(desk, warm):
     result = desk(
         {
             "desk.yaml": "agent: agent.py:FrontDesk\nscenarios:\n"

@@ -277,7 +277,7 @@ INTERRUPTED = (
         ("pytest.exit('the power is gone')", "the power is gone"),
     ],
 )
-def test_an_interrupted_run_is_written_with_what_there_is(exported, line, why):
+def test_an_interrupted_run_is_written_with_what_there_is(exported, warm, line, why):
     files = {"desk.yaml": INTERRUPTED, "checks.py": INTERRUPTS.format(line)}
     result, run = exported(files, subprocess=True)
     assert result.exit_status == pytest.ExitCode.INTERRUPTED
@@ -355,7 +355,7 @@ def without_times(run: SimulationRun) -> SimulationRun:
     return run
 
 
-def test_two_workers_write_what_one_process_does(exported):
+def test_two_workers_write_what_one_process_does(exported, warm):
     files = {**ALL, "bad.yaml": BAD}
     alone, of_one = exported(files, "--continue-on-collection-errors")
     result, of_two = exported(files, "-n2", subprocess=True)
@@ -365,7 +365,7 @@ def test_two_workers_write_what_one_process_does(exported):
     assert without_times(of_one) == without_times(of_two)
 
 
-def test_a_worker_that_dies_fails_the_scenario_that_it_played(exported):
+def test_a_worker_that_dies_fails_the_scenario_that_it_played(exported, warm):
     dies = "import os\ndef interrupts():\n    os._exit(3)\n"
     files = {"desk.yaml": INTERRUPTED, "checks.py": dies}
     result, run = exported(files, "-n1", subprocess=True)
@@ -376,7 +376,7 @@ def test_a_worker_that_dies_fails_the_scenario_that_it_played(exported):
     assert (word(run), run.passed_count, run.failed_count) == ("COMPLETED", 2, 2)
 
 
-def test_a_worker_that_dies_before_it_can_tell_of_any_scenario_fails_the_run(exported):
+def test_a_worker_that_dies_before_it_can_tell_of_any_scenario_fails_the_run(exported, warm):
     dies = "import os, pytest\n@pytest.fixture\ndef dies():\n    os._exit(3)\n"
     text = """\
 agent: agent.py:FrontDesk
@@ -392,7 +392,7 @@ scenarios:
     assert run.error.endswith("crashed while running 'desk.yaml::Only'")
 
 
-def test_what_x_leaves_out_on_workers_is_cancelled(exported):
+def test_what_x_leaves_out_on_workers_is_cancelled(exported, warm):
     labels = "".join(f"  - {{label: More {n}, turns: []}}\n" for n in range(20))
     _, run = exported({"desk.yaml": TWO + labels}, "-x", "-n1", subprocess=True)
     assert (run.job_count, word(run)) == (22, "CANCELLED")

@@ -227,7 +227,7 @@ def killed(monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
-def test_a_run_that_is_killed_while_it_writes_leaves_the_old_snapshot(hotel, desk, file):
+def test_a_run_that_is_killed_while_it_writes_leaves_the_old_snapshot(hotel, desk, file, warm):
     old = TEXT.replace("2pm it", "1pm it")
     file.write_text(old)
     killed = desk({"test_hotel.py": TEST, "conftest.py": KILLED})
@@ -246,7 +246,7 @@ def test_a_run_that_is_killed_while_it_writes_leaves_the_old_snapshot(hotel, des
     result.shows("1 snapshot passed.")
 
 
-def test_two_workers_may_write_the_same_one(hotel, file):
+def test_two_workers_may_write_the_same_one(hotel, file, warm):
     result = hotel.run("--dist=each", "--tx=2*popen", "--snapshot-update", subprocess=True)
     result.outcomes(passed=2)
     assert file.read_text() == TEXT

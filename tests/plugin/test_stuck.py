@@ -475,7 +475,7 @@ def test_a_suite_in_which_every_tenth_test_hangs_ends_by_itself(desk):
     result.shows(*[diagnosed, f"E *the tool book at {at('create_future()')}"] * 30)
 
 
-def test_it_ends_by_itself_on_several_processes_too(desk):
+def test_it_ends_by_itself_on_several_processes_too(desk, warm):
     pytest.importorskip("xdist")
     suite = SUITE.replace("range(300)", "range(20)")
     made = desk({"desks.py": DESKS, "test_suite.py": suite})

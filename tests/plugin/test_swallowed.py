@@ -828,7 +828,7 @@ def test_it_is_heard_at_every_loop_scope_and_nothing_stays_behind(desk, scope):
     )
 
 
-def test_it_is_heard_in_the_processes_of_xdist(desk):
+def test_it_is_heard_in_the_processes_of_xdist(desk, warm):
     result = desk({"test_it.py": ALL}).run("-n2", subprocess=True)
     result.outcomes(failed=2, passed=1)
     result.shows("E *asyncio.sleep(0.5) was never awaited *")

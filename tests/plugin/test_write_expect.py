@@ -127,7 +127,7 @@ def test_it_is_refused_where_nobody_reads_what_it_writes(written, refused, monke
     assert text == SCENARIOS
 
 
-def test_it_is_refused_over_several_processes(desk, refused):
+def test_it_is_refused_over_several_processes(desk, refused, warm):
     result = desk({"desk.yaml": SCENARIOS}).run(
         "--lk-scenarios=desk.yaml", "--lk-write-expect", "-n", "2", subprocess=True
     )

@@ -183,7 +183,7 @@ def test_what_loading_refuses_the_schema_refuses_too(scenario, validator, read):
         (format.StartFormat, read_turns.START_KEYS),
         (format.TurnFormat, read_turns.TURN_KEYS),
         (format.UserFormat, read_turns.USER_KEYS),
-        (format.InterjectionFormat, (*read_turns.USER_KEYS, *read_call.INTERJECTION_KEYS)),
+        (format.InterjectionFormat, read_call.INTERJECTION_KEYS),
         (format.VoiceFormat, read_voice.VOICE_KEYS),
         (format.LlmFormat, read_turns.ENTRY_KEYS),
         (format.FailFormat, read_failure.FAIL_KEYS),
