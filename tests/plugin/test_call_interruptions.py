@@ -134,6 +134,7 @@ async def test_without_resuming_it_is_an_interruption(how, voice_call, fake_llm)
     await voice_call.agent_keeps_silent(12)
     assert spoken.interrupted
     assert spoken.end == noise.start + 500
+    assert f"{spoken.text} {spoken.unsaid}" == LONG
     assert kept(voice_call)[1:] == [("assistant", "We have a table at", True)]
     with pytest.raises(AssertionError, match="the agent did not go on after"):
         await voice_call.agent_resumes()
