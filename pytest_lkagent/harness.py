@@ -272,6 +272,8 @@ class Harness:
                 raise error.with_traceback(None)
             if (step := self.model.script_of(error)) is not None:
                 _take_from_script(error, step)
+            elif self._stage.is_scripted(error):  # by what is spoken or heard
+                error.__traceback__ = None
             raise error
 
     def _misfit(self, turn: Turn) -> ScriptError | None:

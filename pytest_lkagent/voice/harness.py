@@ -80,9 +80,13 @@ class VoiceHarness(Harness):
         self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
     ) -> None:
         __tracebackhide__ = True
+        known = list(self.record.errors)
         self.line.speak(Utterance(text=text, lasts=seconds_of(text)))
         async with self._interruption(interrupt):
             await self._end_turn(settle=True)
+        for error in self.record.errors:
+            if not any(error is one for one in known):
+                raise error  # as the run of a text does
 
     async def _settle_start(self) -> None:
         """Let the call begin."""

@@ -100,6 +100,41 @@ async def test_is_told_where_a_session_closes_on_it(voice_call, fake_llm, fake_t
     assert result.lines.count(told) == 2, str(result)
 
 
+def test_what_fails_after_user_says_is_raised_as_in_text(calls):
+    result = calls(
+        GREET
+        + """
+async def test_a_voice(voice_call, user_says, fake_llm, fake_tts):
+    fake_tts.voice("Hello.", fails=DOWN, attempts=4)
+    fake_llm.script(say("Hello."))
+    await user_says("hi there")
+
+async def test_a_model(voice_call, user_says, fake_llm):
+    fake_llm.script(fail(DOWN))
+    with pytest.raises(APIConnectionError, match="down"):
+        await user_says("hi there")
+    fake_llm.script(say("Here I am."))
+    assert (await user_says("hello?")).error is None
+
+async def test_and_may_be_expected(voice_call, user_says, fake_llm, fake_tts, expect_error):
+    fake_tts.voice("Hello.", fails=DOWN, after=0.2)
+    fake_llm.script(say("Hello."))
+    with expect_error(APIConnectionError):
+        turn = await user_says("hi there")
+    assert turn.error is DOWN
+
+async def test_unless_the_voice_recovers(voice_call, user_says, fake_llm, fake_tts):
+    fake_tts.voice("Hello.", fails=DOWN)
+    fake_llm.script(say("Hello."))
+    turn = await user_says("hi there")
+    turn.expect.contains_message(role="assistant")
+"""
+    )
+    result.outcomes(passed=3, failed=1)
+    result.shows('> * await user_says("hi there")', "E *APIConnectionError: down")
+    result.shows_no("*also: *")
+
+
 def test_recognition_that_fails(calls):
     result = calls(
         GREET
@@ -186,6 +221,7 @@ class Long(FrontDesk):
 @pytest.mark.lk(agent=Long)
 @handling(user_turn_limit={"max_words": 2})
 async def test_what_on_user_turn_exceeded_raises_is_told(voice_call, fake_llm):
+    fake_llm.script(say("(generated too early, and never said)"))
     await voice_call.say("one two three four", at=1, lasts=0.5, end_of_turn=0.1)
     await voice_call.settle()
 

@@ -6,7 +6,7 @@ The agent says a sentence of 5,533 ms from 2,550 on, and the caller breaks in 1,
 from __future__ import annotations
 
 TALK = """
-from livekit.agents import APIStatusError, function_tool
+from livekit.agents import AgentTask, RunContext, function_tool
 
 handling = pytest.mark.handling
 LONG = "We have a table at seven, and one at nine, and another one at ten if you like that."
@@ -230,42 +230,93 @@ class Slow(FrontDesk):
     @function_tool
     async def look(self) -> str:
         \"\"\"Look for a table.\"\"\"
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
         return "one at seven"
 
-pytestmark = pytest.mark.lk(agent=Slow)
+class Firm(FrontDesk):
+    @function_tool
+    async def look(self, ctx: RunContext) -> str:
+        \"\"\"Look for a table.\"\"\"
+        ctx.disallow_interruptions()
+        await asyncio.sleep(4)
+        return "one at seven"
 
-async def test_words_are_answered_in_the_place_of_its_result(voice_call, fake_llm):
-    fake_llm.script(
-        call("look"),
-        say("(never said)"),  # a preemptive answer, which the tool's result makes void
-        say("(nor is this)"),  # the answer to the tool's result, which is interrupted
-        say("For three then."),
-    )
+async def speak_meanwhile(voice_call, text, at):
     await voice_call.say("a table for two", at=1, lasts=1)
-    await voice_call.say("no for three", at=3, lasts=1)
-    assert (await voice_call.agent_answers("For three then.")).latency == 550
-    await voice_call.settle()
-    assert [one.last_input for one in fake_llm.requests] == [
-        "a table for two", "no for three", "one at seven", "no for three",
-    ]
+    await voice_call.say(text, at=at, lasts=1)
+
+def looked(voice_call):
     (tool,) = voice_call.timeline.tools
-    assert (tool.start, tool.end) == (2550, 4550)
+    return tool.start, tool.end
+
+@pytest.mark.lk(agent=Slow)
+async def test_words_are_answered_after_it_and_in_the_place_of_its_result(voice_call, fake_llm):
+    preemptive = say("(never said)")  # what the tool returns makes it void
+    fake_llm.script(call("look"), preemptive, say("For three then."))
+    await speak_meanwhile(voice_call, "no for three", 3)
+    answer = await voice_call.agent_answers("For three then.")
+    assert (*looked(voice_call), answer.start) == (2550, 6550, 6550)
+    await voice_call.settle()
+    assert [str(one) for one in fake_llm.requests[-1].messages[1:3]] == [
+        "look()", "look -> 'one at seven'",
+    ]
     assert kept(voice_call) == [
         ("user", "a table for two", False),
         ("user", "no for three", False),
         ("assistant", "For three then.", False),
     ]
 
+@pytest.mark.lk(agent=Slow)
 async def test_a_noise_changes_nothing(voice_call, fake_llm):
     fake_llm.script(call("look"), say("At seven."))
+    await speak_meanwhile(voice_call, "", 3)
+    assert (await voice_call.agent_answers("At seven.")).start == 6550
+
+@pytest.mark.lk(agent=Slow)
+async def test_one_at_its_end_delays_the_answer(voice_call, fake_llm):
+    fake_llm.script(call("look"), say("At seven."))
+    await speak_meanwhile(voice_call, "", 5.8)
+    assert (await voice_call.agent_answers("At seven.")).start == 6800 + 2550
+
+@pytest.mark.lk(agent=Firm)
+async def test_where_it_disallows_that_both_are_answered(voice_call, fake_llm):
+    fake_llm.script(call("look"), say("Yes?"), say("At seven."))
+    await speak_meanwhile(voice_call, "are you there", 3)
+    assert (await voice_call.agent_answers("Yes?")).latency == 550
+    assert (await voice_call.agent_answers("At seven.")).start == looked(voice_call)[1] == 6550
+
+class AskName(AgentTask[str]):
+    def __init__(self):
+        super().__init__(instructions="You ask for a name.")
+
+    async def on_enter(self):
+        self.session.say("What is your name?")
+
+    @function_tool
+    async def take_name(self, name: str):
+        \"\"\"Take the name.\"\"\"
+        self.complete(name)
+
+class Asks(FrontDesk):
+    @function_tool
+    async def ask(self) -> str:
+        \"\"\"Ask for a name.\"\"\"
+        return f"it is {await AskName()}"
+
+@pytest.mark.lk(agent=Asks)
+async def test_a_task_inside_of_it_is_answered_before_it_has_asked(voice_call, fake_llm):
+    fake_llm.script(call("ask"), call("take_name", name="Ann"), say("Hello Ann."))
     await voice_call.say("a table for two", at=1, lasts=1)
-    await voice_call.say("", at=3, lasts=0.6)
-    answer = await voice_call.agent_answers("At seven.")
-    assert answer.start == 4550
+    await voice_call.interrupt("Ann", after=0.5, lasts=0.2)
+    await voice_call.agent_stops(within=0.4)
+    answer = await voice_call.agent_answers("Hello Ann.")
+    assert (answer.agent, answer.latency) == ("Asks", 550)
+    assert "ask -> 'it is Ann'" in map(str, fake_llm.requests[-1].messages)
+    cut = voice_call.timeline.agent[0]
+    assert (cut.agent, cut.interrupted) == ("AskName", True)
 """
     )
-    result.outcomes(passed=2)
+    result.outcomes(passed=5)
 
 
 def test_a_hand_over_takes_no_words_until_it_is_done(calls):
