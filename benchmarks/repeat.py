@@ -1,9 +1,9 @@
 """Show that every run is the same run: ``python benchmarks/repeat.py [--runs N]``.
 
-The tests and scenarios of the examples, and a conversation of 200 turns, run again and again, each
-time in a process of its own, beside as many busy ones as the machine has processors. What was said,
-when in virtual time, and how long each turn took has to be the same, byte for byte. The exit status
-says whether it was.
+The tests and scenarios of the examples, a conversation of 200 turns and a call of an hour, run
+again and again, each time in a process of its own, beside as many busy ones as the machine has
+processors. What was said, when in virtual time, how long each turn took and the timelines of calls
+have to be the same, byte for byte. The exit status says whether they were.
 """
 
 from __future__ import annotations
@@ -61,6 +61,40 @@ async def test_200_turns(user_says, fake_llm):
 """
 
 
+CALL = """
+import random
+
+from livekit.agents import Agent, function_tool
+from pytest_lkagent import call, say
+import pytest
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book visits.")
+
+    @function_tool
+    async def book(self, number: int) -> str:
+        "Book a slot."
+        return f"booked {number}"
+
+
+@pytest.mark.lk(agent=Desk)
+async def test_60_minutes(voice_call, fake_llm):
+    chance = random.Random(7)
+    for number in range(200):
+        if number % 10 == 3:
+            fake_llm.script(call("book", number=number))
+        fake_llm.script(say("Let me see. There is a free slot at two o'clock, or at three."))
+        lasts = 1 + chance.random()
+        await voice_call.say(f"turn number {number}, please", at=18 * number + 1, lasts=lasts)
+        if number % 8 == 5:
+            fake_llm.script(say("At three, gladly."))
+            await voice_call.interrupt("three is fine", after=0.5 + chance.random())
+    await voice_call.settle()
+"""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=50, metavar="N", help="default: %(default)s")
@@ -68,12 +102,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lkagent-repeat-") as name, _busy():
         folder = Path(name)
         (folder / "test_conversation.py").write_text(CONVERSATION)
+        telephone = folder / "telephone"
+        telephone.mkdir()
+        (telephone / "test_telephone.py").write_text(CALL)
         (folder / "pytest.ini").write_text(
             "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
         )
         same = [
             _is_the_same("the examples", EXAMPLES, runs, folder / "examples.txt"),
-            _is_the_same("200 turns", folder, runs, folder / "conversation.txt"),
+            _is_the_same(
+                "200 turns", folder / "test_conversation.py", runs, folder / "conversation.txt"
+            ),
+            _is_the_same("a call of an hour", telephone, runs, folder / "call.txt"),
         ]
     sys.exit(not all(same))
 
@@ -87,7 +127,7 @@ def _is_the_same(what: str, tests: Path, runs: int, record: Path) -> bool:
              str(tests)],
             capture_output=True,
             check=False,
-            cwd=tests,
+            cwd=tests if tests.is_dir() else tests.parent,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": str(HERE), "LKAGENT_TRANSCRIPTS": str(record)},
         )  # fmt: skip

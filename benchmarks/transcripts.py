@@ -16,10 +16,13 @@ def _write_transcript(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     transcript = request.getfixturevalue("transcript")
     session = request.getfixturevalue("agent_session")
+    harness = request.getfixturevalue("_lk_main")
     yield
     lines = [request.node.nodeid]
     for turn in (transcript.start, *transcript.turns):
         lines += [f"{turn.user!r} took {turn.took!r}", *map(repr, turn.events)]
     lines += [f"{item.created_at!r} {item.type}" for item in session.history.items]
+    if (line := harness.speech) is not None:
+        lines += line.log.timeline.lanes(width=200)
     with Path(os.environ["LKAGENT_TRANSCRIPTS"]).open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")

@@ -20,8 +20,9 @@ from .sound import Sound, Utterance, frame_of
 __all__ = ["FRAME_SECONDS", "FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener"]
 
 FRAME_SECONDS = 0.05
-_AFTERMATH_SECONDS = 1.0
-"""Silence that follows each utterance frame by frame; after that, none has to be made."""
+_AFTERMATH_FRAMES = 12
+"""How many frames of silence follow an utterance: with the eleventh, voice detection finds that it
+is over. After that, no silence has to be made."""
 
 
 class FakeAudioInput(io.AudioInput):
@@ -58,10 +59,9 @@ class FakeAudioInput(io.AudioInput):
                 continue
             frame = frame_of(end - start, Sound(utterance, start, end))
             self._timers.append(loop.call_at(began + end, self._send, frame))
-        silent = frame_of(FRAME_SECONDS)
-        for step in range(int(_AFTERMATH_SECONDS / FRAME_SECONDS)):
-            instant = began + utterance.lasts + FRAME_SECONDS * (step + 1)
-            self._timers.append(loop.call_at(instant, self._send, silent))
+        ended, silent = began + utterance.lasts, frame_of(FRAME_SECONDS)
+        for step in range(1, _AFTERMATH_FRAMES + 1):
+            self._timers.append(loop.call_at(ended + FRAME_SECONDS * step, self._send, silent))
 
     def sound(self, noise: Utterance) -> None:
         """Let a noise be heard, unless the user speaks over it."""

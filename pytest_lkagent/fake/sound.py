@@ -7,8 +7,10 @@ LiveKit replaces by silence, is not heard.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 from livekit import rtc
 
@@ -53,16 +55,19 @@ class Utterance:
     def words(self, start: float, end: float) -> list[str]:
         """Return the words, as they are heard, that are complete between these seconds of it."""
         start, end = round(start, 6), round(end, 6)
-        return [word for word, done in self._spread() if start < done <= end]
+        return [word for word, done in _spread(self) if start < done <= end]
 
-    def _spread(self) -> Iterator[tuple[str, float]]:
-        """Walk the words, each with the second at which it has been said: long ones take longer."""
-        words = (self.text if self.heard is None else self.heard).split()
-        letters = sum(map(len, words))
-        said = 0
-        for word in words:
-            said += len(word)
-            yield word, round(self.lasts * said / letters, 6)
+
+@lru_cache(maxsize=8)
+def _spread(utterance: Utterance) -> Sequence[tuple[str, float]]:
+    """Return the words, each with the second at which it has been said: long ones take longer."""
+    words = (utterance.text if utterance.heard is None else utterance.heard).split()
+    letters = sum(map(len, words))
+    said = accumulate(map(len, words))
+    return [
+        (word, round(utterance.lasts * so_far / letters, 6))
+        for word, so_far in zip(words, said, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class Line:
 
     def pick_up(self) -> None:
         """Begin the call."""
-        self.log.began = asyncio.get_running_loop().time()
+        self.log.begin()
         self._input.pick_up()
 
     def speak(self, utterance: Utterance) -> None:
@@ -84,6 +84,7 @@ class Line:
         self._input.hang_up()
         if self._synchronizer is not None:
             await self._synchronizer.aclose()
+        self.log.end()
 
     def _end_of_turn(self) -> float:
         """How probable it is that the user is done."""

@@ -45,7 +45,8 @@ class CallLog:
     """Everything that a `Timeline` is made of. `sentences` is what the voice was asked to say."""
 
     def __init__(self, sentences: Sequence[str]) -> None:
-        self.began: float | None = None
+        self.began = 0.0
+        self._time: Callable[[], float] = float
         self.agent_began: Callable[[], None] = lambda: None
         self.user: list[tuple[int, int, Utterance]] = []
         self.agent: list[Spoken] = []
@@ -63,10 +64,17 @@ class CallLog:
     @property
     def now(self) -> int:
         """Milliseconds since the call began."""
-        return self.at(asyncio.get_running_loop().time())
+        return round((self._time() - self.began) * 1000)
 
-    def at(self, instant: float) -> int:
-        return 0 if self.began is None else round((instant - self.began) * 1000)
+    def begin(self) -> None:
+        """Count time from now on."""
+        self._time = asyncio.get_running_loop().time
+        self.began = self._time()
+
+    def end(self) -> None:
+        """Count no further: whoever looks at the call later sees it as it ended."""
+        ended = self._time()
+        self._time = lambda: ended
 
     def change(self) -> asyncio.Future[None]:
         """Return a future that is done when anything happens."""

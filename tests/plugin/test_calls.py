@@ -225,3 +225,19 @@ def test_an_agent_without_tts_is_told_of(telephone):
         CONFTEST + "\n\n@pytest.fixture\ndef session_options():\n    return {'tts': None}\n",
     )
     result.shows("*Host has no TTS: nobody would hear what it says in a call; take tts=None *")
+
+
+def test_a_report_looks_at_the_call_when_the_test_is_over(telephone):
+    conftest = (
+        CONFTEST
+        + """
+
+@pytest.fixture(autouse=True)
+def report(voice_call):
+    yield
+    print(f"took {voice_call.timeline.now} ms")
+    assert voice_call.timeline.to_svg().startswith("<svg")
+"""
+    )
+    result = telephone("async def test_it(voice_call): await voice_call.settle()", conftest)
+    result.outcomes(passed=1)
