@@ -21,9 +21,6 @@ from .log import Spoken
 
 __all__ = ["VoiceCall"]
 
-_PAUSE_SECONDS = 0.3
-"""How long people wait before they answer."""
-
 _Found = TypeVar("_Found")
 
 
@@ -93,8 +90,7 @@ class VoiceCall:
             self._refuse_past(what, at)
         with self._during(what, utterance.lasts + (at or 0.0)):
             if at is None:
-                await self.harness.settled()
-                await asyncio.sleep(_PAUSE_SECONDS)
+                await self.harness.agent_is_heard_out()
             else:
                 await until(self._instant(at))
             return await self._speak(what, utterance)

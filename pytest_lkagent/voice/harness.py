@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ..stage import Stage
 
 __all__ = ["VoiceHarness"]
+
+_PAUSE_SECONDS = 0.3
+"""How long people wait before they answer."""
 
 _OUR_LINE = room_io.RoomOptions(audio_input=False, audio_output=False, text_output=False)
 """Nothing of what is said goes through the room."""
@@ -80,7 +84,13 @@ class VoiceHarness(Harness):
         self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
     ) -> None:
         __tracebackhide__ = True
+        if options:
+            raise UsageError(
+                f"user_says({text!r}, …): in a call it is heard, and is no run of a text: take "
+                f"{', '.join(options)} away"
+            )
         known = list(self.record.errors)
+        await self.agent_is_heard_out()
         self.line.speak(Utterance(text=text, lasts=seconds_of(text)))
         async with self._interruption(interrupt):
             await self._end_turn(settle=True)
@@ -98,6 +108,11 @@ class VoiceHarness(Harness):
     async def quiet(self) -> None:
         """Let happen what is about to."""
         await self._clock.quiet()
+
+    async def agent_is_heard_out(self) -> None:
+        """Wait until it is the user's turn to speak, as one does."""
+        await self.settled()
+        await asyncio.sleep(_PAUSE_SECONDS)
 
     async def settled(self) -> None:
         """Wait until the user has been heard, and nobody says or does anything any more."""

@@ -135,6 +135,34 @@ async def test_unless_the_voice_recovers(voice_call, user_says, fake_llm, fake_t
     result.shows_no("*also: *")
 
 
+def test_user_says_lets_the_agent_finish_first(calls):
+    result = calls(
+        GREET
+        + """
+class Greets(FrontDesk):
+    async def on_enter(self):
+        self.session.say("Good evening.")
+
+@pytest.mark.lk(agent=Greets)
+async def test_it(voice_call, user_says, fake_llm):
+    fake_llm.script(say("Yes?"))
+    await user_says("hi there")
+    greeting, answer = voice_call.timeline.agent
+    assert (greeting.end, greeting.interrupted) == (867, False)
+    assert voice_call.timeline.user[0].start == 867 + 300
+    assert answer.latency == 550
+
+async def test_options(voice_call, user_says):
+    await user_says("hi there", input_modality="text")
+"""
+    )
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "E *UsageError: user_says('hi there', …): in a call it is heard, and is no run of a text: "
+        "take input_modality away"
+    )
+
+
 def test_recognition_that_fails(calls):
     result = calls(
         GREET
