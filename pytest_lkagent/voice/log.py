@@ -223,7 +223,7 @@ class CallLog:
         asked = list(self._sentences[spoken.asked : spoken.asked_in_all])
         said = " ".join(said.split())
         for first in reversed(range(len(asked))):
-            whole = " ".join(asked[first:])
+            whole = " ".join(" ".join(asked[first:]).split())
             if whole.startswith(said):
                 return whole[len(said) :].strip()
         return ""

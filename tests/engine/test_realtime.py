@@ -24,8 +24,8 @@ from livekit.agents.voice import io
 
 from pytest_lkagent import call, fail, raw_call, reply, say, silence, stall, virtual_time
 from pytest_lkagent.errors import UnscriptedRequest, UsageError
-from pytest_lkagent.fake import FakeLLM, FakeRealtimeModel, IncompleteResponse
-from pytest_lkagent.fake.realtime import Truncation
+from pytest_lkagent.fake import FakeLLM
+from pytest_lkagent.fake.realtime import FakeRealtimeModel, IncompleteResponse, Truncation
 from pytest_lkagent.fake.sound import Sound, Utterance, frame_of
 
 pytestmark = pytest.mark.asyncio
