@@ -61,7 +61,7 @@ class Utterance:
         said = 0
         for word in words:
             said += len(word)
-            yield word, self.lasts * said / letters
+            yield word, self.lasts * (said / letters)  # the last one at `lasts`, to the digit
 
 
 @dataclass(frozen=True, slots=True)

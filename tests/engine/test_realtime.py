@@ -547,6 +547,13 @@ async def test_a_noise_interrupts_and_is_no_turn(script: FakeLLM, utterance: Utt
     assert len(script.requests) == 1
 
 
+async def test_the_last_word_is_heard_however_long_it_takes() -> None:
+    for letters in range(1, 30):
+        for lasts in (0.1, 0.3, 0.4, 0.7, round(letters / 15, 3)):
+            utterance = Utterance(text="x" * letters, lasts=lasts)
+            assert utterance.words(0.0, lasts) == ["x" * letters]
+
+
 async def test_the_model_takes_words_for_what_it_heard(script: FakeLLM) -> None:
     script.script("When?")
     async with on_a_call(script, user_transcription=False) as phone:
