@@ -12,6 +12,7 @@ import functools
 import inspect
 import json
 import logging
+import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -639,12 +640,18 @@ def running_tools(session: AgentSession[Any]) -> list[asyncio.Task[Any]]:
     return [running.exe_task for running in _RunningTasks.get(session, {}).values()]
 
 
+def _told_as_text() -> BaseException | None:
+    """Return what is behind the error of a realtime model that LiveKit logs the mere text of."""
+    handled = sys.exception()
+    return handled.__cause__ if isinstance(handled, llm.RealtimeError) else None
+
+
 @contextmanager
 def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[None]:
     """Keep tracebacks that the test reports anyway out of LiveKit's log."""
 
     def unless_reported(record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
+        error = record.exc_info[1] if record.exc_info else _told_as_text()
         # a cancelled tool is one that we, or the user's interruption, cancelled
         return not (isinstance(error, asyncio.CancelledError) or (error and is_reported(error)))
 

@@ -52,15 +52,16 @@ class VoiceHarness(Harness):
             theirs = _livekit.model_named(theirs)
         if _livekit.is_duplex(theirs):
             raise UsageError(
-                f"{theirs!r} is a DuplexModel, and nobody can be on the telephone with a scripted "
-                "one: test the agent in text, or give it an llm.RealtimeModel"
+                "a DuplexModel listens while it speaks, which no scripted model does: test the "
+                "agent in text, or give it an llm.RealtimeModel"
             )
         if not isinstance(theirs, llm.RealtimeModel):
             return self.model
         if theirs not in self._stand_ins:
             # one for each of theirs: LiveKit keeps a session as long as the model is the same
-            made = theirs
-            if not isinstance(made, FakeRealtimeModel):
+            if isinstance(theirs, FakeRealtimeModel):
+                made, made.script_model = theirs, self.model
+            else:
                 made = FakeRealtimeModel(self.model, capabilities=theirs.capabilities)
             self.line.join(made)
             self._stand_ins[theirs] = self._stand_ins[made] = made

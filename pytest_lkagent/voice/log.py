@@ -127,8 +127,11 @@ class CallLog:
         self._changed()
 
     def shown(self, text: str) -> None:
-        """Note words of the agent, which come in step with its speech."""
-        if self.agent:
+        """Note words of the agent, which come in step with its speech.
+
+        LiveKit shows the word that was about to come when a realtime model is cut off.
+        """
+        if self.agent and not self.agent[-1].interrupted:
             self.agent[-1].text += text
 
     # --- the session
