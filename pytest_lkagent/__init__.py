@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import BehaviourError, UsageError
     from .fake import FakeLLM
+    from .fake.realtime import FakeRealtimeModel, IncompleteResponse
     from .fake.room import FakeRoom, Sent
     from .fake.server import FakeLLMServer
     from .fake.tts import FakeTTS
@@ -45,10 +46,12 @@ __all__ = [
     "Close",
     "FakeLLM",
     "FakeLLMServer",
+    "FakeRealtimeModel",
     "FakeRoom",
     "FakeTTS",
     "FunctionCall",
     "FunctionCallOutput",
+    "IncompleteResponse",
     "Message",
     "MockTask",
     "MockTool",
@@ -82,6 +85,7 @@ __all__ = [
 _HOMES = {
     "errors": ("BehaviourError", "UsageError"),
     "fake": ("FakeLLM",),
+    "fake.realtime": ("FakeRealtimeModel", "IncompleteResponse"),
     "fake.room": ("FakeRoom", "Sent"),
     "fake.server": ("FakeLLMServer",),
     "fake.tts": ("FakeTTS",),

@@ -12,12 +12,13 @@ import functools
 import inspect
 import json
 import logging
+import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from livekit.agents import (
     Agent,
@@ -25,6 +26,7 @@ from livekit.agents import (
     JobContext,
     RunContext,
     get_job_context,
+    inference,
     llm,
     stt,
     tts,
@@ -57,6 +59,7 @@ __all__ = [
     "MODELS_AT_WORK",
     "SPEECH",
     "Adopter",
+    "Model",
     "Seam",
     "Speech",
     "adopted_by",
@@ -66,8 +69,11 @@ __all__ = [
     "call_item",
     "detach",
     "expect",
+    "hears_by_itself",
     "is_argument_error",
+    "is_duplex",
     "listening_agent",
+    "model_named",
     "neutral",
     "open_work",
     "output_item",
@@ -87,6 +93,8 @@ __all__ = [
     "user_is_back",
     "wait_for_idle",
 ]
+
+Model: TypeAlias = llm.LLM[Any] | llm.RealtimeModel
 
 _FunctionTool = llm.FunctionTool[Any, Any] | llm.RawFunctionTool[Any, Any]
 
@@ -118,9 +126,8 @@ class Seam(Protocol):
     def speech(self) -> Speech | None:
         """What every agent of the session hears and speaks with, None for text alone."""
 
-    @property
-    def model(self) -> llm.LLM[Any] | None:
-        """The model that answers every agent of the session, None where they keep theirs."""
+    def stand_in(self, theirs: Any) -> Model | None:
+        """Return the model for the place of an agent's own, None where that is kept."""
 
     def agent_starting(self, agent: Agent) -> None:
         """Look at an agent before it becomes the session's current one."""
@@ -141,9 +148,8 @@ class Seam(Protocol):
 class Adopter(Protocol):
     """What takes the sessions under its wing that the code of a job makes by itself."""
 
-    @property
-    def model(self) -> llm.LLM[Any] | None:
-        """The model that they get, None where they keep theirs."""
+    def stand_in(self, theirs: Any) -> Model | None:
+        """Return the model for the place of theirs, None where that is kept."""
 
     async def session_starting(self, session: AgentSession[Any], agent: Agent) -> None:
         """Look at a session before it starts; `attach` it for instance."""
@@ -184,9 +190,9 @@ def adopted_by(adopter: Adopter, job: JobContext) -> Iterator[None]:
         _unpatch()
 
 
-def replace_model(session: AgentSession[Any], model: llm.LLM[Any]) -> None:
-    """Give a session that has not started `model` in the place of its own."""
-    session._llm = model
+def replace_model(session: AgentSession[Any], stand_in: Callable[[Any], Model | None]) -> None:
+    """Give a session that has not started the stand-in of its model, if there is one."""
+    session._llm = stand_in(session._llm) or session._llm
 
 
 def replace_speech(session: AgentSession[Any], speech: Speech) -> None:
@@ -209,9 +215,9 @@ def _adopter() -> Adopter | None:
 @functools.wraps(AgentSession.__init__)
 def _init(self: Any, *args: Any, **given: Any) -> None:
     adopter = _adopter()
-    if adopter is not None and adopter.model is not None and isinstance(given.get("llm"), str):
+    if adopter is not None and isinstance(name := given.get("llm"), str):
         # LiveKit takes any name, and 70 ms for a client with all certificates there are
-        given["llm"] = adopter.model
+        given["llm"] = adopter.stand_in(name) or name
     _originals[_init](self, *args, **given)
 
 
@@ -265,8 +271,9 @@ async def _update_activity(self: Any, agent: Agent, **how: Any) -> None:
 @functools.wraps(AgentActivity._update_models)
 def _update_models(self: Any, **models: Any) -> Any:
     if (seam := _seam_of(self.session)) is not None:
-        kept = models.get("new_llm", NOT_GIVEN) if seam.model is None else seam.model
-        models = {**dict.fromkeys(models, NOT_GIVEN), "new_llm": kept}
+        theirs = models.get("new_llm", NOT_GIVEN)
+        ours = seam.stand_in(theirs) if is_given(theirs) else None
+        models = {**dict.fromkeys(models, NOT_GIVEN), "new_llm": ours or theirs}
     return _originals[_update_models](self, **models)
 
 
@@ -311,8 +318,8 @@ def _unpatch() -> None:
 def _take_models(agent: Agent, seam: Seam) -> None:
     """Give `agent` the fake models in the place of its own, and no speech where there is none."""
     own: Any = agent
-    if seam.model is not None and is_given(own._llm) and own._llm is not None:
-        own._llm = seam.model
+    if is_given(own._llm) and own._llm is not None:
+        own._llm = seam.stand_in(own._llm) or own._llm
     for name in SPEECH:
         setattr(own, f"_{name}", speech_for(name, getattr(own, f"_{name}"), seam.speech))
 
@@ -327,6 +334,31 @@ def speech_for(name: str, own: Any, speech: Speech | None) -> Any:
     if not is_given(own) or own is None or (name == "turn_detection" and isinstance(own, str)):
         return own
     return getattr(speech, name)
+
+
+def hears_by_itself(agent: Agent, names: Iterable[str]) -> None:
+    """Keep the session's `names` of `SPEECH` away from an agent that has none of its own."""
+    own: Any = agent
+    for name in names:
+        if not is_given(getattr(own, f"_{name}")):
+            setattr(own, f"_{name}", None)
+
+
+def model_named(name: str) -> Any:
+    """Return the model that LiveKit makes of a name, None where that is no realtime model.
+
+    Since 1.8 names such as ``openai/gpt-realtime`` are those of realtime models.
+    """
+    is_any = (getattr(inference, f"is_{kind}_model", None) for kind in ("realtime", "duplex"))
+    if any(is_one is not None and is_one(name) for is_one in is_any):
+        return inference.llm_from_model_string(name)
+    return None
+
+
+def is_duplex(model: Any) -> bool:
+    """Whether a model hears and speaks at the same time, which LiveKit has since 1.8."""
+    kinds = (getattr(llm, f"Duplex{kind}", ()) for kind in ("Model", "RealtimeAdapter"))
+    return any(isinstance(model, kind) for kind in kinds)
 
 
 def run_user_mock(mock: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -608,12 +640,18 @@ def running_tools(session: AgentSession[Any]) -> list[asyncio.Task[Any]]:
     return [running.exe_task for running in _RunningTasks.get(session, {}).values()]
 
 
+def _told_as_text() -> BaseException | None:
+    """Return what is behind the error of a realtime model that LiveKit logs the mere text of."""
+    handled = sys.exception()
+    return handled.__cause__ if isinstance(handled, llm.RealtimeError) else None
+
+
 @contextmanager
 def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[None]:
     """Keep tracebacks that the test reports anyway out of LiveKit's log."""
 
     def unless_reported(record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
+        error = record.exc_info[1] if record.exc_info else _told_as_text()
         # a cancelled tool is one that we, or the user's interruption, cancelled
         return not (isinstance(error, asyncio.CancelledError) or (error and is_reported(error)))
 

@@ -94,16 +94,20 @@ def _session_parameters() -> Mapping[str, Any]:
 
 
 def session_arguments(
-    options: Mapping[str, Any], model: llm.LLM[Any], speech: _livekit.Speech | None = None
+    options: Mapping[str, Any],
+    stand_in: Callable[[Any], _livekit.Model],
+    speech: _livekit.Speech | None = None,
 ) -> dict[str, Any]:
     """Return AgentSession arguments: with the fake models, and the user's options over the rest.
 
-    Without `speech` they are lean; with it they are LiveKit's defaults.
+    `stand_in` makes the model for the place of theirs. Without `speech` they are lean; with it
+    they are LiveKit's defaults.
     """
     if not isinstance(options, Mapping):
         raise UsageError(f"session_options is a mapping of AgentSession arguments, not {options!r}")
     given = {name: value for name, value in options.items() if name not in _OURS}
     own = {name: given.pop(name, ...) for name in _livekit.SPEECH}
+    model = stand_in(options.get("llm"))
     turn_handling = given.pop("turn_handling", {})
     if speech is None:
         lean = {**turn_handling, "turn_detection": None}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.agents import Agent, AgentSession, RunContext, llm
 
 from . import _livekit
-from .build import check_call
+from .build import check_call, session_arguments
 from .diagnosis import conversation
 from .errors import (
     BehaviourError,
@@ -237,6 +237,14 @@ class Harness:
 
     # --- the seam
 
+    def stand_in(self, theirs: Any) -> _livekit.Model:
+        """Return the scripted model, which answers in the place of any other."""
+        return self.model
+
+    def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return AgentSession arguments: the fake models, and `options` over the rest."""
+        return session_arguments(options, self.stand_in, self.speech)
+
     def run_starting(self) -> None:
         self._stage.check_time("session.run()")
 
@@ -262,7 +270,8 @@ class Harness:
         for failure in self._stage.swallowed.report():
             raise failure
         error = turn.error or self._misfit(turn)
-        if (first := self.model.unraised()) is not None and error in (None, *self.model.refused):
+        refused = error is None or any(one in self.model.refused for one in _with_causes(error))
+        if (first := self.model.unraised()) is not None and refused:
             error = first  # LiveKit hands on the last one, which the first may well have led to
         if error is None:
             return
@@ -290,9 +299,8 @@ class Harness:
 
     def told(self, error: BaseException | None) -> None:
         """Count `error`, and what caused it, as known to the test."""
-        while error is not None:
-            self.record.errors = [known for known in self.record.errors if known is not error]
-            error = error.__cause__
+        for one in _with_causes(error):
+            self.record.errors = [known for known in self.record.errors if known is not one]
 
     def take_expected_errors(self) -> None:
         """Show the errors that only the session reported to an `expect_error` that is open."""
@@ -433,8 +441,13 @@ class _GoingOn:
 def _take_from_script(error: BaseException, step: Step) -> None:
     """Leave out the way that a scripted error took: it begins in our code."""
     error.add_note(f"scripted at {step.written_at}: {step.describe()}")
-    link: BaseException | None = error
-    while link is not None:
+    for link in _with_causes(error):
         link.__traceback__ = None
         link.__suppress_context__ = True
-        link = link.__cause__
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk an error, what caused it, and so on: a realtime model's is in one of LiveKit's."""
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -68,6 +68,11 @@ def unspoken(tts: FakeTTS) -> UsageError:
     """Say that the voice was told how to say what the agent never said."""
     first = tts.unused[0]
     told = f"voice({first.text!r}) ({first.written_at}): the agent never said that"
+    if first.text in tts.spoken:
+        return UsageError(
+            f"voice({first.text!r}) ({first.written_at}): a realtime model said that, and has a "
+            "voice of its own; give its step a duration: say(…).timed(duration=2)"
+        )
     if not tts.spoken:
         return UsageError(f"{told}, nor anything else")
     near = did_you_mean(first.text or "", tts.spoken)

@@ -21,7 +21,7 @@ from weakref import WeakSet
 from livekit.agents import Agent, AgentSession, JobContext
 
 from . import _livekit, _livekit_job
-from .build import as_chat_context, make_agent, session_arguments
+from .build import as_chat_context, make_agent
 from .clock import RealClock, VirtualClock
 from .diagnosis import Standstill, describe_leak, describe_stubborn, waiting
 from .errors import (
@@ -348,7 +348,7 @@ class Stage:
         made = await self._made(agent, what)
         self._use(made, what)
         harness = self._harness(model)
-        arguments = session_arguments(options or {}, model, harness.speech)
+        arguments = harness.arguments(options or {})
         if userdata is not ...:
             arguments["userdata"] = userdata
         if isinstance(start, str) or not isinstance(start, Iterable):

@@ -18,9 +18,8 @@ __all__ = ["Adoption"]
 class _Taker(Protocol):
     """What has the session under test."""
 
-    @property
-    def model(self) -> llm.LLM[Any] | None:
-        """Its model, None where the session keeps its own."""
+    def stand_in(self, theirs: Any) -> _livekit.Model | None:
+        """Return the model for the place of the session's, None where it keeps its own."""
 
     @property
     def speech(self) -> _livekit.Speech | None:
@@ -51,10 +50,9 @@ class Adoption:
         self._use = use
         self._first = ""
 
-    @property
-    def model(self) -> llm.LLM[Any] | None:
-        """The scripted model, None where it is asked from outside of this process."""
-        return self._harness.model
+    def stand_in(self, theirs: Any) -> _livekit.Model | None:
+        """Return the scripted model, None where it is asked from outside of this process."""
+        return self._harness.stand_in(theirs)
 
     async def session_starting(self, session: AgentSession[Any], agent: Agent) -> None:
         """Take the first session, and refuse a second one."""
@@ -68,8 +66,7 @@ class Adoption:
         self._use(agent)
         if self._history is not None:
             await agent.update_chat_ctx(self._history)
-        if self.model is not None:
-            _livekit.replace_model(session, self.model)
+        _livekit.replace_model(session, self.stand_in)
         if self._harness.speech is not None:
             _livekit.replace_speech(session, self._harness.speech)
         self._harness.take(session)

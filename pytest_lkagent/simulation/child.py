@@ -116,8 +116,6 @@ def _nobody_answers(question: Mapping[str, Any]) -> None:
 class _Child:
     """What stands between the session and its tools here, as a harness does in the test."""
 
-    model: Any = None
-    """No model of ours: the session keeps its own, and that asks the test's server."""
     speech: None = None
 
     def __init__(self, order: Order, link: _Link) -> None:
@@ -253,6 +251,9 @@ class _Child:
         self.session = session
         _livekit.attach(session, self)
         self.record.listen(session)
+
+    def stand_in(self, theirs: Any) -> None:
+        """Let the session keep its own model, which asks the test's server."""
 
     def agent_starting(self, agent: Agent) -> None:
         tools = [tool.id for tool in _livekit.tools_of([*agent.tools, *self.session.tools])]

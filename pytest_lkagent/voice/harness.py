@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, llm, room_io
 from livekit.agents.utils import is_given
 
+from .. import _livekit
 from ..errors import UsageError
 from ..fake import FakeLLM
+from ..fake.realtime import FakeRealtimeModel
 from ..fake.sound import Utterance
 from ..fake.tts import seconds_of
 from ..harness import Harness
@@ -40,10 +42,40 @@ class VoiceHarness(Harness):
     def __init__(self, stage: Stage, model: FakeLLM, line: Line) -> None:
         super().__init__(stage, model)
         self.line = line
+        self._stand_ins: dict[llm.RealtimeModel, FakeRealtimeModel] = {}
+        self._brought: Mapping[str, Any] | None = None
+        """What the session under test has of its own to hear with, None where it is the user's."""
 
     @property
     def speech(self) -> Line:
         return self.line
+
+    def stand_in(self, theirs: Any) -> _livekit.Model:
+        """Return the scripted model, which hears and speaks in the place of one that does."""
+        if isinstance(theirs, str):
+            theirs = _livekit.model_named(theirs)
+        if _livekit.is_duplex(theirs):
+            raise UsageError(
+                "a DuplexModel listens while it speaks, which no scripted model does: test the "
+                "agent in text, or give it an llm.RealtimeModel"
+            )
+        if not isinstance(theirs, llm.RealtimeModel):
+            return self.model
+        if theirs not in self._stand_ins:
+            # one for each of theirs: LiveKit keeps a session as long as the model is the same
+            if isinstance(theirs, FakeRealtimeModel):
+                made, made.script_model = theirs, self.model
+            else:
+                made = FakeRealtimeModel(self.model, capabilities=theirs.capabilities)
+            self.line.join(made)
+            self._stand_ins[theirs] = self._stand_ins[made] = made
+        return self._stand_ins[theirs]
+
+    def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        made = super().arguments(options)
+        given = {**options, **options.get("turn_handling", {})}
+        self._brought = {name: given[name] for name in _livekit.SPEECH if name in given}
+        return made
 
     async def start(
         self, agent: Agent, *, history: llm.ChatContext | None, **arguments: Any
@@ -66,6 +98,12 @@ class VoiceHarness(Harness):
 
     def agent_starting(self, agent: Agent) -> None:
         super().agent_starting(agent)
+        model = agent.llm if is_given(agent.llm) else self.session.llm
+        if isinstance(model, llm.RealtimeModel):
+            if self._brought is not None:
+                _livekit.hears_by_itself(agent, _superfluous(model, self._brought))
+            if model.capabilities.audio_output:
+                return
         if agent.tts is None or (not is_given(agent.tts) and self.session.tts is None):
             self._stage.findings.add(
                 UsageError(
@@ -118,3 +156,13 @@ class VoiceHarness(Harness):
         """Wait until the user has been heard, and nobody says or does anything any more."""
         await self.line.quiet()
         await settled(self.session, self.record, self._clock.quiet)
+
+
+def _superfluous(model: llm.RealtimeModel, brought: Mapping[str, Any]) -> Iterator[str]:
+    """Walk what a session would not have brought for a model that hears by itself."""
+    names = ["stt"]
+    if model.capabilities.turn_detection:
+        if brought.get("turn_detection") in (None, "realtime_llm"):
+            names.append("vad")  # the two together would turn the server's detection off
+        names.append("turn_detection")
+    return (name for name in names if name not in brought)

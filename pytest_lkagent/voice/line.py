@@ -13,6 +13,7 @@ from livekit.agents.voice.transcription import TranscriptSynchronizer
 from ..fake.audio import FakeAudioInput, FakeAudioOutput, FakeTextOutput
 from ..fake.impairments import Impairments
 from ..fake.instants import until
+from ..fake.realtime import FakeRealtimeModel
 from ..fake.sound import Utterance
 from ..fake.stt import FakeSTT
 from ..fake.tts import FakeTTS
@@ -36,7 +37,13 @@ class Line:
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
         self._input = FakeAudioInput(self._impairments.is_lost)
         self._synchronizer: TranscriptSynchronizer | None = None
+        self._realtime: list[FakeRealtimeModel] = []
         self._quiet_at = 0.0
+
+    def join(self, model: FakeRealtimeModel) -> None:
+        """Let a realtime model hear and speak on this line."""
+        model.heard, model.spoken = self.log.heard, self.tts.spoken
+        self._realtime.append(model)
 
     def connect(self, session: AgentSession[Any]) -> None:
         """Put the line into a session that has not started."""
@@ -60,7 +67,8 @@ class Line:
             utterance = replace(utterance, heard=self._impairments.heard(utterance.text))
         self.log.user_speaks(utterance)
         self._input.speak(utterance)
-        told = max(self.vad.min_silence_duration, utterance.delay)
+        silences = [self.vad.min_silence_duration, *(one.silence for one in self._realtime)]
+        told = max(*silences, utterance.delay)
         self._quiet_at = asyncio.get_running_loop().time() + utterance.lasts + told
 
     async def quiet(self) -> None:

@@ -142,8 +142,11 @@ class CallLog:
         self._changed()
 
     def shown(self, text: str) -> None:
-        """Note words of the agent, which come in step with its speech."""
-        if self.agent:
+        """Note words of the agent, which come in step with its speech.
+
+        LiveKit shows the word that was about to come when a realtime model is cut off.
+        """
+        if self.agent and not self.agent[-1].interrupted:
             self.agent[-1].text += text
 
     # --- the session
@@ -238,7 +241,7 @@ class CallLog:
         asked = list(self._sentences[spoken.asked : spoken.asked_in_all])
         said = " ".join(said.split())
         for first in reversed(range(len(asked))):
-            whole = " ".join(asked[first:])
+            whole = " ".join(" ".join(asked[first:]).split())
             if whole.startswith(said):
                 return whole[len(said) :].strip()
         return ""

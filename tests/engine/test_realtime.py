@@ -24,8 +24,8 @@ from livekit.agents.voice import io
 
 from pytest_lkagent import call, fail, raw_call, reply, say, silence, stall, virtual_time
 from pytest_lkagent.errors import UnscriptedRequest, UsageError
-from pytest_lkagent.fake import FakeLLM, FakeRealtimeModel, IncompleteResponse
-from pytest_lkagent.fake.realtime import Truncation
+from pytest_lkagent.fake import FakeLLM
+from pytest_lkagent.fake.realtime import FakeRealtimeModel, IncompleteResponse, Truncation
 from pytest_lkagent.fake.sound import Sound, Utterance, frame_of
 
 pytestmark = pytest.mark.asyncio
@@ -545,6 +545,13 @@ async def test_a_noise_interrupts_and_is_no_turn(script: FakeLLM, utterance: Utt
         assert speech.interrupted
         assert phone.session.user_state == "listening"
     assert len(script.requests) == 1
+
+
+async def test_the_last_word_is_heard_however_long_it_takes() -> None:
+    for letters in range(1, 30):
+        for lasts in (0.1, 0.3, 0.4, 0.7, round(letters / 15, 3)):
+            utterance = Utterance(text="x" * letters, lasts=lasts)
+            assert utterance.words(0.0, lasts) == ["x" * letters]
 
 
 async def test_the_model_takes_words_for_what_it_heard(script: FakeLLM) -> None:

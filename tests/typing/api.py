@@ -28,10 +28,12 @@ from pytest_lkagent import (
     Close,
     FakeLLM,
     FakeLLMServer,
+    FakeRealtimeModel,
     FakeRoom,
     FakeTTS,
     FunctionCall,
     FunctionCallOutput,
+    IncompleteResponse,
     Message,
     MockTask,
     MockTool,
@@ -294,3 +296,9 @@ async def test_call(voice_call: VoiceCall, fake_tts: FakeTTS) -> None:
     assert_type(answer.latency, int | None)
     await voice_call.interrupt("wait", after=0.4)
     assert_type(voice_call.timeline, Timeline)
+
+
+async def test_realtime(voice_call: VoiceCall, fake_llm: FakeLLM) -> None:
+    Agent(instructions="You listen.", llm=FakeRealtimeModel(fake_llm, silence=1.0))
+    fake_llm.script(fail(IncompleteResponse(), after="One mo"))
+    await voice_call.say("hello")

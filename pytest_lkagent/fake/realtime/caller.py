@@ -11,7 +11,7 @@ from livekit import rtc
 from livekit.agents import llm
 from livekit.agents.utils import shortuuid
 
-from ..sound import sound_in
+from ..sound import Utterance, sound_in
 
 if TYPE_CHECKING:
     from .session import FakeRealtimeSession
@@ -26,6 +26,7 @@ class _Turn:
         self.item_id = item_id
         self.began = began
         self.words: list[str] = []
+        self.heard: dict[Utterance, list[str]] = {}
         self.confidence: float | None = None
         self.delay = 0.0
 
@@ -92,6 +93,7 @@ class Caller:
         turn.confidence, turn.delay = sound.utterance.confidence, sound.utterance.delay
         if words := sound.words:
             turn.words += words
+            turn.heard.setdefault(sound.utterance, []).extend(words)
             if sound.utterance.interim and not sound.is_last:
                 text = turn.text
                 self._at(self._heard_at + turn.delay, lambda: self._transcribe(turn, text))
@@ -102,7 +104,7 @@ class Caller:
         if turn is None or not turn.words:
             return False
         self._session.add_item(llm.ChatMessage(role="user", content=[turn.text], id=turn.item_id))
-        self._at(self._heard_at + turn.delay, lambda: self._transcribe(turn, is_final=True))
+        self._at(self._heard_at + turn.delay, lambda: self._understand(turn))
         return True
 
     def clear(self) -> None:
@@ -129,6 +131,12 @@ class Caller:
                 self._wait_for_silence()
 
         self._at(heard_at + self._silence, look)
+
+    def _understand(self, turn: _Turn) -> None:
+        """Tell what a turn was taken for."""
+        for utterance, words in turn.heard.items():
+            self._session.realtime_model.heard(utterance, " ".join(words))
+        self._transcribe(turn, is_final=True)
 
     def _transcribe(self, turn: _Turn, text: str = "", *, is_final: bool = False) -> None:
         """Report the transcript of a turn, `text` while there is no final one."""

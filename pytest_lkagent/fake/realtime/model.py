@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 from livekit.agents import llm
@@ -9,6 +10,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 
 from ...errors import UsageError, one_of
 from ..llm import FakeLLM
+from ..sound import Utterance
 from .session import FakeRealtimeSession
 
 __all__ = ["FakeRealtimeModel"]
@@ -42,6 +44,9 @@ class FakeRealtimeModel(llm.RealtimeModel):
     APIConnectionError the connection is lost, and is back after as many attempts as the step says.
     A `stall` times out after 10 seconds.
 
+    `spoken` is what it said aloud, a text for each message; `heard` is called with an utterance of
+    the caller's and what it was taken for.
+
     Args:
         script_model: Whose script answers.
         capabilities: What the model is able to do, such as those of the model in whose place it
@@ -72,6 +77,8 @@ class FakeRealtimeModel(llm.RealtimeModel):
         self.silence = silence
         self.conn_options = conn_options
         self.sessions: list[FakeRealtimeSession] = []
+        self.spoken: list[str] = []
+        self.heard: Callable[[Utterance, str], None] = lambda *_: None
 
     def __repr__(self) -> str:
         return f"<FakeRealtimeModel: {len(self.sessions)} sessions>"

@@ -12,11 +12,9 @@ from livekit.agents import llm, metrics
 from livekit.agents.utils import aio, shortuuid
 
 from ...script import Step
+from ..tts import seconds_of
 
-__all__ = ["LETTERS_A_SECOND", "Response"]
-
-LETTERS_A_SECOND = 15.0
-"""How fast the model speaks where a step does not say how long it takes."""
+__all__ = ["Response"]
 
 _SAMPLE_RATE = 24_000
 _FRAME_SECONDS = 0.2
@@ -26,14 +24,15 @@ class Response:
     """A response from its creation to its end: one message, if it says anything, and its calls.
 
     The audio of a piece of text comes with it, and lasts as long as the step takes for the piece.
-    A step that takes no time is spoken at `LETTERS_A_SECOND`.
+    A step that takes no time is spoken as fast as people speak. `spoken` gets what is.
     """
 
-    def __init__(self, step: Step, *, pieces: int, speaks: bool) -> None:
+    def __init__(self, step: Step, *, pieces: int, speaks: bool, spoken: list[str]) -> None:
         self.id = shortuuid("response_")
         self.message_id = shortuuid("item_")
         self.text = ""
         self._step = step
+        self._spoken = spoken
         self._seconds = (step.duration - step.ttft) / pieces if pieces else 0.0
         self._began = time.time()
         self._ttft = -1.0
@@ -55,6 +54,8 @@ class Response:
     def begin_message(self) -> None:
         """Hand out the streams of the message, before the first of its text."""
         self._ttft = time.time() - self._began
+        if "audio" in self._modalities:
+            self._spoken.append("")
         modalities = asyncio.get_running_loop().create_future()
         modalities.set_result(self._modalities)
         self._messages.send_nowait(
@@ -71,7 +72,8 @@ class Response:
         self.text += piece
         self._pieces.send_nowait(piece)
         if "audio" in self._modalities:
-            for frame in _silence(self._seconds or len(piece) / LETTERS_A_SECOND):
+            self._spoken[-1] += piece
+            for frame in _silence(self._seconds or seconds_of(piece)):
                 self._audio.send_nowait(frame)
 
     def call(self, call: llm.FunctionCall) -> None:

@@ -150,7 +150,10 @@ class Server:
             return  # it was given up before the server heard of it
         pieces = pieces_of(step)
         response = Response(
-            step, pieces=len(pieces), speaks=self._session.capabilities.audio_output
+            step,
+            pieces=len(pieces),
+            speaks=self._session.capabilities.audio_output,
+            spoken=self._session.realtime_model.spoken,
         )
         event = response.created(user_initiated=created is not None)
         if created is not None:

@@ -57,6 +57,10 @@ class FakeRealtimeSession(llm.RealtimeSession[Any]):
     def __repr__(self) -> str:
         return f"<FakeRealtimeSession: {len(self._items)} items>"
 
+    @property
+    def realtime_model(self) -> FakeRealtimeModel:
+        return self._realtime_model
+
     # --- what LiveKit sets
 
     @property
