@@ -1,0 +1,230 @@
+"""What an agent on the telephone is claimed to do: waited for, and failed with the call drawn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn, TypeVar
+
+from ..errors import ExpectationError, UsageError
+from ..fake.sound import Utterance
+from ..timeline import AgentSpeech, Timeline
+from .harness import VoiceHarness
+from .log import Spoken
+
+__all__ = ["Claims"]
+
+_Found = TypeVar("_Found")
+
+
+class Claims:
+    """The half of a call that is the agent's. Each claim returns once it has come true.
+
+    All times are seconds. What does not come true raises `BehaviourError` with the `timeline`.
+    """
+
+    def __init__(self, harness: VoiceHarness) -> None:
+        self.harness = harness
+        self._log = harness.line.log
+        self._since = 0
+        """What an answer is counted from: the end of what the user did last."""
+        self._claimed = 0
+
+    @property
+    def timeline(self) -> Timeline:
+        """Who spoke when, what was heard, what was cut off, in milliseconds of the call."""
+        return self._log.timeline
+
+    @property
+    def now(self) -> float:
+        """Seconds since the call began."""
+        return self._log.now / 1000
+
+    async def agent_answers(
+        self, text: str | None = None, *, within: float | None = None
+    ) -> AgentSpeech:
+        """Wait for the agent to speak next, and return that.
+
+        That is the first that it says after the user's last words, keys or `silence`; of several
+        answers each is claimed once.
+
+        Args:
+            text: What it begins with, None for whatever it says.
+            within: Seconds that it may take from the end of the user's words, from keys, from the
+                beginning of a silence, or from that of the call.
+
+        Raises:
+            BehaviourError: It says nothing, comes later, or says something else.
+        """
+        __tracebackhide__ = True
+        user = self._log.user[-1] if self._log.user else None
+        to = f" {user[2].text!r}" if user and user[1] == self._since else ""
+        with self._during("call.agent_answers()"):
+            spoken = await self._wait(self._next_answer)
+        if spoken is None:
+            self._fail(f"the agent did not answer{to}")
+        self._claimed = self._log.agent.index(spoken) + 1
+        took = spoken.start - self._since
+        if within is not None and took > round(within * 1000):
+            self._fail(
+                f"the agent answered{to} after {took} ms, and has to within {within * 1000:g} ms",
+                spoken.start,
+            )
+        if text is not None:
+            with self._during("call.agent_answers()"):
+                await self._hear_out(lambda: spoken.is_over or None)
+            said = self._log.agent_speech(spoken)
+            whole = f"{said.text} {said.unsaid}".strip()
+            if not whole.startswith(text):
+                self._fail(f"the agent answered{to} with {whole!r}, not {text!r}", spoken.start)
+        return self._log.agent_speech(spoken)
+
+    async def agent_stops(self, *, within: float) -> AgentSpeech:
+        """Wait for the agent to stop for the user's last words, and return what it was saying.
+
+        `within` counts from their beginning. A pause is a stop: LiveKit may find that it was no
+        interruption, and go on (`agent_resumes`).
+
+        Raises:
+            BehaviourError: It spoke on, or stopped later.
+        """
+        __tracebackhide__ = True
+        start, _, utterance = self._last_words("agent_stops")
+        spoken = self._talking_at(start)
+        if spoken is None:
+            self._fail(f"the agent did not speak when the user said {utterance.text!r}", start)
+        with self._during("call.agent_stops()"):
+            stopped = await self._wait(lambda: _stopped(spoken, start))
+        if stopped is None or (spoken.is_over and not spoken.interrupted and not spoken.pauses):
+            self._fail(f"the agent was not stopped by {utterance.text!r}", start)
+        if stopped - start > round(within * 1000):
+            self._fail(
+                f"the agent stopped {stopped - start} ms into {utterance.text!r}, and has to "
+                f"within {within * 1000:g} ms",
+                stopped,
+            )
+        return self._log.agent_speech(spoken)
+
+    async def agent_resumes(self, *, within: float | None = None) -> AgentSpeech:
+        """Wait for the agent to go on after a false interruption, and return what it says.
+
+        `within` counts from the end of the user's last words.
+        """
+        __tracebackhide__ = True
+        start, end, utterance = self._last_words("agent_resumes")
+        spoken = self._talking_at(start)
+        with self._during("call.agent_resumes()"):
+            resumed = await self._wait(lambda: None if spoken is None else _resumed(spoken, start))
+        if spoken is None or resumed is None:
+            self._fail(f"the agent did not go on after {utterance.text!r}", start)
+        if within is not None and resumed - end > round(within * 1000):
+            self._fail(
+                f"the agent went on {resumed - end} ms after {utterance.text!r}, and has to within "
+                f"{within * 1000:g} ms",
+                resumed,
+            )
+        return self._log.agent_speech(spoken)
+
+    async def agent_keeps_talking(self) -> AgentSpeech:
+        """Wait for the agent to finish what it was saying through the user's last words.
+
+        Raises:
+            BehaviourError: It stopped or paused for them.
+        """
+        __tracebackhide__ = True
+        start, _, utterance = self._last_words("agent_keeps_talking")
+        spoken = self._talking_at(start)
+        if spoken is None:
+            self._fail(f"the agent did not speak when the user said {utterance.text!r}", start)
+        with self._during("call.agent_keeps_talking()"):
+            await self._hear_out(lambda: spoken.is_over or _stopped(spoken, start))
+        if not spoken.is_over or spoken.interrupted or _stopped(spoken, start) != spoken.end:
+            self._fail(
+                f"the agent stopped for {utterance.text!r}", _stopped(spoken, start) or start
+            )
+        return self._log.agent_speech(spoken)
+
+    async def agent_keeps_silent(self, seconds: float) -> None:
+        """Let `seconds` pass, in which the agent does not begin to speak."""
+        __tracebackhide__ = True
+        known = len(self._log.agent)
+        with self._during(f"call.agent_keeps_silent({seconds:g})", seconds):
+            await asyncio.sleep(seconds)
+        if len(self._log.agent) > known:
+            spoken = self._log.agent[known]
+            said = self._log.agent_speech(spoken)
+            self._fail(f"the agent was to be silent, and said {said.text!r}", spoken.start)
+
+    def talked_over(self) -> Spoken | None:
+        """Return what the agent was saying when the user spoke last."""
+        return self._talking_at(self._log.user[-1][0]) if self._log.user else None
+
+    # --- how
+
+    def _during(self, what: str, seconds: float = 0.0) -> AbstractContextManager[None]:
+        __tracebackhide__ = True
+        return self.harness.going_on(what, seconds=seconds)
+
+    async def _wait(self, found: Callable[[], _Found | None]) -> _Found | None:
+        """Wait until there is what `found` looks for, or nothing happens any more."""
+        settled = asyncio.ensure_future(self.harness.settled())
+        try:
+            while (one := found()) is None and not settled.done():
+                await asyncio.wait(
+                    (settled, self._log.change()), return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            settled.cancel()
+        return found() if one is None else one
+
+    async def _hear_out(self, found: Callable[[], Any]) -> None:
+        """Wait for what ends a speech, and for its last words, which are shown after it."""
+        await self._wait(found)
+        await self.harness.quiet()
+
+    def _next_answer(self) -> Spoken | None:
+        unclaimed = self._log.agent[self._claimed :]
+        return next((one for one in unclaimed if one.start >= self._since), None)
+
+    def _talking(self) -> Spoken | None:
+        if not self._log.agent or self._log.agent[-1].is_over or self._log.agent[-1].is_paused:
+            return None
+        return self._log.agent[-1]
+
+    def _talking_at(self, moment: int) -> Spoken | None:
+        for spoken in reversed(self._log.agent):
+            if spoken.start <= moment and (spoken.end is None or spoken.end > moment):
+                return spoken
+        return None
+
+    def _last_words(self, claim: str) -> tuple[int, int, Utterance]:
+        if not self._log.user:
+            raise UsageError(f"call.{claim}(): the user has not said anything yet")
+        return self._log.user[-1]
+
+    def _fail(self, told: str, mark: int | None = None) -> NoReturn:
+        __tracebackhide__ = True
+        raise ExpectationError("\n".join([told, *self._drawn(mark)]))
+
+    def _usage(self, told: str) -> UsageError:
+        return UsageError("\n".join([told, *self._drawn(None)]))
+
+    def _drawn(self, mark: int | None) -> list[str]:
+        return [f"  {line}" for line in self.timeline.lanes(mark=mark)]
+
+
+def _stopped(spoken: Spoken, since: int) -> int | None:
+    """When it fell silent first, from a moment on."""
+    for began, _ in spoken.pauses:
+        if began >= since:
+            return began
+    return spoken.end
+
+
+def _resumed(spoken: Spoken, since: int) -> int | None:
+    """When it went on after a pause that began from a moment on."""
+    for began, ended in spoken.pauses:
+        if began >= since and ended is not None:
+            return ended
+    return None
