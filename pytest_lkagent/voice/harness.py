@@ -136,6 +136,9 @@ class VoiceHarness(Harness):
             if not any(error is one for one in known):
                 raise error  # as the run of a text does
 
+    def picture(self) -> list[str]:
+        return [*super().picture(), *(f"  {line}" for line in self.line.log.timeline.lanes())]
+
     async def _settle_start(self) -> None:
         """Let the call begin."""
 

@@ -143,6 +143,8 @@ async def test_what_the_caller_takes_does_not_count(voice_call, fake_llm):
         "E *Stuck: call.agent_answers() cannot finish: nothing can happen any more; the tool work "
         "waits at test_it.py:*",
         "E *function_call * work()",
+        "E *user *[hi there*",
+        "E *tools *> work()",
         "_* test_model _*",
         "E *call.agent_answers() cannot finish: *; the model is still at stall() (test_it.py:*)",
         "_* test_slow _*",
