@@ -387,6 +387,8 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
         failure, (Exception, pytest.fail.Exception, type(None))
     ):
         return failure  # skipped, interrupted, or the end of the whole run
+    if failure is None:
+        stage.hear_out()
     stage.ask_for_verdict(failure)
     stage.close()
     ended_early = isinstance(failure, (UsageError, BehaviourError, _StartFailed))

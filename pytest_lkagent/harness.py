@@ -213,6 +213,9 @@ class Harness:
         if settle:
             await settled(self.session, self.record, self._clock.quiet)
 
+    async def hear_out(self) -> None:
+        """Wait for what the end of the test leaves under way, of which a text has nothing."""
+
     async def close(self) -> None:
         """Close the session within `CLOSE_SECONDS` of virtual time.
 

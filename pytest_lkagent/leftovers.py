@@ -75,6 +75,11 @@ def unspoken(tts: FakeTTS) -> UsageError:
         )
     if not tts.spoken:
         return UsageError(f"{told}, nor anything else")
+    if first.text in tts.spoken:
+        return UsageError(
+            f"voice({first.text!r}) ({first.written_at}): it was said before that; say it before "
+            "the call begins, in a fixture that start_script or another one takes"
+        )
     near = did_you_mean(first.text or "", tts.spoken)
     return UsageError(
         f"{told}{near or f'; it said {one_of(map(repr, dict.fromkeys(tts.spoken)))}'}"

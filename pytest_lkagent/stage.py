@@ -167,6 +167,16 @@ class Stage:
         self.swallowed.report()
         self.late = list(self.findings)[len(told) :]
 
+    def hear_out(self) -> None:
+        """Let what is under way in a call go on to its end: much of it may fail yet.
+
+        A text is settled turn by turn; a call is left wherever the test's body ends.
+        """
+        for harness in self.sessions:
+            if self.clock is not None and harness.has_session and not harness.is_stuck:
+                ending = self._patiently(harness.hear_out(), "the call")
+                self.clock.run(ending, self._context)
+
     def ask_for_verdict(self, failure: BaseException | None) -> None:
         """Let the agent's own ``on_simulation_end`` judge; that it vetoes is a finding.
 
@@ -275,7 +285,7 @@ class Stage:
             reported += [*harness.record.errors, harness.record.close_error]
         cause: BaseException | None = error
         while cause is not None:
-            if any(cause is one for one in reported) or self.is_scripted(cause):
+            if any(cause is one for one in reported) or self._is_of_script(cause):
                 return True
             cause = cause.__cause__
         return False
@@ -284,6 +294,9 @@ class Stage:
         """Whether a script, or how something is to be spoken or heard, says that it is raised."""
         if self.is_call and any(error is one for one in self.tts.failed):
             return True
+        return self._is_of_script(error)
+
+    def _is_of_script(self, error: BaseException | None) -> bool:
         return any(model.script_of(error) is not None for model in self._models)
 
     def _answering(self) -> list[str]:

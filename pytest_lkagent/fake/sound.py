@@ -14,7 +14,17 @@ from itertools import accumulate
 
 from livekit import rtc
 
-__all__ = ["SAMPLE_RATE", "Sound", "Utterance", "frame_of", "sound_in"]
+from ..errors import UsageError
+
+__all__ = [
+    "SAMPLE_RATE",
+    "Sound",
+    "Utterance",
+    "check_error",
+    "check_seconds",
+    "frame_of",
+    "sound_in",
+]
 
 SAMPLE_RATE = 16_000
 _KEY = "lk_sound"
@@ -85,6 +95,29 @@ class Sound:
     @property
     def words(self) -> list[str]:
         return self.utterance.words(self.start, self.end)
+
+
+def check_seconds(given: object, what: str, *, some: bool = False) -> None:
+    """Refuse what are no seconds, or where there have to be `some`, none.
+
+    Raises:
+        UsageError: It is no number, is negative, or without end.
+    """
+    is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+    if not is_number or not (given > 0 if some else given >= 0) or given == float("inf"):  # type: ignore[operator]
+        raise UsageError(f"{what}: how many seconds? write a number, such as 1.5")
+
+
+def check_error(given: object, what: str) -> None:
+    """Refuse what cannot be raised; None is nothing to raise.
+
+    Raises:
+        UsageError: It is no exception.
+    """
+    if given is not None and not isinstance(given, Exception):
+        raise UsageError(
+            f"{what} takes an exception, such as APIConnectionError('down'), not {given!r}"
+        )
 
 
 def frame_of(seconds: float, sound: Sound | None = None) -> rtc.AudioFrame:

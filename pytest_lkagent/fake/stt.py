@@ -41,6 +41,9 @@ class FakeSTT(stt.STT[Any]):
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
         self.heard = heard
         self._raised = raised
+        self.is_up = asyncio.Event()
+        """Whether it hears: one that failed connects again, after a while."""
+        self.is_up.set()
         self.failures: dict[Utterance, int] = {}
         """How often recognition failed on an utterance so far."""
 
@@ -87,6 +90,7 @@ class FakeSTT(stt.STT[Any]):
         if utterance.error is None or self.failures.get(utterance, 0) >= utterance.attempts:
             return
         self.failures[utterance] = self.failures.get(utterance, 0) + 1
+        self.is_up.clear()
         self._raised(utterance.error)
         raise utterance.error.with_traceback(None) from None
 
@@ -111,6 +115,7 @@ class _FakeRecognition(stt.RecognizeStream):
         if (utterance := self._utterance) is not None:  # it failed on that, and connects again
             self._stt.fail_on(utterance)
             self._utterance = None
+        self._stt.is_up.set()
         try:
             async for frame in self._input_ch:
                 await self._take(frame)

@@ -19,6 +19,7 @@ from livekit.agents.utils import shortuuid
 from ..errors import UsageError
 from ..sites import Site, call_site
 from .instants import until
+from .sound import check_error, check_seconds
 
 __all__ = ["FakeTTS", "Voice", "seconds_of"]
 
@@ -101,8 +102,9 @@ class FakeTTS(tts.TTS[Any]):
             UsageError: A time is negative, or the text has a voice already.
         """
         for name, seconds in (("lasts", lasts), ("ttfb", ttfb), ("after", after)):
-            if seconds is not None and not seconds >= 0:
-                raise UsageError(f"voice({name}={seconds!r}): seconds are not negative")
+            if seconds is not None:
+                check_seconds(seconds, f"voice({name}={seconds!r})")
+        check_error(fails, "voice(fails=…)")
         self.add(
             Voice(
                 text=text and " ".join(text.split()),

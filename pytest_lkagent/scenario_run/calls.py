@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..fake.tts import Voice, seconds_of
 from ..scenarios.expect import Mismatch
-from ..scenarios.model import ScenarioTurn, UserInput, VoiceSpec
+from ..scenarios.model import Scenario, ScenarioTurn, UserInput, VoiceSpec
 from ..transcript import Turn
 from .steps import error_of
 
@@ -41,12 +41,13 @@ def give_voices(tts: FakeTTS, voices: Iterable[VoiceSpec], names: Names) -> None
         )
 
 
-async def hear_start(call: VoiceCall, first: ScenarioTurn | None) -> None:
-    """Let the agent say what it says by itself, or begin to, where the `first` turn says when."""
-    if first is not None and (first.interjection is not None or first.at is not None):
-        await call.agent_speaks()
-    else:
+async def hear_start(call: VoiceCall, scenario: Scenario) -> None:
+    """Let the agent say what it says by itself, or begin to, where the first turn says when."""
+    first = next(iter(scenario.turns or ()), None)
+    if first is None or (first.interjection is None and first.at is None):
         await call.settle()
+    elif scenario.start is not None:
+        await call.agent_speaks()
     call.harness.record.collect()
 
 

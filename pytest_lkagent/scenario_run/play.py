@@ -110,10 +110,10 @@ class Play:
         __tracebackhide__ = True
         scenario = self.scenario
         call = self._call(stage, harness)
+        if call is not None:
+            with self._located((scenario.start or scenario).site, "start"):
+                await hear_start(call, scenario)
         if scenario.start is not None:
-            if call is not None:
-                with self._located(scenario.start.site, "start"):
-                    await hear_start(call, next(iter(scenario.turns or ()), None))
             played = harness.transcript.start
             await self._judge(_Moment(scenario.start, played, "start"), harness, fixtures)
             self.happened["start"] = self._happened(scenario.start, played)

@@ -7,7 +7,7 @@ from typing import Any
 from yaml.nodes import Node, ScalarNode
 
 from .model import Interjection, UserInput
-from .read_failure import read_failure
+from .read_failure import only_true, read_failure
 from .reading import Reading
 
 __all__ = [
@@ -45,7 +45,7 @@ def read_call_keys(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
     if "dtmf" in fields:
         turn["dtmf"] = reading.text(fields["dtmf"], "dtmf")
     if "hang_up" in fields:
-        turn["hang_up"] = reading.flag(fields["hang_up"], "hang_up")
+        turn["hang_up"] = only_true(reading, fields["hang_up"], "hang_up")
     if "heard" in fields:
         turn["heard"] = reading.text(fields["heard"], "heard")
     for key in ("at", "lasts", "interrupted_at"):

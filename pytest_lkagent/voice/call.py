@@ -11,7 +11,7 @@ from ..build import check_call
 from ..errors import UsageError
 from ..fake.instants import until
 from ..fake.room import FakeRoom
-from ..fake.sound import Utterance
+from ..fake.sound import Utterance, check_error, check_seconds
 from ..fake.tts import FakeTTS, seconds_of
 from ..timeline import UserSpeech
 from .claims import Claims
@@ -98,17 +98,18 @@ class VoiceCall(Claims):
     async def silence(self, seconds: float) -> None:
         """Let `seconds` pass in which the user says nothing."""
         __tracebackhide__ = True
-        if not seconds > 0:
-            raise UsageError(f"call.silence({seconds!r}): how many seconds?")
+        check_seconds(seconds, f"call.silence({seconds!r})", some=True)
         self._since = self._log.now
         with self._during(f"call.silence({seconds:g})", seconds):
             await asyncio.sleep(seconds)
 
-    async def dtmf(self, digits: str) -> None:
+    async def dtmf(self, digits: Any) -> None:
         """Press keys."""
         __tracebackhide__ = True
         if not isinstance(self._room, FakeRoom):
             raise UsageError("call.dtmf(): keys are pressed in our own room")
+        if not isinstance(digits, str) or not digits:
+            raise UsageError(f"call.dtmf({digits!r}): which keys? write a text, such as '12#'")
         with self._during(f"call.dtmf({digits!r})"):
             self._log.happened("dtmf", digits)
             self._since = self._log.now
@@ -169,10 +170,9 @@ class VoiceCall(Claims):
         self, verb: str, text: str, after: float, lasts: float | None, how: Any
     ) -> UserSpeech:
         __tracebackhide__ = True
+        check_seconds(after, f"call.{verb}({text!r}, after={after!r})")
         what = f"call.{verb}({text!r}, after={after:g})"
         utterance = _utterance(f"call.{verb}", text, lasts, how)
-        if not after >= 0:
-            raise UsageError(f"{what}: seconds are not negative")
         with self._during(what, after + utterance.lasts):
             spoken = await self._wait(self._talking)
             if spoken is None:
@@ -193,18 +193,33 @@ class VoiceCall(Claims):
         return self._log.began + at
 
     def _refuse_past(self, what: str, at: float) -> None:
-        if not at >= self.now:
-            raise UsageError(f"{what}: at={at:g}, and it is {self.now:.3f} s into the call already")
+        check_seconds(at, f"{what}: at={at!r}")
+        if at < self.now:
+            raise UsageError(
+                f"{what}: at={at:g}, and it is {self.now:.3f} s into the call already: times count "
+                "from its beginning"
+            )
 
     def _caller(self) -> str:
         for identity in self._room.remote_participants:
             return str(identity)
+        if (closed := self.harness.record.closed) is not None:
+            raise UsageError(f"nobody is on the line any more: the session closed ({closed})")
         raise UsageError("nobody is in the room: job_options gave it no participant")
 
 
 def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance:
     check_call(Utterance, what, text=text, lasts=lasts, **how)
+    if not isinstance(text, str):
+        raise UsageError(f"{what}({text!r}): what is said is a text")
+    what = f"{what}({text!r}, …)"
     seconds = seconds_of(text) if lasts is None else lasts
-    if not seconds > 0:
-        raise UsageError(f"{text!r}: lasts={lasts!r}: how many seconds does it take to say?")
+    check_seconds(seconds, f"{what}: lasts={lasts!r}", some=True)
+    if "delay" in how:
+        check_seconds(how["delay"], f"{what}: delay={how['delay']!r}")
+    check_error(how.get("error"), f"{what}: error=…")
+    for name in ("confidence", "end_of_turn"):
+        share = how.get(name, 1.0)
+        if not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            raise UsageError(f"{what}: {name}={share!r}: write a number from 0 to 1")
     return Utterance(text=text, lasts=seconds, **how)

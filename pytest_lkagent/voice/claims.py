@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import ExpectationError, UsageError
-from ..fake.sound import Utterance
+from ..fake.sound import Utterance, check_seconds
 from ..timeline import AgentSpeech, Timeline
 from .harness import VoiceHarness
 from .log import Spoken
@@ -58,6 +58,7 @@ class Claims:
             BehaviourError: It says nothing, comes later, or says something else.
         """
         __tracebackhide__ = True
+        _check_within(within, "agent_answers")
         user = self._log.user[-1] if self._log.user else None
         to = f" {user[2].text!r}" if user and user[1] == self._since else ""
         with self._during("call.agent_answers()"):
@@ -77,10 +78,13 @@ class Claims:
             said = self._log.agent_speech(spoken)
             whole = f"{said.text} {said.unsaid}".strip()
             if not whole.startswith(text):
-                self._fail(f"the agent answered{to} with {whole!r}, not {text!r}", spoken.start)
+                self._fail(
+                    f"the agent answered{to} with {whole!r}, and has to begin with {text!r}",
+                    spoken.start,
+                )
         return self._log.agent_speech(spoken)
 
-    async def agent_stops(self, *, within: float) -> AgentSpeech:
+    async def agent_stops(self, *, within: float | None = None) -> AgentSpeech:
         """Wait for the agent to stop for the user's last words, and return what it was saying.
 
         `within` counts from their beginning. A pause is a stop: LiveKit may find that it was no
@@ -90,6 +94,7 @@ class Claims:
             BehaviourError: It spoke on, or stopped later.
         """
         __tracebackhide__ = True
+        _check_within(within, "agent_stops")
         start, _, utterance = self._last_words("agent_stops")
         spoken = self._talking_at(start)
         if spoken is None:
@@ -98,7 +103,7 @@ class Claims:
             stopped = await self._wait(lambda: _stopped(spoken, start))
         if stopped is None or (spoken.is_over and not spoken.interrupted and not spoken.pauses):
             self._fail(f"the agent was not stopped by {utterance.text!r}", start)
-        if stopped - start > round(within * 1000):
+        if within is not None and stopped - start > round(within * 1000):
             self._fail(
                 f"the agent stopped {stopped - start} ms into {utterance.text!r}, and has to "
                 f"within {within * 1000:g} ms",
@@ -112,6 +117,7 @@ class Claims:
         `within` counts from the end of the user's last words.
         """
         __tracebackhide__ = True
+        _check_within(within, "agent_resumes")
         start, end, utterance = self._last_words("agent_resumes")
         spoken = self._talking_at(start)
         with self._during("call.agent_resumes()"):
@@ -212,6 +218,11 @@ class Claims:
 
     def _drawn(self, mark: int | None) -> list[str]:
         return [f"  {line}" for line in self.timeline.lanes(mark=mark)]
+
+
+def _check_within(within: object, claim: str) -> None:
+    if within is not None:
+        check_seconds(within, f"call.{claim}(within={within!r})")
 
 
 def _stopped(spoken: Spoken, since: int) -> int | None:

@@ -136,6 +136,10 @@ class VoiceHarness(Harness):
             if not any(error is one for one in known):
                 raise error  # as the run of a text does
 
+    async def hear_out(self) -> None:
+        if self.record.closed is None:
+            await self.settled()
+
     def picture(self) -> list[str]:
         return [*super().picture(), *(f"  {line}" for line in self.line.log.timeline.lanes())]
 

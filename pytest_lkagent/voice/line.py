@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,9 @@ from ..fake.vad import FakeVAD
 from .log import CallLog
 
 __all__ = ["Line"]
+
+_PATIENCE_SECONDS = 10.0
+"""How long recognition may take to connect again: longer than all of LiveKit's attempts."""
 
 
 class Line:
@@ -75,6 +79,10 @@ class Line:
         """Wait until it is known of everything that was said that it was."""
         while self._quiet_at > asyncio.get_running_loop().time():
             await until(self._quiet_at)
+        if not self.stt.is_up.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stt.is_up.wait(), _PATIENCE_SECONDS)
+            self.stt.is_up.set()  # or LiveKit has given it up
 
     def _make_noise(self) -> None:
         """Let something be heard while the agent speaks, if the line is like that."""

@@ -91,7 +91,7 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
     [
         (
             "await voice_call.say('hello', at=4, lasts=1); await voice_call.say('you', at=2)",
-            "*UsageError: call.say('you'): at=2, and it is 5.000 s into the call already",
+            "*UsageError: call.say('you'): at=2, and it is 5.000 s into the call already: times count *",
         ),
         (
             (
@@ -116,7 +116,7 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
         ),
         (
             "await voice_call.say('hello', lasts=-1)",
-            "*UsageError: 'hello': lasts=-1: how many seconds does it take to say?",
+            "*UsageError: call.say('hello', …): lasts=-1: how many seconds? write a number, such *",
         ),
         (
             "fake_tts.voice('Good evenin', lasts=2); await voice_call.settle()",
@@ -151,7 +151,7 @@ def test_what_makes_no_sense_is_one_line(telephone, body, line):
         ),
         (
             "await voice_call.agent_answers('When?')",
-            "*the agent answered 'a table' with 'For what time?', not 'When?'",
+            "*the agent answered 'a table' with 'For what time?', and has to begin with 'When?'",
         ),
         (
             (
@@ -241,3 +241,92 @@ def report(voice_call):
     )
     result = telephone("async def test_it(voice_call): await voice_call.settle()", conftest)
     result.outcomes(passed=1)
+
+
+def test_what_a_test_leaves_under_way_is_heard_out(telephone):
+    result = telephone("""
+        from pytest_lkagent import say
+
+        async def test_nobody_scripted_it(voice_call):
+            await voice_call.say("a table please", at=4)
+
+        async def test_all_is_well(voice_call, fake_llm):
+            fake_llm.script(say("For how many?"))
+            await voice_call.say("a table please", at=4)
+        """)
+    result.outcomes(failed=1, passed=1)
+    result.shows("*asked its model for a completion that nobody scripted*")
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("await voice_call.say(None)", "*UsageError: call.say(None): what is said is a text"),
+        (
+            "await voice_call.say('a', lasts='2s')",
+            "*UsageError: call.say('a', …): lasts='2s': how many seconds? write a number, *",
+        ),
+        (
+            "await voice_call.say('a', at='4s')",
+            "*UsageError: call.say('a'): at='4s': how many seconds? write a number, such as 1.5",
+        ),
+        ("await voice_call.silence('4s')", "*UsageError: call.silence('4s'): how many seconds? *"),
+        (
+            "await voice_call.silence(float('inf'))",
+            "*UsageError: call.silence(inf): how many seconds? write a number, such as 1.5",
+        ),
+        (
+            "await voice_call.interrupt('a', after='1s')",
+            "*UsageError: call.interrupt('a', after='1s'): how many seconds? *",
+        ),
+        (
+            "await voice_call.agent_answers(within='800ms')",
+            "*UsageError: call.agent_answers(within='800ms'): how many seconds? *",
+        ),
+        ("await voice_call.dtmf(12)", "*UsageError: call.dtmf(12): which keys? write a text, *"),
+        (
+            "await voice_call.say('a', error='down')",
+            "*UsageError: call.say('a', …): error=… takes an exception, such as *, not 'down'",
+        ),
+        (
+            "await voice_call.say('a', confidence=90)",
+            "*UsageError: call.say('a', …): confidence=90: write a number from 0 to 1",
+        ),
+        (
+            "fake_tts.voice('A.', fails=ValueError)",
+            "*UsageError: voice(fails=…) takes an exception, such as *, not <class 'ValueError'>",
+        ),
+        (
+            "await voice_call.hang_up(); await voice_call.dtmf('1')",
+            "*UsageError: nobody is on the line any more: the session closed (participant_*",
+        ),
+        (
+            "await voice_call.settle(); fake_tts.voice('Good evening, how can I help?', lasts=2)",
+            "voice('Good evening, how can I help?') (test_it.py:*): it was said before that; *",
+        ),
+    ],
+)
+def test_what_is_no_time_no_text_and_no_error_is_refused_at_once(telephone, body, line):
+    result = telephone(f"""
+        async def test_it(voice_call, fake_tts):
+            {body}
+        """)
+    assert result.counts.get("failed") == 1, str(result)
+    result.shows(line)
+
+
+def test_a_voice_that_fails_with_any_error_is_heard_of(telephone):
+    result = telephone("""
+        from livekit.agents import APIConnectionError
+        from pytest_lkagent import say
+
+        async def test_it(voice_call, fake_llm, fake_tts):
+            fake_llm.script(say("For how many?"))
+            fake_tts.voice("For how many?", fails=ValueError("no such voice"))
+            await voice_call.say("a table please", at=4)
+
+        async def test_recognition_that_stays_away(voice_call):
+            await voice_call.say("a table", at=4, error=APIConnectionError("gone"), attempts=4)
+        """)
+    result.outcomes(failed=2)
+    result.shows("*ValueError: no such voice*", "*APIConnectionError: *")
