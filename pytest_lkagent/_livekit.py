@@ -641,9 +641,9 @@ def running_tools(session: AgentSession[Any]) -> list[asyncio.Task[Any]]:
 
 
 def _told_as_text() -> BaseException | None:
-    """Return what is behind the error of a realtime model that LiveKit logs the mere text of."""
+    """Return the error of a realtime model, of which LiveKit logs the mere text."""
     handled = sys.exception()
-    return handled.__cause__ if isinstance(handled, llm.RealtimeError) else None
+    return handled if isinstance(handled, llm.RealtimeError) else None
 
 
 @contextmanager

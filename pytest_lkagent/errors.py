@@ -8,7 +8,7 @@ a user reads; floor 4 shows it without a traceback of our own.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "Veto",
     "did_you_mean",
     "one_of",
+    "with_causes",
 ]
 
 
@@ -179,3 +180,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     near = get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Walk an error, what caused it, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -21,6 +21,7 @@ from .errors import (
     Stuck,
     UnscriptedRequest,
     UsageError,
+    with_causes,
 )
 from .fake import FakeLLM
 from .record import Record, Turn
@@ -273,7 +274,7 @@ class Harness:
         for failure in self._stage.swallowed.report():
             raise failure
         error = turn.error or self._misfit(turn)
-        refused = error is None or any(one in self.model.refused for one in _with_causes(error))
+        refused = error is None or any(one in self.model.refused for one in with_causes(error))
         if (first := self.model.unraised()) is not None and refused:
             error = first  # LiveKit hands on the last one, which the first may well have led to
         if error is None:
@@ -302,7 +303,7 @@ class Harness:
 
     def told(self, error: BaseException | None) -> None:
         """Count `error`, and what caused it, as known to the test."""
-        for one in _with_causes(error):
+        for one in with_causes(error):
             self.record.errors = [known for known in self.record.errors if known is not one]
 
     def take_expected_errors(self) -> None:
@@ -444,13 +445,6 @@ class _GoingOn:
 def _take_from_script(error: BaseException, step: Step) -> None:
     """Leave out the way that a scripted error took: it begins in our code."""
     error.add_note(f"scripted at {step.written_at}: {step.describe()}")
-    for link in _with_causes(error):
+    for link in with_causes(error):
         link.__traceback__ = None
         link.__suppress_context__ = True
-
-
-def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Walk an error, what caused it, and so on: a realtime model's is in one of LiveKit's."""
-    while error is not None:
-        yield error
-        error = error.__cause__

@@ -23,6 +23,7 @@ from .errors import (
     Veto,
     did_you_mean,
     one_of,
+    with_causes,
 )
 from .frames import raised_at
 
@@ -111,9 +112,11 @@ class Findings:
 
     def is_reported(self, error: BaseException | None) -> bool:
         """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""
-        if isinstance(error, (BehaviourError, UsageError)):
-            return True
-        return any(error is known for known in self.known)
+        return any(
+            isinstance(one, (BehaviourError, UsageError))
+            or any(one is known for known in self.known)
+            for one in with_causes(error)
+        )
 
     def __iter__(self) -> Iterator[BaseException]:
         return iter(self._found)

@@ -93,8 +93,9 @@ def telephone(desk):
 
 
 HEAD = """
+import entrypoints
 import host
-from livekit.agents import APIError, inference
+from livekit.agents import APIError, function_tool, inference
 from pytest_lkagent import FakeLLM, FakeRealtimeModel, IncompleteResponse, stall
 from host import Cook, Host
 """
@@ -125,7 +126,7 @@ def test_an_agent_with_a_realtime_model_answers_a_caller(telephone):
 def test_the_caller_interrupts_it_at_the_first_sound(telephone):
     result = telephone("""
         async def test_the_server_stops_and_is_told_what_was_heard(voice_call, fake_llm):
-            fake_llm.script(say("We have a table at seven, and one at nine."), say("Seven then."))
+            fake_llm.script(say("We have a table at seven,  and one at nine."), say("Seven then."))
             await voice_call.say("a table for two", at=1)
             await voice_call.interrupt("no wait, seven is fine", after=1.0)
             cut = await voice_call.agent_stops(within=0.1)
@@ -287,8 +288,36 @@ def test_a_hand_over_leads_to_a_pipeline_and_back(telephone):
             assert fake_llm.requests[-1].instructions == "You book tables."
             heard = [one.heard for one in voice_call.timeline.user]
             assert heard == ["the kitchen, please", "nothing, thank you", "good night"]
+
+        class Reception(Host):
+            @function_tool
+            async def colleague(self) -> Agent:
+                return Host(theirs)
+
+        theirs = host.model()
+
+        @pytest.mark.lk(agent=lambda: Reception(theirs))
+        async def test_agents_with_the_same_model_go_on_in_its_session(voice_call, fake_llm):
+            session = voice_call.session.current_agent.realtime_llm_session
+            fake_llm.script(call("colleague").by(Reception), say("Good evening.").by(Host))
+            await voice_call.say("somebody else, please", at=1)
+            await voice_call.say("good evening")
+            assert (await voice_call.agent_answers("Good evening.")).agent == "Host"
+            assert voice_call.session.current_agent.realtime_llm_session is session
+
+        class Changes(Host):
+            @function_tool
+            async def lower(self) -> str:
+                self.update_options(tts="cartesia/sonic-2")
+                return "with a lower voice"
+
+        @pytest.mark.lk(agent=Changes)
+        async def test_another_voice_is_no_other_model(voice_call, fake_llm):
+            fake_llm.script(call("lower"), say("Better?"))
+            await voice_call.say("lower, please", at=1)
+            await voice_call.agent_answers("Better?")
         """)
-    result.outcomes(passed=1)
+    result.outcomes(passed=3)
 
 
 SCENARIO = """\
@@ -339,6 +368,11 @@ async def session_brings_it(ctx):
 
 async def agent_brings_it(ctx):
     await AgentSession().start(Host(), room=ctx.room)
+
+
+async def name_of_one(ctx):
+    session = AgentSession(llm="openai/gpt-realtime")
+    await session.start(Agent(instructions="You listen."), room=ctx.room)
 
 """
 AN_ENTRYPOINT = """\
@@ -411,8 +445,10 @@ def test_it_hears_by_itself_unless_it_is_given_something_to_hear_with(telephone)
 
         @pytest.mark.lk(agent=lambda: Host(host.model(user_transcription=False)))
         async def test_a_model_that_keeps_what_it_heard_to_itself(voice_call, fake_llm):
+            told = []
+            voice_call.session.on("user_input_transcribed", told.append)
             await answer_to(voice_call, fake_llm)
-            assert voice_call.timeline.moments == ()
+            assert (voice_call.timeline.moments, told) == ((), [])
             assert voice_call.timeline.user[0].heard == "a table for two"
 
         @pytest.mark.lk(agent=lambda: Host(host.model(audio_output=False)))
@@ -471,6 +507,10 @@ def test_a_name_is_taken_for_the_model_that_livekit_takes_it_for(telephone):
         async def test_the_sessions(voice_call, fake_llm):
             await answered(voice_call, fake_llm)
 
+        @pytest.mark.lk(entrypoint=entrypoints.name_of_one)
+        async def test_an_entrypoints(voice_call, fake_llm):
+            await answered(voice_call, fake_llm)
+
         @pytest.mark.lk(agent=named("openai/gpt-live-1"))
         async def test_a_duplex_model_of_the_agents(voice_call):
             await voice_call.settle()
@@ -484,7 +524,7 @@ def test_a_name_is_taken_for_the_model_that_livekit_takes_it_for(telephone):
             fake_llm.script("Yes.")
             assert (await user_says("hi")).events[-1].text == "Yes."
         """)
-    result.outcomes(passed=3, failed=1, errors=1)
+    result.outcomes(passed=4, failed=1, errors=1)
     told = (
         "a DuplexModel listens while it speaks, which no scripted model does: test the agent in *"
     )

@@ -104,6 +104,31 @@ def test_a_start_that_nobody_scripted_is_told_without_what_livekit_made_of_it(de
     result.shows_no("During handling*")
 
 
+def test_a_request_that_nobody_scripted_is_told_though_the_agent_raises_of_it(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            class Wraps(FrontDesk):
+                async def llm_node(self, chat_ctx, tools, settings):
+                    try:
+                        async for chunk in Agent.default.llm_node(self, chat_ctx, tools, settings):
+                            yield chunk
+                    except Exception as error:
+                        raise ValueError("no answer") from error
+
+            @pytest.mark.lk(agent=Wraps)
+            async def test_it(user_says):
+                await user_says("hello")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        "E *UnscriptedRequest: Wraps asked its model for a completion that nobody scripted",
+        "E *request 1, last input: 'hello'",
+    )
+
+
 def test_a_tool_that_is_no_coroutine_function_is_named(desk):
     result = desk(
         {
