@@ -68,6 +68,11 @@ def unspoken(tts: FakeTTS) -> UsageError:
     """Say that the voice was told how to say what the agent never said."""
     first = tts.unused[0]
     told = f"voice({first.text!r}) ({first.written_at}): the agent never said that"
+    if first.text in tts.said:
+        return UsageError(
+            f"voice({first.text!r}) ({first.written_at}): it was said before that; say so before "
+            "the call begins, in a fixture such as start_script"
+        )
     if first.text in tts.spoken:
         return UsageError(
             f"voice({first.text!r}) ({first.written_at}): a realtime model said that, and has a "
@@ -75,11 +80,6 @@ def unspoken(tts: FakeTTS) -> UsageError:
         )
     if not tts.spoken:
         return UsageError(f"{told}, nor anything else")
-    if first.text in tts.spoken:
-        return UsageError(
-            f"voice({first.text!r}) ({first.written_at}): it was said before that; say it before "
-            "the call begins, in a fixture that start_script or another one takes"
-        )
     near = did_you_mean(first.text or "", tts.spoken)
     return UsageError(
         f"{told}{near or f'; it said {one_of(map(repr, dict.fromkeys(tts.spoken)))}'}"

@@ -60,6 +60,8 @@ class FakeTTS(tts.TTS[Any]):
             num_channels=1,
         )
         self.spoken: list[str] = []
+        self.said: set[str] = set()
+        """The part of `spoken` that it said itself, and no realtime model."""
         self.failed: list[Exception] = []
         self._voices: list[Voice] = []
         self._used: dict[Voice, int] = {}
@@ -147,6 +149,7 @@ class FakeTTS(tts.TTS[Any]):
         voice = self._voice_of(text)
         self._used[voice] = self._used.get(voice, 0) + 1
         self.spoken.append(text)
+        self.said.add(text)
         seconds = seconds_of(text)
         if voice.lasts is not None:
             share = 1.0 if voice.text is None else len(text) / len(voice.text)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from livekit.agents import Agent, AgentSession, llm, room_io
+from livekit.agents import Agent, AgentSession, APIError, llm, room_io
 from livekit.agents.utils import is_given
 
 from .. import _livekit
@@ -139,6 +139,13 @@ class VoiceHarness(Harness):
     async def hear_out(self) -> None:
         if self.record.closed is None:
             await self.settled()
+
+    def settle_account(self) -> None:
+        super().settle_account()
+        for error in self.line.tts.failed:
+            # of what is none of its own errors, LiveKit tells nobody
+            if not isinstance(error, APIError) and not self._stage.take_expected(error):
+                self._stage.findings.add(self._as_finding(error, "the voice"))
 
     def picture(self) -> list[str]:
         return [*super().picture(), *(f"  {line}" for line in self.line.log.timeline.lanes())]
