@@ -64,9 +64,14 @@ def unasked(judges: Sequence[str], words: Words) -> UnusedStep:
     return told
 
 
-def unspoken(tts: FakeTTS) -> UsageError:
+def unspoken(tts: FakeTTS, *, is_call: bool) -> UsageError:
     """Say that the voice was told how to say what the agent never said."""
     first = tts.unused[0]
+    if not is_call:
+        return UsageError(
+            f"voice({first.text!r}) ({first.written_at}): nobody speaks in a test in text; take "
+            "voice_call, or that away"
+        )
     told = f"voice({first.text!r}) ({first.written_at}): the agent never said that"
     if first.text in tts.said:
         return UsageError(

@@ -559,8 +559,8 @@ class Stage:
                 self.findings.add(unused(left, self.words))
             if went_through and (names := model.unasked_judges):
                 self.findings.add(unasked(names, self.words))
-        if went_through and self.is_call and self.tts.unused:
-            self.findings.add(unspoken(self.tts))
+        if went_through and "tts" in vars(self) and self.tts.unused:
+            self.findings.add(unspoken(self.tts, is_call=self.is_call))
         requests = [request for model in self._models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:

@@ -45,6 +45,8 @@ class Voice:
     after: float
     attempts: int
     written_at: Site | None
+    is_owed: bool = True
+    """Whether the text has to be said."""
 
 
 class FakeTTS(tts.TTS[Any]):
@@ -141,7 +143,7 @@ class FakeTTS(tts.TTS[Any]):
     @property
     def unused(self) -> Sequence[Voice]:
         """The voices for texts that nobody had spoken."""
-        return [voice for voice in self._voices if voice not in self._used]
+        return [one for one in self._voices if one.is_owed and one not in self._used]
 
     def speaks(self, sentence: str) -> tuple[Voice, float, Exception | None]:
         """Return how a sentence is spoken: its voice, its seconds, and what it fails with."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..fake.tts import Voice, seconds_of
 from ..scenarios.expect import Mismatch
-from ..scenarios.model import Scenario, ScenarioTurn, UserInput, VoiceSpec
+from ..scenarios.model import Scenario, ScenarioTurn, UserInput
 from ..transcript import Turn
 from .steps import error_of
 
@@ -22,9 +22,9 @@ _FRAME = 50
 """Milliseconds by which a claim about an interruption may be off: a frame of the user's speech."""
 
 
-def give_voices(tts: FakeTTS, voices: Iterable[VoiceSpec], names: Names) -> None:
+def give_voices(tts: FakeTTS, scenario: Scenario, names: Names) -> None:
     """Say how texts are spoken."""
-    for voice in voices:
+    for voice in scenario.voices:
         fail = voice.fail
         lasts = seconds_of(voice.text) if voice.lasts is None else voice.lasts
         said = "" if fail is None else fail.after or ""
@@ -37,6 +37,7 @@ def give_voices(tts: FakeTTS, voices: Iterable[VoiceSpec], names: Names) -> None
                 after=lasts * len(said) / len(voice.text),
                 attempts=1 if fail is None else fail.attempts or 1,
                 written_at=voice.site,
+                is_owed=scenario.owes_voices,
             )
         )
 

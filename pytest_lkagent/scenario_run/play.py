@@ -90,7 +90,7 @@ class Play:
                 raise UsageError("\n".join(problems))
         put_mocks(self.scenario, self.names, stage.mocks)
         if self.scenario.mode == "audio":
-            give_voices(stage.tts, self.scenario.voices, self.names)
+            give_voices(stage.tts, self.scenario, self.names)
             stage.impairments = self.scenario.impairments
 
     def start_steps(self) -> list[Step]:

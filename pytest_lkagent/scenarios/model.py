@@ -275,7 +275,8 @@ class Scenario:
     It has an `agent` or an `entrypoint`, or neither. `expect_veto` is in the reason with which
     ``on_simulation_end`` has to veto it; `judges` is what LiveKit's judges find, each or all;
     `target` is where it is played, None where it does not say; with the mode ``audio`` it is a
-    call, with `voices` for what the agent says and `impairments` of the line.
+    call, with `voices` for what the agent says, which it has to where the scenario itself says so
+    (`owes_voices`), and `impairments` of the line.
     """
 
     label: str
@@ -293,6 +294,7 @@ class Scenario:
     mode: Literal["text", "audio"] = "text"
     mode_site: Site | None = None
     voices: tuple[VoiceSpec, ...] = ()
+    owes_voices: bool = False
     impairments: tuple[str, ...] = ()
     expect_veto: str | None = None
     expect_veto_site: Site | None = None

@@ -88,6 +88,7 @@ def read_scenario(
     for key, read in _READERS.items():
         if key in fields:
             said[key] = read(reading, fields[key])
+    said["owes_voices"] = "voices" in fields
     refuse_without_call(reading, is_call=said.get("mode") == "audio")
     if "expect_veto" in fields:
         said["expect_veto_site"] = site_of(fields["expect_veto"])

@@ -267,6 +267,14 @@ def test_a_mistake_about_calls_is_one_line_with_its_place(phone, said, line):
     result.shows(f"*call.yaml:{line}" if line[0] != "*" else line)
 
 
+def test_a_voice_that_a_scenario_itself_has_is_owed(phone):
+    scenario = "mode: audio\nturns: [{user: hi, llm: [Hello.]}]"
+    phone(scenario, "agent: host.py:Host\ndefaults: {voices: {Bye.: 1s}}").outcomes(passed=1)
+    result = phone(f"voices: {{Bye.: 1s}}\n{scenario}")
+    result.outcomes(failed=1)
+    result.shows("*: A call: voice('Bye.') (call.yaml:4): the agent never said that; it said *")
+
+
 @pytest.mark.parametrize(
     ("turns", "line"),
     [

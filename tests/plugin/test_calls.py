@@ -243,6 +243,15 @@ def report(voice_call):
     result.outcomes(passed=1)
 
 
+def test_a_voice_in_a_test_in_text_is_refused(telephone):
+    result = telephone("""
+        async def test_it(agent_session, fake_tts):
+            fake_tts.voice("Good evening, how can I help?", lasts=2)
+        """)
+    result.outcomes(failed=1)
+    result.shows("voice('Good evening, *') (test_it.py:*): nobody speaks in a test in text; take *")
+
+
 def test_what_a_test_leaves_under_way_is_heard_out(telephone):
     result = telephone("""
         from pytest_lkagent import say
