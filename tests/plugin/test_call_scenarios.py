@@ -7,6 +7,8 @@ from textwrap import dedent, indent
 import pytest
 
 HOST = '''\
+import asyncio
+
 from livekit.agents import Agent, function_tool
 
 
@@ -22,6 +24,7 @@ class Host(Agent):
 
 class Greeter(Host):
     async def on_enter(self) -> None:
+        await asyncio.sleep(0.5)
         await self.session.generate_reply()
 '''
 SERVER = """\
@@ -141,6 +144,21 @@ def test_keys_silence_and_the_end(phone):
     result.outcomes(passed=1)
 
 
+def test_the_greeting_may_be_talked_over(phone):
+    result = phone(
+        """
+        mode: audio
+        start: {llm: [Welcome to the Trattoria Aurora.]}
+        turns:
+          - interrupt: {text: a table for two, after: 500ms}
+            llm: [For what time?]
+            expect: [{message: {contains: Welcome, interrupted: true}}, {message: For what time?}]
+        """,
+        top="agent: host.py:Greeter",
+    )
+    result.outcomes(passed=1)
+
+
 def test_what_is_heard_may_be_something_else(phone):
     result = phone("""
         mode: audio
@@ -172,6 +190,12 @@ FAILURES = """
 
 def test_recognition_and_the_voice_may_fail_and_recover(phone):
     phone(FAILURES % (", attempts: 1", "At seven or at nine?", "")).outcomes(passed=1)
+
+
+def test_a_voice_may_fail_for_good(phone):
+    phone(FAILURES % (", attempts: 4", "seven", "")).shows(
+        "*: the run raised APIConnectionError: *"
+    )
 
 
 def test_a_voice_that_fails_in_mid_sentence_is_an_error_of_the_turn(phone):

@@ -111,6 +111,10 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
             ),
         ),
         (
+            "await voice_call.silence(1); await voice_call.interrupt('wait', after=0.4)",
+            "*UsageError: call.interrupt('wait', after=0.4): the agent has spoken for *",
+        ),
+        (
             "await voice_call.interrupt('wait', after=9)",
             "*UsageError: call.interrupt('wait', after=9): the agent had finished after 1.933 s",
         ),
