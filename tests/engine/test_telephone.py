@@ -1,0 +1,77 @@
+"""The two ends of the telephone, by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pytest_lkagent import virtual_time
+from pytest_lkagent.fake.audio import FakeAudioInput, FakeAudioOutput
+from pytest_lkagent.fake.sound import Utterance, frame_of, sound_in
+
+
+class Heard:
+    """What comes out of the loudspeaker, with the seconds at which it does."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.told = []
+
+    def playout_started(self):
+        self.told.append((self.clock.now, "started"))
+
+    def playout_paused(self):
+        self.told.append((self.clock.now, "paused"))
+
+    def playout_resumed(self):
+        self.told.append((self.clock.now, "resumed"))
+
+    def playout_finished(self, *, interrupted):
+        self.told.append((self.clock.now, "cut off" if interrupted else "finished"))
+
+
+@pytest.mark.asyncio
+async def test_a_loudspeaker_that_runs_dry_waits_for_more():
+    async with virtual_time() as clock:
+        heard = Heard(clock)
+        output = FakeAudioOutput(heard)
+        await output.capture_frame(frame_of(1.0))
+        await asyncio.sleep(3)
+        await output.capture_frame(frame_of(1.0))
+        output.flush()
+        assert (await output.wait_for_playout()).playback_position == 2.0
+        assert heard.told == [(0.0, "started"), (4.0, "finished")]
+
+
+@pytest.mark.asyncio
+async def test_a_loudspeaker_knows_how_far_it_came():
+    async with virtual_time() as clock:
+        heard = Heard(clock)
+        output = FakeAudioOutput(heard)
+        await output.capture_frame(frame_of(5.0))
+        output.flush()
+        await asyncio.sleep(1)
+        output.pause()
+        await asyncio.sleep(10)
+        output.resume()
+        await asyncio.sleep(0.5)
+        output.clear_buffer()
+        ended = await output.wait_for_playout()
+        assert (ended.playback_position, ended.interrupted) == (1.5, True)
+        assert [what for _, what in heard.told] == ["started", "paused", "resumed", "cut off"]
+
+
+@pytest.mark.asyncio
+async def test_a_noise_is_not_heard_over_the_user():
+    async with virtual_time():
+        microphone = FakeAudioInput()
+        words = Utterance(text="two words", lasts=1.0)
+        microphone.speak(words)
+        await asyncio.sleep(0.5)
+        microphone.sound(Utterance(text="", lasts=0.1))
+        await asyncio.sleep(5)
+        microphone.hang_up()
+        sounds = [sound for sound in map(sound_in, [one async for one in microphone]) if sound]
+        assert {sound.utterance for sound in sounds} == {words}
+        assert [word for sound in sounds for word in sound.words] == ["two", "words"]
