@@ -57,6 +57,7 @@ _Duration = Annotated[
         }
     ),
 ]
+_Share = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})]
 _Reference = Annotated[
     str,
     Field(pattern=r"^.+:[^\W\d]\w*(\.[^\W\d]\w*)*$", examples=["agent.py:FrontDesk", "desk:make"]),
@@ -101,10 +102,10 @@ class UserFormat(_Closed):
     text: _Text
     modality: Literal["text", "audio"] = "text"
     heard: _Text = _may("In a call: what speech recognition takes it for.")
-    confidence: float = _may("In a call: how sure it is of that.", ge=0, le=1)
+    confidence: _Share = _may("In a call: how sure it is of that.")
     language: _Text = _may("In a call: the language that it hears.")
     delay: _Duration = _may("In a call: how far transcripts come behind the speech.")
-    end_of_turn: float = _may("In a call: how probable the end of the turn is.", ge=0, le=1)
+    end_of_turn: _Share = _may("In a call: how probable the end of the turn is.")
     fail: _ClassName | FailFormat = _may("In a call: speech recognition fails on it.")
 
 
