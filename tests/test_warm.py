@@ -91,7 +91,7 @@ def test_it_ends_with_whoever_started_it(warm_python, number, leads):
 
 
 def _ended_by(process, number):
-    """Send a signal until it is heard: Python drops a KeyboardInterrupt that comes in a callback."""
+    """Send a signal until it is heard: Python drops a KeyboardInterrupt raised in a callback."""
     for _ in range(10):
         process.send_signal(number)
         with suppress(subprocess.TimeoutExpired):
