@@ -285,7 +285,7 @@ class Stage:
             reported += [*harness.record.errors, harness.record.close_error]
         cause: BaseException | None = error
         while cause is not None:
-            if any(cause is one for one in reported) or self._is_of_script(cause):
+            if any(cause is one for one in reported) or self.is_scripted(cause):
                 return True
             cause = cause.__cause__
         return False
@@ -294,9 +294,6 @@ class Stage:
         """Whether a script, or how something is to be spoken or heard, says that it is raised."""
         if self.is_call and any(error is one for one in self.tts.failed):
             return True
-        return self._is_of_script(error)
-
-    def _is_of_script(self, error: BaseException | None) -> bool:
         return any(model.script_of(error) is not None for model in self._models)
 
     def _answering(self) -> list[str]:

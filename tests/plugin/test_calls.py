@@ -342,4 +342,5 @@ def test_a_voice_that_fails_with_any_error_is_heard_of(telephone):
             await voice_call.say("a table", at=4, error=APIConnectionError("gone"), attempts=4)
         """)
     result.outcomes(failed=2)
-    result.shows("*ValueError: no such voice*", "*APIConnectionError: *")
+    result.shows("the voice failed: ValueError: no such voice; *", "*APIConnectionError: *")
+    result.shows_no("*background_error*")
