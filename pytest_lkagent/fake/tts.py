@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from livekit.agents import tts
@@ -111,7 +111,7 @@ class FakeTTS(tts.TTS[Any]):
         check_error(fails, "voice(fails=…)")
         self.add(
             Voice(
-                text=text and " ".join(text.split()),
+                text=text,
                 lasts=lasts,
                 ttfb=ttfb,
                 error=fails,
@@ -126,6 +126,11 @@ class FakeTTS(tts.TTS[Any]):
         if voice.text is None:
             self._default = voice
             return
+        if not voice.text.strip():
+            raise UsageError(
+                f"voice({voice.text!r}): which text? leave it out for all that is said"
+            )
+        voice = replace(voice, text=" ".join(voice.text.split()))
         for known in self._voices:
             if known.text == voice.text:
                 raise UsageError(f"voice({voice.text!r}): it has one ({known.written_at})")

@@ -40,6 +40,9 @@ def read_call_keys(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
     for verb in _INTERJECTIONS:
         if verb in fields and (verb == "backchannel" or not fields.keys() & {"user", "wait"}):
             turn |= _interjection(reading, fields[verb], verb)
+    for key in ("at", "lasts"):
+        if key in fields and "user" not in fields:
+            reading.problem(fields[key], f"{key} is for user:, what is said then; take it away")
     if "silence" in fields:
         turn["wait"] = reading.seconds(fields["silence"], "silence")
     if "dtmf" in fields:

@@ -40,10 +40,13 @@ def read_voices(reading: Reading, node: Node) -> tuple[VoiceSpec, ...]:
     """Read `voices`: how texts are spoken, of which a plain duration says how long."""
     reading.only_in_calls.append((node, "voices"))
     instead = "a mapping of texts to how long they take, like {Good evening.: 1.5s}"
-    return tuple(
-        VoiceSpec(text=key.value, site=site_of(key), **_voice(reading, value))
-        for key, value in reading.entries(node, "voices", instead)
-    )
+    voices = []
+    for key, value in reading.entries(node, "voices", instead):
+        if key.value.strip():
+            voices.append(VoiceSpec(text=key.value, site=site_of(key), **_voice(reading, value)))
+        else:
+            reading.problem(key, "a voice for nothing; write the text that is spoken")
+    return tuple(voices)
 
 
 def _voice(reading: Reading, node: Node) -> dict[str, Any]:

@@ -163,8 +163,12 @@ class Claims:
             self._fail(f"the agent was to be silent, and said {said.text!r}", spoken.start)
 
     def talked_over(self) -> Spoken | None:
-        """Return what the agent was saying when the user spoke last."""
-        return self._talking_at(self._log.user[-1][0]) if self._log.user else None
+        """Return what the user's last words were said over, or what was cut off after them."""
+        if not self._log.user:
+            return None
+        start, _, _ = self._log.user[-1]
+        cut = (one for one in self._log.agent if one.start >= start and one.interrupted)
+        return self._talking_at(start) or next(cut, None)
 
     # --- how
 

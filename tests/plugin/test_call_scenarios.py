@@ -272,6 +272,15 @@ def test_what_is_for_calls_is_refused_in_text(phone, turn, line):
             "mode: audio\nimpairments: [noise]",
             "*: unknown impairment 'noise'; there are background_noise, low_quality_microphone, *",
         ),
+        ("mode: audio\nvoices: {'': 2s}", "*: a voice for nothing; write the text that is spoken"),
+        (
+            "mode: audio\nturns: [{hang_up: true, at: 3s}]",
+            "*: at is for user:, what is said then; take it away",
+        ),
+        (
+            "mode: audio\nturns: [{silence: 2s, lasts: 3s}]",
+            "*: lasts is for user:, what is said then; take it away",
+        ),
         (
             "mode: audio\nvoices: {Hi.: soon}",
             "*: a voice cannot be 'soon'; write 250ms, 2s, 1m or*",
@@ -289,6 +298,28 @@ def test_a_mistake_about_calls_is_one_line_with_its_place(phone, said, line):
     result = phone(said)
     result.outcomes(errors=1)
     result.shows(f"*call.yaml:{line}" if line[0] != "*" else line)
+
+
+def test_space_in_the_text_of_a_voice_does_not_count(phone):
+    result = phone("""
+        mode: audio
+        voices: {"It is  booked.": {lasts: 3s, ttfb: 1s}}
+        turns: [{user: hi, llm: [It is booked.], within: 1550ms}]
+        """)
+    result.outcomes(passed=1)
+
+
+def test_a_turn_of_a_text_may_be_cut_short_in_a_call_too(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - user: a table please
+            interrupt: 500ms
+            llm: [We have one at seven and another one at nine.]
+            interrupted_at: 500ms
+            expect: [{message: {contains: We have, interrupted: true}}]
+        """)
+    result.outcomes(passed=1)
 
 
 def test_a_voice_that_a_scenario_itself_has_is_owed(phone):

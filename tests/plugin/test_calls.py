@@ -309,6 +309,7 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
             "fake_tts.voice('A.', fails=ValueError)",
             "*UsageError: voice(fails=…) takes an exception, such as *, not <class 'ValueError'>",
         ),
+        ("fake_tts.voice(' ', lasts=2)", "*UsageError: voice(' '): which text? leave it out for *"),
         (
             "await voice_call.hang_up(); await voice_call.dtmf('1')",
             "*UsageError: nobody is on the line any more: the session closed (participant_*",
