@@ -19,13 +19,12 @@ from livekit.agents.utils import shortuuid
 from ..errors import UsageError
 from ..sites import Site, call_site
 from .instants import until
-from .sound import check_error, check_seconds
+from .sound import SAMPLE_RATE, check_error, check_seconds
 
 __all__ = ["FakeTTS", "Voice", "seconds_of"]
 
 _LETTERS_A_SECOND = 15.0
 """How fast it speaks: 150 words a minute, as people do."""
-_SAMPLE_RATE = 16_000
 _SENTENCE = re.compile(r".*?[.!?…]+[\"')\]]*(?=\s)|.+", re.DOTALL)
 
 
@@ -58,7 +57,7 @@ class FakeTTS(tts.TTS[Any]):
     def __init__(self, *, aligned: bool = False) -> None:
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=True, aligned_transcript=aligned),
-            sample_rate=_SAMPLE_RATE,
+            sample_rate=SAMPLE_RATE,
             num_channels=1,
         )
         self.spoken: list[str] = []
@@ -186,7 +185,7 @@ class _FakeSpeech(tts.SynthesizeStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(
             request_id=shortuuid("fake_tts_"),
-            sample_rate=_SAMPLE_RATE,
+            sample_rate=SAMPLE_RATE,
             num_channels=1,
             mime_type="audio/pcm",
             frame_size_ms=1000,
@@ -238,7 +237,7 @@ class _Segment:
     def _push(self, seconds: float) -> None:
         assert self._seconds is not None, "the segment has begun"
         self._seconds += seconds
-        self._emitter.push(bytes(2 * round(seconds * _SAMPLE_RATE)))
+        self._emitter.push(bytes(2 * round(seconds * SAMPLE_RATE)))
 
     def end(self) -> None:
         if self._seconds is not None:
