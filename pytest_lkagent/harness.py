@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from livekit.agents.voice.run_result import RunResult
 
     from .stage import Stage
+    from .words import Words
 
 __all__ = ["CLOSE_SECONDS", "Harness"]
 
@@ -96,6 +97,11 @@ class Harness:
     def seconds(self) -> float:
         """How much virtual time has passed in this test."""
         return self._clock.now
+
+    @property
+    def words(self) -> Words:
+        """What messages advise to write."""
+        return self._stage.words
 
     @property
     def allow(self) -> frozenset[str]:

@@ -13,6 +13,9 @@ class Words:
     timed = "say('…').timed(duration=2)"
     bound = "lk(timeout=…)"
 
+    def milliseconds(self, count: float) -> str:
+        return f"{count / 1000:g} for {count:g} ms"
+
     def allow(self, kind: str) -> str:
         return f"@pytest.mark.lk(allow=[{kind!r}])"
 
@@ -32,6 +35,9 @@ class ScenarioWords(Words):
 
     timed = "{say: …, duration: 2s}"
     bound = "timeout: in the scenario"
+
+    def milliseconds(self, count: float) -> str:
+        return f"{count:g}ms"
 
     def allow(self, kind: str) -> str:
         return f"allow: [{kind}]"

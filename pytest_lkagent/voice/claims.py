@@ -17,6 +17,9 @@ __all__ = ["Claims"]
 
 _Found = TypeVar("_Found")
 
+_LONGEST_WAIT_SECONDS = 60.0
+"""What a claim may take beyond what has passed already: more are milliseconds by mistake."""
+
 
 class Claims:
     """The half of a call that is the agent's. Each claim returns once it has come true.
@@ -58,22 +61,18 @@ class Claims:
             BehaviourError: It says nothing, comes later, or says something else.
         """
         __tracebackhide__ = True
-        _check_within(within, "agent_answers")
+        self._check_within(within, "agent_answers", self._since)
         user = self._log.user[-1] if self._log.user else None
         to = f" {user[2].text!r}" if user and user[1] == self._since else ""
-        with self._during("call.agent_answers()"):
+        with self._during("voice_call.agent_answers()"):
             spoken = await self._wait(self._next_answer)
         if spoken is None:
             self._fail(f"the agent did not answer{to}")
         self._claimed = self._log.agent.index(spoken) + 1
         took = spoken.start - self._since
-        if within is not None and took > round(within * 1000):
-            self._fail(
-                f"the agent answered{to} after {took} ms, and has to within {within * 1000:g} ms",
-                spoken.start,
-            )
+        self._hold(f"the agent answered{to} after {took} ms", took, within, spoken.start)
         if text is not None:
-            with self._during("call.agent_answers()"):
+            with self._during("voice_call.agent_answers()"):
                 await self._hear_out(lambda: spoken.is_over or None)
             said = self._log.agent_speech(spoken)
             whole = f"{said.text} {said.unsaid}".strip()
@@ -94,21 +93,17 @@ class Claims:
             BehaviourError: It spoke on, or stopped later.
         """
         __tracebackhide__ = True
-        _check_within(within, "agent_stops")
         start, _, utterance = self._last_words("agent_stops")
+        self._check_within(within, "agent_stops", start)
         spoken = self._talking_at(start)
         if spoken is None:
             self._fail(f"the agent did not speak when the user said {utterance.text!r}", start)
-        with self._during("call.agent_stops()"):
+        with self._during("voice_call.agent_stops()"):
             stopped = await self._wait(lambda: _stopped(spoken, start))
         if stopped is None or (spoken.is_over and not spoken.interrupted and not spoken.pauses):
             self._fail(f"the agent was not stopped by {utterance.text!r}", start)
-        if within is not None and stopped - start > round(within * 1000):
-            self._fail(
-                f"the agent stopped {stopped - start} ms into {utterance.text!r}, and has to "
-                f"within {within * 1000:g} ms",
-                stopped,
-            )
+        took = stopped - start
+        self._hold(f"the agent stopped {took} ms into {utterance.text!r}", took, within, stopped)
         return self._log.agent_speech(spoken)
 
     async def agent_resumes(self, *, within: float | None = None) -> AgentSpeech:
@@ -117,19 +112,15 @@ class Claims:
         `within` counts from the end of the user's last words.
         """
         __tracebackhide__ = True
-        _check_within(within, "agent_resumes")
         start, end, utterance = self._last_words("agent_resumes")
+        self._check_within(within, "agent_resumes", end)
         spoken = self._talking_at(start)
-        with self._during("call.agent_resumes()"):
+        with self._during("voice_call.agent_resumes()"):
             resumed = await self._wait(lambda: None if spoken is None else _resumed(spoken, start))
         if spoken is None or resumed is None:
             self._fail(f"the agent did not go on after {utterance.text!r}", start)
-        if within is not None and resumed - end > round(within * 1000):
-            self._fail(
-                f"the agent went on {resumed - end} ms after {utterance.text!r}, and has to within "
-                f"{within * 1000:g} ms",
-                resumed,
-            )
+        took = resumed - end
+        self._hold(f"the agent went on {took} ms after {utterance.text!r}", took, within, resumed)
         return self._log.agent_speech(spoken)
 
     async def agent_keeps_talking(self) -> AgentSpeech:
@@ -143,7 +134,7 @@ class Claims:
         spoken = self._talking_at(start)
         if spoken is None:
             self._fail(f"the agent did not speak when the user said {utterance.text!r}", start)
-        with self._during("call.agent_keeps_talking()"):
+        with self._during("voice_call.agent_keeps_talking()"):
             await self._hear_out(lambda: spoken.is_over or _stopped(spoken, start))
         if not spoken.is_over or spoken.interrupted or _stopped(spoken, start) != spoken.end:
             self._fail(
@@ -154,8 +145,9 @@ class Claims:
     async def agent_keeps_silent(self, seconds: float) -> None:
         """Let `seconds` pass, in which the agent does not begin to speak."""
         __tracebackhide__ = True
+        check_seconds(seconds, f"voice_call.agent_keeps_silent({seconds!r})", some=True)
         known = len(self._log.agent)
-        with self._during(f"call.agent_keeps_silent({seconds:g})", seconds):
+        with self._during(f"voice_call.agent_keeps_silent({seconds:g})", seconds):
             await asyncio.sleep(seconds)
         if len(self._log.agent) > known:
             spoken = self._log.agent[known]
@@ -210,8 +202,26 @@ class Claims:
 
     def _last_words(self, claim: str) -> tuple[int, int, Utterance]:
         if not self._log.user:
-            raise UsageError(f"call.{claim}(): the user has not said anything yet")
+            raise UsageError(f"voice_call.{claim}(): the user has not said anything yet")
         return self._log.user[-1]
+
+    def _check_within(self, within: float | None, claim: str, since: int) -> None:
+        """Refuse what is no time, or so long a one that milliseconds must be meant."""
+        if within is None:
+            return
+        what = f"voice_call.{claim}(within={within!r})"
+        check_seconds(within, what)
+        if within > (self._log.now - since) / 1000 + _LONGEST_WAIT_SECONDS:
+            raise UsageError(
+                f"{what}: that is {within:g} seconds, and nobody waits for more than "
+                f"{_LONGEST_WAIT_SECONDS:g}; write {self.harness.words.milliseconds(within)}"
+            )
+
+    def _hold(self, told: str, took: int, within: float | None, mark: int) -> None:
+        """Fail where what is told of took longer than it may."""
+        __tracebackhide__ = True
+        if within is not None and took > round(within * 1000):
+            self._fail(f"{told}, and has to within {within * 1000:g} ms", mark)
 
     def _fail(self, told: str, mark: int | None = None) -> NoReturn:
         __tracebackhide__ = True
@@ -222,11 +232,6 @@ class Claims:
 
     def _drawn(self, mark: int | None) -> list[str]:
         return [f"  {line}" for line in self.timeline.lanes(mark=mark)]
-
-
-def _check_within(within: object, claim: str) -> None:
-    if within is not None:
-        check_seconds(within, f"call.{claim}(within={within!r})")
 
 
 def _stopped(spoken: Spoken, since: int) -> int | None:

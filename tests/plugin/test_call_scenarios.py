@@ -335,13 +335,13 @@ def test_a_voice_that_a_scenario_itself_has_is_owed(phone):
     [
         (
             "[{user: a, at: 3s, llm: [Yes?]}, {user: b, at: 2s}]",
-            "call.yaml:5: A call, turn 2: call.say('b'): at=2, and it is 3.917 s into the *",
+            "call.yaml:5: A call, turn 2: voice_call.say('b'): at=2, and it is 3.917 s into the *",
         ),
         (
             "[{silence: 2s}, {interrupt: {text: wait, after: 1s}}]",
             (
-                "call.yaml:5: A call, turn 2: call.interrupt('wait', after=1): the agent does not "
-                "speak: there is nothing to interrupt"
+                "call.yaml:5: A call, turn 2: voice_call.interrupt('wait', after=1): the agent "
+                "does not speak: there is nothing to interrupt"
             ),
         ),
     ],
