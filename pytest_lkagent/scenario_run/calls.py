@@ -61,8 +61,8 @@ async def play_call_turn(
 ) -> Turn:
     """Play one turn of a call.
 
-    It ends when nobody speaks any more, or where the turn `after` it talks over the agent, when the
-    agent speaks.
+    It ends when nobody speaks any more; where the turn `after` it talks over the agent, when the
+    agent speaks; where that comes at a given time over its words, then.
     """
     __tracebackhide__ = True
     record = call.harness.record
@@ -72,7 +72,10 @@ async def play_call_turn(
         if after is not None and after.interjection is not None:
             await call.agent_speaks()
         elif turn.settle and not turn.hang_up:
-            await call.settle()
+            if after is None or after.at is None:
+                await call.settle()
+            else:
+                await call.settle_by(after.at)
     finally:
         record.collect()
     for error in record.errors:
@@ -91,13 +94,13 @@ async def _do(
     record = call.harness.record
     if turn.wait is not None:
         record.begin(None)
-        await call.silence(turn.wait)
+        await call.silence(turn.wait, at=turn.at)
     elif turn.dtmf is not None:
         record.begin(None)
-        await call.dtmf(fill(turn.dtmf))
+        await call.dtmf(fill(turn.dtmf), at=turn.at)
     elif turn.hang_up:
         record.begin(None)
-        await call.hang_up()
+        await call.hang_up(at=turn.at)
     elif (over := turn.interjection) is not None:
         speak = call.interrupt if over.verb == "interrupt" else call.backchannel
         text, how = _said(over.said, names, fill)

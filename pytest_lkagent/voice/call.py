@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from livekit.agents import AgentSession
@@ -160,6 +161,15 @@ class VoiceCall(Claims):
         __tracebackhide__ = True
         with self._during("voice_call.settle()"):
             await self.harness.settled()
+
+    async def settle_by(self, at: float) -> None:
+        """Wait as `settle` does, or until that second of the call where the agent speaks then."""
+        __tracebackhide__ = True
+        with self._during("voice_call.settle()"):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._instant(at)):
+                    await self.harness.settled()
+            await self._wait(self._talking)
 
     # --- how
 
