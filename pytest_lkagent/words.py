@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["ScenarioWords", "Words"]
+__all__ = ["SCRIPTED", "ScenarioWords", "Words"]
+
+SCRIPTED = "scripted at "
+"""How the note begins that says where an error was scripted."""
 
 
 class Words:

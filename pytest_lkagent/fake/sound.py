@@ -15,9 +15,12 @@ from itertools import accumulate
 from livekit import rtc
 
 from ..errors import UsageError
+from ..sites import Site
+from ..words import SCRIPTED
 
 __all__ = [
     "SAMPLE_RATE",
+    "Failed",
     "Sound",
     "Utterance",
     "check_error",
@@ -47,6 +50,7 @@ class Utterance:
         error: What it raises at the end of it, in the place of a transcript.
         attempts: How many of its attempts raise that.
         end_of_turn: How probable a turn detector finds it that the user is done, from 0 to 1.
+        written_at: Where it was written, for the message about its error.
     """
 
     text: str
@@ -61,6 +65,7 @@ class Utterance:
     error: Exception | None = None
     attempts: int = 1
     end_of_turn: float = 1.0
+    written_at: Site | None = None
 
     def words(self, start: float, end: float) -> list[str]:
         """Return the words, as they are heard, that are complete between these seconds of it."""
@@ -95,6 +100,18 @@ class Sound:
     @property
     def words(self) -> list[str]:
         return self.utterance.words(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt to speak or to hear that was made to fail, and what says so."""
+
+    error: Exception
+    what: str
+    written_at: Site | None
+
+    def __str__(self) -> str:
+        return f"{SCRIPTED}{self.written_at}: {self.what}"
 
 
 def check_seconds(given: object, what: str, *, some: bool = False) -> None:

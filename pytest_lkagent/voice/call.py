@@ -14,6 +14,7 @@ from ..fake.instants import until
 from ..fake.room import FakeRoom
 from ..fake.sound import Utterance, check_error, check_seconds
 from ..fake.tts import FakeTTS, seconds_of
+from ..sites import call_site
 from ..timeline import UserSpeech
 from .claims import Claims
 from .harness import VoiceHarness
@@ -106,7 +107,7 @@ class VoiceCall(Claims):
         what = f"voice_call.silence({seconds:g})"
         with self._during(what, seconds + self._seconds_until(at, what)):
             await self._until(at)
-            self._since = self._log.now
+            self._begin_waiting(is_silence=True)
             await asyncio.sleep(seconds)
 
     async def dtmf(self, digits: Any, *, at: float | None = None) -> None:
@@ -122,7 +123,7 @@ class VoiceCall(Claims):
         with self._during(what, self._seconds_until(at, what)):
             await self._until(at)
             self._log.happened("dtmf", digits)
-            self._since = self._log.now
+            self._begin_waiting()
             await self._room.receive_dtmf(digits, sender=self._caller())
 
     async def hang_up(self, *, at: float | None = None) -> None:
@@ -186,7 +187,8 @@ class VoiceCall(Claims):
         index = len(self._log.user)
         self._speaks_until = self.now + utterance.lasts
         self._line.speak(utterance)
-        _, self._since, _ = self._log.user[-1]
+        _, end, _ = self._log.user[-1]
+        self._begin_waiting(end)
         await until(asyncio.get_running_loop().time() + utterance.lasts)
         return self._log.user_speech(index)
 
@@ -259,4 +261,6 @@ def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance
         share = how.get(name, 1.0)
         if not isinstance(share, (int, float)) or not 0 <= share <= 1:
             raise UsageError(f"{what}: {name}={share!r}: write a number from 0 to 1")
+    if "error" in how:
+        how = {"written_at": call_site(), **how}
     return Utterance(text=text, lasts=seconds, **how)

@@ -300,10 +300,93 @@ def test_a_voice_that_fails_in_mid_sentence_is_an_error_of_the_turn(phone):
     result.outcomes(failed=1)
     result.shows(
         "call.yaml:9: A call, turn 2: the run raised APIConnectionError: Connection error.; if "
-        "that is right, write expect_error: {type: APIConnectionError}"
+        "that is right, write expect_error: {type: APIConnectionError}",
+        "*scripted at call.yaml:6: voice('At seven or at nine?')",
     )
     expected = "expect_error: {type: APIConnectionError}"
     phone(FAILURES % (", after: At seven", "At", expected)).outcomes(passed=1)
+
+
+def test_an_error_from_which_livekit_recovered_is_told_as_that(phone):
+    result = phone(FAILURES % (", attempts: 1", "seven", "expect_error: APIConnectionError"))
+    result.outcomes(failed=1)
+    result.shows(
+        "call.yaml:12: A call, turn 2: expected APIConnectionError",
+        "*nothing was raised",
+        "*after APIConnectionError: Connection error. LiveKit tried again, and recovered; with "
+        "more attempts that fail it does not",
+    )
+
+
+def test_a_turn_that_a_tool_made_too_long_names_it(phone):
+    result = phone("""
+        mode: audio
+        mocks: {Host: {book: {returns: booked, delay: 3s}}}
+        turns:
+          - user: a table for two
+            llm: [{call: {book: {people: 2}}}, It is booked.]
+            within: 800ms
+        """)
+    result.shows(
+        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 3550 ms, and has "
+        "to within 800 ms: book(people=2) took 3000 ms of that"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "line"),
+    [
+        (
+            "interrupted_at: 1.5s",
+            (
+                "call.yaml:9: A call, turn 2: expected the agent to be cut off after 1500 ms of "
+                "its words, and it was not cut off: min_words is 2, and 'wait' was heard"
+            ),
+        ),
+        (
+            "expect: [{message: {contains: We have, interrupted: true}}]",
+            "*the agent was not stopped: min_words is 2, and 'wait' was heard",
+        ),
+    ],
+)
+def test_words_that_did_not_interrupt_say_why(phone, claim, line):
+    result = phone(f"""
+        mode: audio
+        session: {{turn_handling: {{interruption: {{min_words: 2}}}}}}
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - interrupt: {{text: wait, after: 1s}}
+            {claim}
+        """)
+    result.outcomes(failed=1)
+    result.shows(line)
+
+
+def test_words_after_which_the_agent_went_on_did_not_interrupt(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - interrupt: {text: wait, after: 1s, heard: ""}
+            interrupted_at: 1.5s
+        """)
+    result.outcomes(failed=1)
+    result.shows("*, and it was not cut off: it paused, and went on as after a false interruption")
+
+
+def test_a_silence_in_which_nothing_is_said_says_why(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - silence: 10s
+            expect: [{message: Are you still there?}]
+        """)
+    result.shows(
+        "call.yaml:7: A call, turn 1: expected message 'Are you still there?'",
+        "*nothing was said: user_away_timeout is 15 s, which had not passed since anybody spoke",
+    )
 
 
 IMPAIRED = """
