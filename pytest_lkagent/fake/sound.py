@@ -7,6 +7,7 @@ LiveKit replaces by silence, is not heard.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,20 +70,18 @@ class Utterance:
 
     def words(self, start: float, end: float) -> list[str]:
         """Return the words, as they are heard, that are complete between these seconds of it."""
-        start, end = round(start, 6), round(end, 6)
-        return [word for word, done in _spread(self) if start < done <= end]
+        words, ends = _spread(self)
+        first, last = (bisect_right(ends, round(place, 6)) for place in (start, end))
+        return list(words[first:last])
 
 
 @lru_cache(maxsize=8)
-def _spread(utterance: Utterance) -> Sequence[tuple[str, float]]:
-    """Return the words, each with the second at which it has been said: long ones take longer."""
+def _spread(utterance: Utterance) -> tuple[Sequence[str], Sequence[float]]:
+    """Return the words, and the second at which each has been said: long ones take longer."""
     words = (utterance.text if utterance.heard is None else utterance.heard).split()
     letters = sum(map(len, words))
     said = accumulate(map(len, words))
-    return [
-        (word, round(utterance.lasts * so_far / letters, 6))
-        for word, so_far in zip(words, said, strict=True)
-    ]
+    return words, [round(utterance.lasts * so_far / letters, 6) for so_far in said]
 
 
 @dataclass(frozen=True, slots=True)
