@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,11 @@ from .errors import (
 )
 from .fake import FakeLLM
 from .record import Record, Turn
-from .script import Step
 from .settling import settled
 from .tool_watch import ToolWatch
 from .transcript import FunctionCall, Transcript
 from .unheard import origins_noted
+from .words import SCRIPTED, Words
 
 if TYPE_CHECKING:
     from livekit.agents.voice.run_result import RunResult
@@ -96,6 +96,11 @@ class Harness:
     def seconds(self) -> float:
         """How much virtual time has passed in this test."""
         return self._clock.now
+
+    @property
+    def words(self) -> Words:
+        """What messages advise to write."""
+        return self._stage.words
 
     @property
     def allow(self) -> frozenset[str]:
@@ -283,11 +288,7 @@ class Harness:
         if not self._stage.take_expected(error):
             if isinstance(error, (UnscriptedRequest, UsageError)):
                 raise error.with_traceback(None)
-            if (step := self.model.script_of(error)) is not None:
-                _take_from_script(error, step)
-            elif self._stage.is_scripted(error):  # by what is spoken or heard
-                error.__traceback__ = None
-            raise error
+            raise self.as_scripted(error)
 
     def _misfit(self, turn: Turn) -> ScriptError | None:
         """Find a scripted call whose arguments the tool did not take for what they are."""
@@ -305,6 +306,21 @@ class Harness:
         """Count `error`, and what caused it, as known to the test."""
         for one in with_causes(error):
             self.record.errors = [known for known in self.record.errors if known is not one]
+
+    def as_scripted(self, error: BaseException) -> BaseException:
+        """Return `error`; a scripted one with its place, and without the way through our code."""
+        if (script := self._stage.script_of(error)) is not None:
+            notes = getattr(error, "__notes__", [])  # several tests may raise the same object
+            error.__notes__ = [*(one for one in notes if not one.startswith(SCRIPTED)), script]
+            for link in with_causes(error):
+                link.__traceback__ = None
+                link.__suppress_context__ = True
+        return error
+
+    @property
+    def scripted_errors(self) -> Sequence[BaseException]:
+        """The errors that were scripted and came, those from which LiveKit recovered too."""
+        return [step.error for step in self.model.failed if step.error is not None]
 
     def take_expected_errors(self) -> None:
         """Show the errors that only the session reported to an `expect_error` that is open."""
@@ -335,12 +351,14 @@ class Harness:
     def _as_finding(self, error: BaseException, where: str) -> BaseException:
         if isinstance(error, (BehaviourError, UsageError)):
             return error
-        finding = SessionError(
+        told = (
             f"{where} failed: {type(error).__name__}: {error}; if that is what the test is about, "
             f"{self._stage.words.expect_error(type(error))}"
         )
-        if not self._stage.is_scripted(error):  # which has nothing to show but what is said above
-            finding.__cause__ = error
+        if (script := self._stage.script_of(error)) is not None:
+            return SessionError(f"{told}\n  {script}")
+        finding = SessionError(told)
+        finding.__cause__ = error
         return finding
 
     # --- waiting
@@ -440,11 +458,3 @@ class _GoingOn:
         self._bounds.__exit__(kind, error, traceback)
         if error is None:
             self._judge(self._turn)
-
-
-def _take_from_script(error: BaseException, step: Step) -> None:
-    """Leave out the way that a scripted error took: it begins in our code."""
-    error.add_note(f"scripted at {step.written_at}: {step.describe()}")
-    for link in with_causes(error):
-        link.__traceback__ = None
-        link.__suppress_context__ = True

@@ -18,7 +18,7 @@ from livekit.agents.types import (
 )
 
 from .instants import until
-from .sound import Utterance, sound_in
+from .sound import Failed, Utterance, sound_in
 
 __all__ = ["FakeSTT"]
 
@@ -36,7 +36,7 @@ class FakeSTT(stt.STT[Any]):
     def __init__(
         self,
         heard: Callable[[Utterance, str], None] = lambda *_: None,
-        raised: Callable[[Exception], None] = lambda _: None,
+        raised: Callable[[Failed], None] = lambda _: None,
     ) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
         self.heard = heard
@@ -91,7 +91,7 @@ class FakeSTT(stt.STT[Any]):
             return
         self.failures[utterance] = self.failures.get(utterance, 0) + 1
         self.is_up.clear()
-        self._raised(utterance.error)
+        self._raised(Failed(utterance.error, f"say({utterance.text!r})", utterance.written_at))
         raise utterance.error.with_traceback(None) from None
 
 

@@ -19,7 +19,7 @@ from livekit.agents.utils import shortuuid
 from ..errors import UsageError
 from ..sites import Site, call_site
 from .instants import until
-from .sound import SAMPLE_RATE, check_error, check_seconds
+from .sound import SAMPLE_RATE, Failed, check_error, check_seconds
 
 __all__ = ["FakeTTS", "Voice", "seconds_of"]
 
@@ -63,7 +63,8 @@ class FakeTTS(tts.TTS[Any]):
         self.spoken: list[str] = []
         self.said: set[str] = set()
         """The part of `spoken` that it said itself, and no realtime model."""
-        self.failed: list[Exception] = []
+        self.failed: list[Failed] = []
+        """What was made to fail so far: of recognition, too."""
         self._voices: list[Voice] = []
         self._used: dict[Voice, int] = {}
         self._failures: dict[Voice, int] = {}
@@ -163,7 +164,8 @@ class FakeTTS(tts.TTS[Any]):
         if voice.error is None or self._failures.get(voice, 0) >= voice.attempts:
             return voice, seconds, None
         self._failures[voice] = self._failures.get(voice, 0) + 1
-        self.failed.append(voice.error)
+        told = "voice()" if voice.text is None else f"voice({voice.text!r})"
+        self.failed.append(Failed(voice.error, told, voice.written_at))
         return voice, seconds, voice.error
 
     def synthesize(

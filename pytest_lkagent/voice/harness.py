@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, APIError, llm, room_io
@@ -142,10 +142,14 @@ class VoiceHarness(Harness):
 
     def settle_account(self) -> None:
         super().settle_account()
-        for error in self.line.tts.failed:
+        for error in (one.error for one in self.line.tts.failed):
             # of what is none of its own errors, LiveKit tells nobody
             if not isinstance(error, APIError) and not self._stage.take_expected(error):
                 self._stage.findings.add(self._as_finding(error, "the voice"))
+
+    @property
+    def scripted_errors(self) -> Sequence[BaseException]:
+        return [*super().scripted_errors, *(one.error for one in self.line.tts.failed)]
 
     def picture(self) -> list[str]:
         return [*super().picture(), *(f"  {line}" for line in self.line.log.timeline.lanes())]
