@@ -12,7 +12,7 @@ from ..fake.sound import Utterance, check_seconds
 from ..timeline import AgentSpeech, Timeline
 from .harness import VoiceHarness
 from .log import Spoken
-from .reasons import what_took, why_not_stopped, why_silent
+from .reasons import what_took, why_not_stopped, why_passed_over, why_silent
 
 __all__ = ["Claims"]
 
@@ -161,7 +161,9 @@ class Claims:
         """Say why the agent said nothing since the user's last act; empty if it spoke."""
         if any(one.start >= self._since for one in self._log.agent):
             return ""
-        return why_silent(self.harness, self._since, is_silence=self._is_silence)
+        why = why_silent(self.harness, self._since, is_silence=self._is_silence)
+        spoken = None if self._is_silence else self._met()
+        return why or (why_passed_over(self.harness, spoken) if spoken is not None else "")
 
     def why_not_stopped(self) -> str:
         """Say why the user's last words did not stop the agent; empty if they did."""

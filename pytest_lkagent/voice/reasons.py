@@ -17,7 +17,7 @@ from .log import Spoken
 if TYPE_CHECKING:
     from .harness import VoiceHarness
 
-__all__ = ["what_took", "why_not_stopped", "why_silent"]
+__all__ = ["what_took", "why_not_stopped", "why_passed_over", "why_silent"]
 
 
 def what_took(tools: Iterable[ToolSpan], since: int, until: int) -> str:
@@ -48,10 +48,20 @@ def why_silent(harness: VoiceHarness, since: int, *, is_silence: bool) -> str:
 
 
 def why_not_stopped(harness: VoiceHarness, spoken: Spoken) -> str:
-    """Say what kept the user's last words from interrupting the agent."""
+    """Say why the agent spoke on, whatever the user's last words were."""
+    start, _, _ = harness.line.log.user[-1]
+    if (why := why_passed_over(harness, spoken)) or spoken.end is None:
+        return why
+    return f": it had said all {spoken.end - start} ms after that began"
+
+
+def why_passed_over(harness: VoiceHarness, spoken: Spoken) -> str:
+    """Say what kept the user's last words from being an interruption."""
     line, session = harness.line, harness.session
-    start, _, utterance = line.log.user[-1]
+    _, _, utterance = line.log.user[-1]
     rules = session.options.interruption
+    if spoken.interrupted:
+        return ""
     if spoken.pauses:
         return ": it paused, and went on as after a false interruption"
     if spoken.speech is not None and not spoken.speech.allow_interruptions:
@@ -67,8 +77,6 @@ def why_not_stopped(harness: VoiceHarness, spoken: Spoken) -> str:
             f": min_duration is {rules['min_duration']:g} s, and it was {counted:g} s, the silence "
             "counted that ends it"
         )
-    if spoken.end is not None:
-        return f": it had said all {spoken.end - start} ms after that began"
     return ""
 
 

@@ -157,7 +157,7 @@ class Host(FrontDesk):
 async def test_at_the_end_of_a_call_they_are_kept(voice_call, fake_llm, caplog):
     await voice_call.say("hi there", at=1, lasts=0.5, end_of_turn=0.1, interim=False)
     await voice_call.hang_up()
-    assert kept(voice_call) == [("user", "hi there", False)]
+    assert kept(voice_call)[0] == ("user", "hi there", False)
     assert caplog.messages == []
 
 @pytest.mark.lk(agent=Host)

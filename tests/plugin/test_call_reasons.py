@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 TALK = """
-from livekit.agents import APIStatusError, function_tool
+from livekit.agents import APIStatusError, StopResponse, function_tool
 
 handling = pytest.mark.handling
 STORY = "There is a table at seven, and there is another one at nine."
@@ -99,6 +99,52 @@ async def test_it(voice_call, fake_llm):
     )
     result.outcomes(failed=1)
     result.shows(f"E *ExpectationError: the agent was not stopped by 'wait': {why}")
+
+
+def test_words_that_were_no_interruption_are_not_answered(calls):
+    result = calls(
+        TALK
+        + """
+@handling(interruption={"min_words": 2})
+async def test_too_few(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.interrupt("wait", after=1)
+    await voice_call.agent_answers()
+
+async def test_not_allowed(voice_call, fake_llm):
+    voice_call.session.say(STORY, allow_interruptions=False)
+    fake_llm.script(say("(generated early, and never said)"))
+    await voice_call.interrupt("wait", after=0.3)
+    await voice_call.agent_answers()
+
+async def test_not_heard_at_the_end_of_a_speech(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.interrupt("thank you", after=3.9, heard="")
+    await voice_call.agent_answers()
+
+class Quiet(FrontDesk):
+    async def on_user_turn_completed(self, turn_ctx, new_message):
+        if new_message.text_content == "stop":
+            raise StopResponse
+
+@pytest.mark.lk(agent=Quiet)
+@handling(preemptive_generation={"enabled": False})
+async def test_but_these_interrupt(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.backchannel("", after=0.5, lasts=0.2)
+    await voice_call.agent_resumes()
+    await voice_call.interrupt("stop", after=4)
+    await voice_call.agent_stops()
+    await voice_call.agent_answers()
+"""
+    )
+    result.outcomes(failed=4)
+    result.shows(
+        "E *: the agent did not answer 'wait': min_words is 2, and 'wait' was heard",
+        "E *: the agent did not answer 'wait': what it says allows no interruptions *",
+        "E *: the agent did not answer 'thank you'",
+        "E *: the agent did not answer 'stop'",
+    )
 
 
 def test_a_speech_that_allows_no_interruptions_is_told_from_the_next(calls):
@@ -250,21 +296,22 @@ async def test_a_voice(voice_call, fake_llm, fake_tts):
 async def test_what_is_heard(voice_call, fake_llm):
     await voice_call.say("a table please", at=1, error=DOWN, attempts=4)
 
-async def test_raised(user_says, voice_call, fake_llm, fake_tts):
+@pytest.mark.parametrize("again", [False, True])
+async def test_raised(again, user_says, voice_call, fake_llm, fake_tts):
     fake_tts.voice(fails=DOWN, attempts=4)
     fake_llm.script(say(STORY))
     await user_says("a table please")
 """
     )
-    result.outcomes(failed=3)
+    result.outcomes(failed=4)
     result.shows(
         "the session failed: APIConnectionError: down; *",
         "  scripted at test_it.py:22: voice('There is a table at seven, and there is another *",
         "  scripted at test_it.py:27: say('a table please')",
         "E *APIConnectionError: down",
-        "E *scripted at test_it.py:30: voice()",
+        "E *scripted at test_it.py:31: voice()",
     )
-    assert sum("scripted at" in line for line in result.lines) == 3, str(result)
+    assert sum("scripted at" in line for line in result.lines) == 4, str(result)
 
 
 def test_an_error_from_which_livekit_recovered_is_not_the_one_that_is_expected(calls):

@@ -363,6 +363,21 @@ def test_words_that_did_not_interrupt_say_why(phone, claim, line):
     result.shows(line)
 
 
+def test_a_backchannel_is_not_meant_to_stop_anybody(phone):
+    result = phone("""
+        mode: audio
+        session: {turn_handling: {interruption: {min_words: 2}}}
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - backchannel: {text: uh-huh, after: 1s}
+            expect: [{message: At seven.}]
+        """)
+    result.outcomes(failed=1)
+    result.shows("call.yaml:10: A call, turn 2: expected message 'At seven.'")
+    result.shows_no("*not stopped*")
+
+
 def test_words_after_which_the_agent_went_on_did_not_interrupt(phone):
     result = phone("""
         mode: audio

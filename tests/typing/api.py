@@ -295,6 +295,9 @@ async def test_call(voice_call: VoiceCall, fake_tts: FakeTTS) -> None:
     answer = await voice_call.agent_answers(within=0.8)
     assert_type(answer.latency, int | None)
     await voice_call.interrupt("wait", after=0.4)
+    await voice_call.silence(2, at=20.0)
+    await voice_call.dtmf("1#", at=23.0)
+    await voice_call.hang_up(at=24.0)
     assert_type(voice_call.timeline, Timeline)
 
 
