@@ -341,10 +341,12 @@ class Harness:
         self.record.errors.clear()
         closed = self.record.closed
         if closed is not None and closed.reason == "error" and not self.close_is_expected:
+            script = self._stage.script_of(self.record.close_error)
             findings.add(
                 SessionClosedError(
                     f"the session closed on an error: {closed.error}; if that is what the test is "
                     f"about, {self._stage.words.expect_close('error')}"
+                    + (f"\n  {script}" if script is not None else "")
                 )
             )
 

@@ -217,7 +217,10 @@ class VoiceCall(Claims):
             await until(self._instant(at))
             if spoken.is_over:
                 took = (spoken.end or 0) - spoken.start
-                raise self._usage(f"{what}: the agent had finished after {took / 1000:g} s")
+                told = f"{what}: the agent had finished after {took / 1000:g} s"
+                if after * 1000 > took * 10:
+                    told += f"; times are seconds: {self.harness.words.milliseconds(after)}"
+                raise self._usage(told)
             return await self._speak(what, utterance)
 
     def _instant(self, at: float) -> float:

@@ -296,6 +296,13 @@ async def test_a_voice(voice_call, fake_llm, fake_tts):
 async def test_what_is_heard(voice_call, fake_llm):
     await voice_call.say("a table please", at=1, error=DOWN, attempts=4)
 
+async def test_closed(voice_call, fake_llm, fake_tts):
+    fake_tts.voice(fails=APIStatusError("no credit", status_code=402), attempts=9)
+    for number in range(4):
+        fake_llm.script(say(f"Hello {number}."))
+        await voice_call.say("hi there", lasts=0.5)
+        await voice_call.settle()
+
 @pytest.mark.parametrize("again", [False, True])
 async def test_raised(again, user_says, voice_call, fake_llm, fake_tts):
     fake_tts.voice(fails=DOWN, attempts=4)
@@ -303,15 +310,17 @@ async def test_raised(again, user_says, voice_call, fake_llm, fake_tts):
     await user_says("a table please")
 """
     )
-    result.outcomes(failed=4)
+    result.outcomes(failed=5)
     result.shows(
         "the session failed: APIConnectionError: down; *",
         "  scripted at test_it.py:22: voice('There is a table at seven, and there is another *",
         "  scripted at test_it.py:27: say('a table please')",
+        "*the session closed on an error: APIStatusError: message='no credit', *",
+        "  scripted at test_it.py:30: voice()",
         "E *APIConnectionError: down",
-        "E *scripted at test_it.py:31: voice()",
+        "E *scripted at test_it.py:38: voice()",
     )
-    assert sum("scripted at" in line for line in result.lines) == 4, str(result)
+    assert sum("scripted at" in line for line in result.lines) == 5, str(result)
 
 
 def test_an_error_from_which_livekit_recovered_is_not_the_one_that_is_expected(calls):

@@ -122,6 +122,13 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
             ),
         ),
         (
+            "await voice_call.interrupt('wait', after=400)",
+            (
+                "*UsageError: voice_call.interrupt('wait', after=400): the agent had finished "
+                "after 1.933 s; times are seconds: 0.4 for 400 ms"
+            ),
+        ),
+        (
             "await voice_call.say('hello', lasts=-1)",
             (
                 "*UsageError: voice_call.say('hello', …): lasts=-1: how many seconds? write a "
