@@ -5,8 +5,8 @@ its last release breaks on a hypothesis of today, whose private names it imports
 
 Read are ``type``, ``enum``, ``const``, ``$ref``, ``allOf``, ``anyOf``, ``oneOf``, and the bounds of
 numbers, texts, lists and objects. Of what else a schema may demand (``not``, ``if``, ``contains``)
-nothing is known here: a value may miss it, as that of a model may. The same holds for bounds of what
-is listed, and for tuples that are to be unique.
+nothing is known here, nor of bounds beside an ``enum`` and of tuples that are to be unique: a value
+may miss it, as that of a model may.
 """
 
 from __future__ import annotations
