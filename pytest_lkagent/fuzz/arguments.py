@@ -21,7 +21,6 @@ from .json_schema import objects_of
 from .near_misses import Arguments, near_misses
 
 __all__ = [
-    "Arguments",
     "ArgumentsOf",
     "Offered",
     "arguments_of",

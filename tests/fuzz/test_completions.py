@@ -129,12 +129,12 @@ def test_completions_shrink_to_the_simplest_of_their_kind():
     assert simplest(completions(Desk), lambda step: len(step.calls) > 1) == reply(
         None, call("book", slot=""), call("book", slot="")
     )
-    broken = simplest(completions(Desk), lambda step: step.calls and is_raw(step.calls[0]))
-    assert broken == raw_call("book", '{"slot": null}')
+    broken = simplest(completions(Desk), lambda step: is_broken_call_of("book", step))
+    assert broken in (raw_call("book", '{"slot": null}'), raw_call("book", "{"))
 
 
-def is_raw(made):
-    return isinstance(made.arguments, str)
+def is_broken_call_of(name, step):
+    return any(made.name == name and isinstance(made.arguments, str) for made in step.calls)
 
 
 # --- users, schedules, conversations

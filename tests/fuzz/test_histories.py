@@ -108,12 +108,9 @@ def test_ids_and_times_are_the_same_each_time(drawn):
 def test_histories_shrink_to_the_empty_one_and_to_the_least_that_has_a_call():
     assert simplest(chat_contexts(Desk)).items == []
     called = simplest(chat_contexts(Desk), lambda context: "function_call" in kinds(context))
-    assert [shown(item) for item in called.items] == [
-        "user: hi",
-        'book({"slot": ""})',
-        "-> ",
-        "assistant: a",
-    ]
+    user, call, output, answer = [shown(item) for item in called.items]
+    assert (user, call, answer) == ("user: hi", 'book({"slot": ""})', "assistant: a")
+    assert output in ("-> ", "-> a")  # which of these is the simpler one is hypothesis' affair
 
 
 def kinds(context):
