@@ -150,7 +150,7 @@ class VoiceCall(Claims):
     # --- how
 
     async def _speak(self, what: str, utterance: Utterance) -> UserSpeech:
-        if self.now < self._speaks_until:
+        if self.now + self.harness.lateness < self._speaks_until:
             raise UsageError(
                 f"{what}: the user speaks already, until {self._speaks_until:g} s: one mouth says "
                 "one thing at a time"
@@ -178,7 +178,7 @@ class VoiceCall(Claims):
             if spoken is None:
                 raise self._usage(f"{what}: the agent does not speak: there is nothing to {verb}")
             at = spoken.start / 1000 + after
-            if self.now > at:
+            if self.now - self.harness.lateness > at:
                 raise self._usage(
                     f"{what}: the agent has spoken for {self.now - spoken.start / 1000:.3f} s "
                     "already"
@@ -194,7 +194,7 @@ class VoiceCall(Claims):
 
     def _refuse_past(self, what: str, at: float) -> None:
         check_seconds(at, f"{what}: at={at!r}")
-        if at < self.now:
+        if at < self.now - self.harness.lateness:
             raise UsageError(
                 f"{what}: at={at:g}, and it is {self.now:.3f} s into the call already: times count "
                 "from its beginning"

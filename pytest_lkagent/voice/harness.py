@@ -50,6 +50,11 @@ class VoiceHarness(Harness):
     def speech(self) -> Line:
         return self.line
 
+    @property
+    def lateness(self) -> float:
+        """Seconds by which what is due may come late."""
+        return self._clock.lateness
+
     def stand_in(self, theirs: Any) -> _livekit.Model:
         """Return the scripted model, which hears and speaks in the place of one that does."""
         if isinstance(theirs, str):
@@ -168,7 +173,7 @@ class VoiceHarness(Harness):
 
     async def settled(self) -> None:
         """Wait until the user has been heard, and nobody says or does anything any more."""
-        await self.line.quiet()
+        await self.line.quiet(self.quiet)
         await settled(self.session, self.record, self._clock.quiet)
 
 
