@@ -519,13 +519,33 @@ def test_a_name_is_taken_for_the_model_that_livekit_takes_it_for(telephone):
         async def test_a_duplex_model_of_the_sessions(voice_call):
             await voice_call.settle()
 
+        class Reception(Host):
+            @function_tool
+            async def colleague(self) -> Agent:
+                return named("openai/gpt-live-1")()
+
+        @pytest.mark.lk(agent=Reception)
+        async def test_a_duplex_model_of_the_next_agents(voice_call, fake_llm):
+            fake_llm.script(call("colleague"))
+            await voice_call.say("somebody else, please", at=1)
+            await voice_call.settle()
+
+        @pytest.mark.lk(agent=Reception, allow=["background_error"])
+        async def test_which_nothing_lets_pass(voice_call, fake_llm):
+            fake_llm.script(call("colleague"))
+            await voice_call.say("somebody else, please", at=1)
+            await voice_call.settle()
+
         @pytest.mark.lk(agent=named("openai/gpt-live-1"))
         async def test_in_text_it_is_as_any(user_says, fake_llm):
             fake_llm.script("Yes.")
             assert (await user_says("hi")).events[-1].text == "Yes."
         """)
-    result.outcomes(passed=4, failed=1, errors=1)
+    result.outcomes(passed=4, failed=3, errors=1)
     told = (
         "a DuplexModel listens while it speaks, which no scripted model does: test the agent in *"
     )
     result.shows(told, told)
+    where = "raised in the task AgentSession._update_activity_task, where nobody hears of it"
+    result.shows("_* test_a_duplex_model_of_the_next_agents _*", told, where)
+    result.shows("_* test_which_nothing_lets_pass _*", told, where)
