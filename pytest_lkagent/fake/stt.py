@@ -17,6 +17,7 @@ from livekit.agents.types import (
     NotGivenOr,
 )
 
+from .identity import Fake
 from .instants import until
 from .sound import Utterance, sound_in
 
@@ -26,7 +27,7 @@ _Type = stt.SpeechEventType
 _TRANSCRIPTS = (_Type.INTERIM_TRANSCRIPT, _Type.PREFLIGHT_TRANSCRIPT, _Type.FINAL_TRANSCRIPT)
 
 
-class FakeSTT(stt.STT[Any]):
+class FakeSTT(Fake, stt.STT[Any]):
     """An ``stt.STT`` that takes speech for what its `Utterance` says it is taken for.
 
     `heard` is called with an utterance and the transcript that became of it, `raised` with what an
@@ -48,14 +49,6 @@ class FakeSTT(stt.STT[Any]):
         """The instant at which the last of what it heard so far is told."""
         self.failures: dict[Utterance, int] = {}
         """How often recognition failed on an utterance so far."""
-
-    @property
-    def model(self) -> str:
-        return "fake"
-
-    @property
-    def provider(self) -> str:
-        return "pytest-lkagent"
 
     def stream(
         self,

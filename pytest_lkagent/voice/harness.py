@@ -82,19 +82,9 @@ class VoiceHarness(Harness):
         self._brought = {name: given[name] for name in _livekit.SPEECH if name in given}
         return made
 
-    async def start(
-        self, agent: Agent, *, history: llm.ChatContext | None, **arguments: Any
-    ) -> None:
-        if history is not None:
-            await agent.update_chat_ctx(history)
-        session = AgentSession(**arguments)
-        self.take(session)
-
-        async def start() -> None:
-            room = self._stage.job.context.room
-            await session.start(agent, room=room, room_options=_OUR_LINE, session_host=False)
-
-        await self.start_by(start, "the start of the session")
+    async def _start(self, session: AgentSession[Any], agent: Agent) -> None:
+        room = self._stage.job.context.room
+        await session.start(agent, room=room, room_options=_OUR_LINE, session_host=False)
 
     def take(self, session: AgentSession[Any]) -> None:
         super().take(session)
