@@ -96,7 +96,7 @@ class VoiceHarness(Harness):
         model = agent.llm if is_given(agent.llm) else self.session.llm
         if isinstance(model, llm.RealtimeModel):
             if self._brought is not None:
-                _livekit.hears_by_itself(agent, _superfluous(model, self._brought))
+                _livekit.hears_by_itself(agent, _superfluous(model, agent, self._brought))
             if model.capabilities.audio_output:
                 return
         if agent.tts is None or (not is_given(agent.tts) and self.session.tts is None):
@@ -167,11 +167,14 @@ class VoiceHarness(Harness):
         await settled(self.session, self.record, self._clock.quiet)
 
 
-def _superfluous(model: llm.RealtimeModel, brought: Mapping[str, Any]) -> Iterator[str]:
+def _superfluous(
+    model: llm.RealtimeModel, agent: Agent, brought: Mapping[str, Any]
+) -> Iterator[str]:
     """Walk what a session would not have brought for a model that hears by itself."""
     names = ["stt"]
     if model.capabilities.turn_detection:
-        if brought.get("turn_detection") in (None, "realtime_llm"):
+        own = agent.turn_detection
+        if (own if is_given(own) else brought.get("turn_detection")) in (None, "realtime_llm"):
             names.append("vad")  # the two together would turn the server's detection off
         names.append("turn_detection")
     return (name for name in names if name not in brought)

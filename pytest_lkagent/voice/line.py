@@ -18,7 +18,7 @@ from ..fake.realtime import FakeRealtimeModel
 from ..fake.sound import Utterance
 from ..fake.stt import FakeSTT
 from ..fake.tts import FakeTTS
-from ..fake.turns import FakeTurnDetector
+from ..fake.turns import FakeAudioTurnDetector, FakeTurnDetector
 from ..fake.vad import FakeVAD
 from .log import CallLog
 
@@ -39,6 +39,7 @@ class Line:
         self.stt = FakeSTT(self.log.heard, tts.failed.append)
         self.vad = FakeVAD()
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
+        self.audio_turn_detection = FakeAudioTurnDetector(self._end_of_turn)
         self._input = FakeAudioInput(self._impairments.is_lost)
         self._synchronizer: TranscriptSynchronizer | None = None
         self._realtime: list[FakeRealtimeModel] = []

@@ -438,6 +438,27 @@ def test_it_hears_by_itself_unless_it_is_given_something_to_hear_with(telephone)
             voice_call.session.commit_user_turn()
             assert (await voice_call.agent_answers()).start == 5000
 
+        detector = inference.TurnDetector(version="v1-mini")
+
+        def detects_turns(voice_call):
+            session = voice_call.session.current_agent.realtime_llm_session
+            return session.capabilities.turn_detection
+
+        @session(turn_handling={"turn_detection": detector})
+        async def test_a_detector_on_audio_takes_turns_from_the_server(voice_call, fake_llm):
+            assert (await answer_to(voice_call, fake_llm)).latency == 550
+            assert not detects_turns(voice_call)
+
+        @pytest.mark.lk(agent=lambda: Host(turn_detection=detector))
+        async def test_so_does_one_of_the_agents(voice_call, fake_llm):
+            assert (await answer_to(voice_call, fake_llm)).latency == 550
+            assert not detects_turns(voice_call)
+
+        @session(turn_handling={"turn_detection": detector}, vad=None)
+        async def test_but_not_without_vad(voice_call, fake_llm):
+            assert (await answer_to(voice_call, fake_llm)).latency == 500
+            assert detects_turns(voice_call)
+
         @session(stt="deepgram/nova-3")
         async def test_recognition_beside_it_is_not_asked(voice_call, fake_llm):
             await answer_to(voice_call, fake_llm)
@@ -465,7 +486,7 @@ def test_it_hears_by_itself_unless_it_is_given_something_to_hear_with(telephone)
             assert voice_call.session.current_agent.llm is slow
             assert voice_call.timeline.user[0].heard == "a table for two"
         """)
-    result.outcomes(passed=10)
+    result.outcomes(passed=13)
 
 
 def test_what_cannot_be_is_told_in_a_line(telephone):
