@@ -320,6 +320,51 @@ def test_a_hand_over_leads_to_a_pipeline_and_back(telephone):
     result.outcomes(passed=3)
 
 
+def test_agents_with_models_of_their_own_hand_a_caller_on(telephone):
+    result = telephone("""
+        class Waiter(Host):
+            async def on_enter(self):
+                self.session.generate_reply()
+
+        class Reception(Host):
+            @function_tool
+            async def waiter(self) -> Agent:
+                await asyncio.sleep(1)
+                return Waiter(host.model())
+
+        pytestmark = pytest.mark.lk(agent=Reception)
+        GREETING = "I am the waiter, and what will it be?"
+
+        async def test_the_next_one_is_interrupted_as_the_first(voice_call, fake_llm):
+            first = voice_call.session.current_agent.realtime_llm_session
+            fake_llm.script(
+                call("waiter").by(Reception), say(GREETING).by(Waiter), say("Sure.").by(Waiter),
+            )
+            await voice_call.say("the waiter, please", at=1, lasts=1)
+            asked = await voice_call.agent_answers(within=1.5)
+            assert (asked.agent, asked.latency) == ("Waiter", 1500)
+            await voice_call.interrupt("a table", after=1)
+            await voice_call.agent_stops(within=0.05)
+            assert (await voice_call.agent_answers("Sure.")).latency == 500
+            second = voice_call.session.current_agent.realtime_llm_session
+            assert first.is_closed and not second.is_closed
+            assert [one.audio_end_ms for one in second.truncations] == [1050]
+
+        async def test_words_across_the_hand_over_are_heard_in_part_by_each(voice_call, fake_llm):
+            fake_llm.script(
+                call("waiter").by(Reception), say(GREETING).by(Waiter), say("Sure.").by(Waiter),
+            )
+            await voice_call.say("the waiter, please", at=1, lasts=1)
+            await voice_call.say("hello there, you all", at=3, lasts=1)
+            assert (await voice_call.agent_answers("Sure.")).latency == 500
+            assert voice_call.timeline.user[1].heard == "there, you all"
+            assert fake_llm.requests[-1].last_input == "there, you all"
+            cut = voice_call.timeline.agent[0]
+            assert (cut.agent, cut.text, cut.unsaid) == ("Waiter", "", GREETING)
+        """)
+    result.outcomes(passed=2)
+
+
 SCENARIO = """\
 agent: host.py:Host
 scenarios:
@@ -354,6 +399,41 @@ def test_a_scenario_is_played_on_a_realtime_agent(telephone):
         "scenarios.yaml:*: Nobody scripted an answer, turn 1: Host asked its model for a *",
         "  add it to llm: of turn 1 (scenarios.yaml:*)",
     )
+
+
+IMPAIRED = """\
+agent: host.py:Host
+defaults: {mode: audio}
+scenarios:
+  - label: Frames are missing
+    impairments: [packet_loss]
+    turns:
+      - user: a table for two, please, and be quick, would you
+        heard: a table two, please, and be would you
+        llm: [For what time?]
+  - label: Words are wrong
+    impairments: [low_quality_microphone]
+    turns:
+      - user: a table for two, please, and be quick, would you
+        heard: a table for two, please, be quick, would you
+        llm: [For what time?]
+  - label: A noise cuts the agent off, and is no turn
+    impairments: [background_noise]
+    turns:
+      - user: a table for two, please
+        llm: ["For what time would you like it, at seven or at nine?"]
+        expect: [{message: {matches: ^For, interrupted: true}}]
+      - user: seven is fine
+        heard: seven is fine
+        within: 500ms
+        llm: [Fine.]
+        expect: [...]
+"""
+
+
+def test_a_realtime_model_hears_what_a_bad_line_leaves(telephone):
+    result = telephone("", "impaired.yaml", impaired_yaml=IMPAIRED)
+    result.outcomes(passed=3)
 
 
 ENTRYPOINTS = """\
