@@ -13,6 +13,7 @@ import inspect
 import json
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -44,6 +45,7 @@ from livekit.agents.voice.agent_activity import (
 )
 from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
+from livekit.agents.voice.turn import TurnDetectionEvent, _StreamingTurnDetector
 from livekit.rtc.log import logger as rtc_logger
 
 from .transcript import (
@@ -77,6 +79,7 @@ __all__ = [
     "neutral",
     "open_work",
     "output_item",
+    "prediction",
     "quiet_log",
     "read_request",
     "refuses_as_closed",
@@ -117,6 +120,9 @@ class Speech(Protocol):
     def vad(self) -> vad.VAD: ...
     @property
     def turn_detection(self) -> Any: ...
+    @property
+    def audio_turn_detection(self) -> Any:
+        """In the place of one that goes by the audio, as ``inference.TurnDetector`` does."""
 
 
 class Seam(Protocol):
@@ -333,7 +339,18 @@ def speech_for(name: str, own: Any, speech: Speech | None) -> Any:
         return NOT_GIVEN
     if not is_given(own) or own is None or (name == "turn_detection" and isinstance(own, str)):
         return own
+    if name == "turn_detection" and isinstance(own, _StreamingTurnDetector):
+        return speech.audio_turn_detection
     return getattr(speech, name)
+
+
+def prediction(probability: float) -> TurnDetectionEvent:
+    """Make what a turn detector on audio finds: how probable it is that the user is done."""
+    return TurnDetectionEvent(
+        type="eot_prediction",
+        end_of_turn_probability=probability,
+        last_speaking_time=time.time(),
+    )
 
 
 def hears_by_itself(agent: Agent, names: Iterable[str]) -> None:

@@ -157,6 +157,8 @@ class VirtualClock:
     """
 
     _seconds: ClassVar = "virtual seconds"
+    lateness: ClassVar = 0.0
+    """Seconds by which what is due may come late."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         if not _is_stock(loop):
@@ -455,6 +457,7 @@ class RealClock(VirtualClock):
     """Real time for one loop, with the budgets and the diagnosis of virtual time."""
 
     _seconds = "seconds"
+    lateness = 0.25
 
     def _take_time(self) -> None:
         self._origin = self._now = self._loop.time()

@@ -117,11 +117,10 @@ class Harness:
             await agent.update_chat_ctx(history)
         session = AgentSession(**arguments)
         self.take(session)
+        await self.start_by(lambda: self._start(session, agent), "the start of the session")
 
-        async def start() -> None:
-            self.start_result = await session.start(agent, capture_run=True)
-
-        await self.start_by(start, "the start of the session")
+    async def _start(self, session: AgentSession[Any], agent: Agent) -> None:
+        self.start_result = await session.start(agent, capture_run=True)
 
     def take(self, session: AgentSession[Any]) -> None:
         """Have `session`, which has not started, under test."""

@@ -18,6 +18,7 @@ from livekit.agents.utils import shortuuid
 
 from ..errors import UsageError
 from ..sites import Site, call_site
+from .identity import Fake
 from .instants import until
 from .sound import SAMPLE_RATE, Failed, check_error, check_seconds
 
@@ -48,7 +49,7 @@ class Voice:
     """Whether the text has to be said."""
 
 
-class FakeTTS(tts.TTS[Any]):
+class FakeTTS(Fake, tts.TTS[Any]):
     """A ``tts.TTS`` that speaks each sentence for as long as its text takes.
 
     `voice` says otherwise, for a text or for all; `spoken` is what it was asked to say.
@@ -71,14 +72,6 @@ class FakeTTS(tts.TTS[Any]):
         self._default = Voice(
             text=None, lasts=None, ttfb=0.0, error=None, after=0.0, attempts=1, written_at=None
         )
-
-    @property
-    def model(self) -> str:
-        return "fake"
-
-    @property
-    def provider(self) -> str:
-        return "pytest-lkagent"
 
     def voice(
         self,

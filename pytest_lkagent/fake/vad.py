@@ -7,12 +7,13 @@ import asyncio
 from livekit import rtc
 from livekit.agents import vad
 
+from .identity import Fake
 from .sound import sound_in
 
 __all__ = ["FakeVAD"]
 
 
-class FakeVAD(vad.VAD):
+class FakeVAD(Fake, vad.VAD):
     """A ``vad.VAD`` that hears speech where the user speaks, and nothing elsewhere.
 
     Args:
@@ -27,14 +28,6 @@ class FakeVAD(vad.VAD):
         super().__init__(capabilities=vad.VADCapabilities(update_interval=0.05))
         self.min_speech_duration = min_speech_duration
         self.min_silence_duration = min_silence_duration
-
-    @property
-    def model(self) -> str:
-        return "fake"
-
-    @property
-    def provider(self) -> str:
-        return "pytest-lkagent"
 
     def stream(self) -> vad.VADStream:
         return _FakeVADStream(self)

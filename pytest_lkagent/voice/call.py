@@ -175,7 +175,7 @@ class VoiceCall(Claims):
     # --- how
 
     async def _speak(self, what: str, utterance: Utterance) -> UserSpeech:
-        if self.now < self._speaks_until:
+        if self.now + self.harness.lateness < self._speaks_until:
             raise UsageError(
                 f"{what}: the user speaks already, until {self._speaks_until:g} s: one mouth says "
                 "one thing at a time"
@@ -209,7 +209,7 @@ class VoiceCall(Claims):
             if spoken is None:
                 raise self._usage(f"{what}: the agent does not speak: there is nothing to {verb}")
             at = spoken.start / 1000 + after
-            if self.now > at:
+            if self.now - self.harness.lateness > at:
                 raise self._usage(
                     f"{what}: the agent has spoken for {self.now - spoken.start / 1000:.3f} s "
                     "already"
@@ -231,7 +231,7 @@ class VoiceCall(Claims):
         if at is None:
             return 0.0
         check_seconds(at, f"{what}: at={at!r}")
-        if at < self.now:
+        if at < self.now - self.harness.lateness:
             raise UsageError(
                 f"{what}: at={at:g}, and it is {self.now:.3f} s into the call already: times count "
                 "from its beginning"
