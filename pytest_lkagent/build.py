@@ -15,6 +15,7 @@ from .transcript import FunctionCall, FunctionCallOutput, Message
 
 __all__ = [
     "as_chat_context",
+    "called",
     "check_call",
     "check_session_options",
     "make_agent",
@@ -41,16 +42,25 @@ async def make_agent(source: Any, *, what: str) -> Agent:
     """
     made = source
     if not isinstance(source, Agent) and callable(source):
-        try:
-            made = source()
-        except TypeError:
-            _check_arguments(source, what)
-            raise
+        made = called(source, what=what)
         if inspect.isawaitable(made) and not isinstance(made, Agent):  # as an AgentTask is
             made = await made
     if not isinstance(made, Agent):
         raise UsageError(f"{what}: expected an Agent, its class or a factory, not {made!r}")
     return made
+
+
+def called(source: Callable[[], Any], *, what: str) -> Any:
+    """Return what an agent's class or factory gives.
+
+    Raises:
+        UsageError: It wants arguments.
+    """
+    try:
+        return source()
+    except TypeError:
+        _check_arguments(source, what)
+        raise
 
 
 def check_call(function: Callable[..., Any], name: str, /, *args: Any, **given: Any) -> None:

@@ -1,0 +1,37 @@
+"""What an agent may meet, drawn by hypothesis: any model, any user, any timing.
+
+Its strategies are plain ones of hypothesis', for ``@given`` and for state machines. The extra
+``fuzz`` brings hypothesis along; nothing else of the plugin imports it.
+"""
+
+from ..errors import UsageError
+
+try:
+    import hypothesis as _hypothesis  # noqa: F401
+except ModuleNotFoundError as _missing:
+    if _missing.name != "hypothesis":
+        raise
+    raise UsageError(
+        "pytest_lkagent.fuzz draws with hypothesis, which is not installed: "
+        "pip install 'pytest-lkagent[fuzz]'"
+    ) from None
+
+from .arguments import Arguments, tool_arguments
+from .completions import completions
+from .conversations import Conversation, FuzzedTurn, conversations
+from .histories import chat_contexts
+from .inputs import user_inputs
+from .schedules import Schedule, schedules
+
+__all__ = [
+    "Arguments",
+    "Conversation",
+    "FuzzedTurn",
+    "Schedule",
+    "chat_contexts",
+    "completions",
+    "conversations",
+    "schedules",
+    "tool_arguments",
+    "user_inputs",
+]

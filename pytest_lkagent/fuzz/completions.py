@@ -1,0 +1,153 @@
+"""What a model answers: text, calls, silence, failure, and everything that models do wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from hypothesis import strategies as st
+from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
+
+from ..script import Step, call, fail, raw_call, reply, say, silence
+from ..tools import is_tool
+from .arguments import ArgumentsOf, arguments_of
+from .chances import once_in
+from .offers import tools_of
+from .schedules import delays
+from .texts import long_texts, texts
+
+__all__ = ["completions", "completions_for"]
+
+_Tools: TypeAlias = "tuple[tuple[str, ArgumentsOf], ...]"
+
+_SIMPLE = ("a", "Yes.", "One moment, please.", "It is done. Anything else?")
+_TEXTS = texts(_SIMPLE)
+_LONG = long_texts()
+_ERRORS: tuple[Callable[[], APIError], ...] = (
+    APIConnectionError,
+    APITimeoutError,
+    lambda: APIStatusError("overloaded", status_code=503),
+    lambda: APIStatusError("rate limited", status_code=429),
+    lambda: APIStatusError("context too long", status_code=400),
+)
+# How often the model does what, the simplest first
+_WITHOUT_TOOLS = ("say",) * 12 + ("long", "silence", "silence", "fail", "fail", "unknown")
+_WITH_TOOLS = (
+    *("say",) * 6,
+    *("call",) * 11,
+    *("batch",) * 3,
+    *("near", "near", "silence", "fail", "unknown", "long"),
+)
+_NO_CUTS = 20  # chunks of a text that is longer than this say nothing new
+
+
+def completions(agent: Any) -> st.SearchStrategy[Step]:
+    """Draw what the model of `agent` answers to one request, as a step of a script.
+
+    Half of all are calls of the agent's tools with arguments that fit, alone or in parallel, some
+    twice and some under the same id. The others are text, in any chunks, and very long; silence;
+    errors before and after text; calls with broken arguments and of unknown tools. Shrinks towards
+    ``say("a")``.
+
+    `agent` is an agent, its class, a factory, or a collection of tools. The tools are those of the
+    beginning: after a hand-over the calls that are drawn are unknown to the new agent.
+
+    Raises:
+        UsageError: The agent cannot be made without arguments, or there is a tool of which
+            LiveKit can make no schema.
+    """
+    return completions_for(tools_of(agent, what="completions()"))
+
+
+def completions_for(tools: Mapping[str, Any]) -> st.SearchStrategy[Step]:
+    """Draw completions for the tools that a request offers; none where it allows no call."""
+    offered = tuple((name, arguments_of(tool)) for name, tool in tools.items() if is_tool(tool))
+    return _completions_for(offered)
+
+
+@lru_cache(maxsize=256)
+def _completions_for(offered: _Tools) -> st.SearchStrategy[Step]:
+    return _completions(offered, st.sampled_from(_WITH_TOOLS if offered else _WITHOUT_TOOLS))
+
+
+@st.composite
+def _completions(draw: st.DrawFn, offered: _Tools, kinds: st.SearchStrategy[str]) -> Step:
+    kind = draw(kinds)
+    step = _DRAW[kind](draw, offered)
+    if kind != "fail" and draw(_IN_EIGHT):
+        ttft = draw(_DELAYS)
+        step = step.timed(ttft=ttft, duration=ttft + draw(_DELAYS))
+    return step
+
+
+_IN_EIGHT = once_in(8)
+_IN_THREE = once_in(3)
+_DELAYS = delays()
+
+
+def _said(draw: st.DrawFn, _: _Tools) -> Step:
+    text = draw(_TEXTS)
+    step = say(text)
+    if len(text) > _NO_CUTS or not draw(_IN_THREE):
+        return step
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), min_size=1, max_size=3)))
+    edges = zip([0, *cuts], [*cuts, len(text)], strict=True)
+    return step.chunked([text[start:end] for start, end in edges])
+
+
+def _called(draw: st.DrawFn, offered: _Tools) -> Step:
+    step = _one_call(draw, offered)
+    return reply(draw(_TEXTS), step) if draw(_IN_EIGHT) else step
+
+
+def _one_call(draw: st.DrawFn, offered: _Tools) -> Step:
+    name, arguments = draw(st.sampled_from(offered))
+    return call(name, draw(arguments.valid))
+
+
+def _batch(draw: st.DrawFn, offered: _Tools) -> Step:
+    """Draw two or three parallel calls: different ones, one again, two under the same id."""
+    first, second = _one_call(draw, offered), _one_call(draw, offered)
+    more: list[Step] = []
+    match draw(st.sampled_from(("two", "two", "three", "again", "same id"))):
+        case "three":
+            more = [_one_call(draw, offered)]
+        case "again":
+            second = first
+        case "same id":
+            first, second = first.with_id("call_same"), second.with_id("call_same")
+    return reply(draw(_TEXTS) if draw(_IN_EIGHT) else None, first, second, *more)
+
+
+def _nearly(draw: st.DrawFn, offered: _Tools) -> Step:
+    name, arguments = draw(st.sampled_from(offered))
+    sent = draw(arguments.near)
+    return raw_call(name, sent if isinstance(sent, str) else json.dumps(sent, ensure_ascii=False))
+
+
+def _unknown(draw: st.DrawFn, offered: _Tools) -> Step:
+    known = [name for name, _ in offered]
+    invented = ["search_web", "functions", *(f"{name}s" for name in known)]
+    invented += [name.upper() for name in known] + [f"functions.{name}" for name in known]
+    names = st.sampled_from([name for name in invented if name not in known])
+    return raw_call(draw(names), draw(st.sampled_from(("{}", '{"query": "a"}', ""))))
+
+
+def _failed(draw: st.DrawFn, _: _Tools) -> Step:
+    error = draw(st.sampled_from(_ERRORS))()
+    attempts = draw(st.sampled_from((1, None)))
+    return fail(error, after=draw(_TEXTS) if draw(_IN_THREE) else None, attempts=attempts)
+
+
+_DRAW: Mapping[str, Callable[[st.DrawFn, _Tools], Step]] = {
+    "say": _said,
+    "call": _called,
+    "batch": _batch,
+    "near": _nearly,
+    "silence": lambda *_: silence(),
+    "fail": _failed,
+    "unknown": _unknown,
+    "long": lambda draw, _: say(draw(_LONG)),
+}
