@@ -18,7 +18,7 @@ import pydantic
 from livekit.agents import Agent, RunContext, llm
 
 from . import _livekit
-from .binding import received
+from .binding import is_context, received
 from .errors import (
     BehaviourError,
     LeakedTask,
@@ -53,6 +53,9 @@ __all__ = [
     "allowed",
     "check_own",
     "check_without",
+    "misfits",
+    "refused",
+    "unanswered",
 ]
 
 Invariant = Callable[..., Any]
@@ -117,7 +120,7 @@ def check_own(invariants: Sequence[Any], *, where: str) -> tuple[Invariant, ...]
     return tuple(invariants)
 
 
-def allowed(without: Collection[str]) -> frozenset[str]:
+def allowed(without: Iterable[str]) -> frozenset[str]:
     """Return the kinds of finding that pass where these invariants are switched off."""
     return frozenset(str(kind) for name in without for kind in _KINDS.get(name, ()))
 
@@ -136,6 +139,7 @@ class Invariants:
         self._without = without
         self._own = own
         self._asked_for: list[tuple[RunContext[Any], Agent]] = []
+        self._given: dict[str, Any] = {}
         self._misfits: list[str] = []
         self._requests = 0
         harness.tools.returned = self._returned
@@ -182,9 +186,16 @@ class Invariants:
     # --- the built-in ones, each yields what is wrong
 
     def answers_calls(self, turn: Turn) -> Iterator[str]:
-        """Every call has exactly one output."""
+        """Every call has exactly one output, which a model can read."""
         session = self._harness.session
-        return unanswered(self._harness.record.history(), _livekit.running_calls(session))
+        yield from unanswered(self._harness.record.history(), _livekit.running_calls(session))
+        outputs = [one for one in turn.events if isinstance(one, FunctionCallOutput)]
+        times = Counter(one.call_id for one in outputs)
+        for output in outputs:
+            given = self._given.get(output.call_id)
+            was_given = given is not None and not isinstance(given, BaseException)
+            if output.is_error and was_given and times[output.call_id] == 1:
+                yield f"{output.name} gave back what no model can read: {given!r}"
 
     def hands_over(self, turn: Turn) -> Iterator[str]:
         """A hand-over that a tool asks for happens."""
@@ -198,6 +209,14 @@ class Invariants:
                 call = context.function_call
                 yield f"{call.name} handed over to {type(agent).__name__}, which never took over"
 
+    def goes_on(self, turn: Turn) -> Iterator[str]:
+        """An agent that was asked for answers goes on to be, where no tool told it otherwise."""
+        asked = len(self._harness.model.requests) > self._requests
+        came = [one for one in turn.events if not isinstance(one, Message) or one.role != "user"]
+        calls = (isinstance(one, FunctionCall) for one in self._harness.transcript.events)
+        if turn.user is not None and not (asked or came) and self._requests and not any(calls):
+            yield f"nothing comes of what the user says, and the model is not asked: {turn.user!r}"
+
     def valid_context(self, turn: Turn) -> Iterator[str]:
         """A provider accepts what it is sent."""
         requests = self._harness.model.requests[self._requests :]
@@ -205,6 +224,13 @@ class Invariants:
         for request in requests:
             for message in refused(request.messages):
                 yield f"{request.asker} sent its model {message}"
+        agent = self._harness.session.current_agent if not self.are_settled else None
+        items = agent.chat_ctx.items if agent is not None else ()
+        for item_id, times in Counter(item.id for item in items).items():
+            if times > 1:
+                item = next(one for one in items if one.id == item_id)
+                shown = _livekit.to_event(item) or item.type
+                yield f"{type(agent).__name__} has the same {times} times in its context: {shown}"
 
     def fitting_arguments(self, turn: Turn) -> Iterator[str]:
         """Tools see only arguments that fit their annotations."""
@@ -225,6 +251,7 @@ class Invariants:
     # --- what it looks at
 
     def _returned(self, context: RunContext[Any], given: Any) -> None:
+        self._given[context.function_call.call_id] = given
         for one in given if isinstance(given, tuple) else (given,):
             if isinstance(one, Agent):
                 self._asked_for.append((context, one))
@@ -258,6 +285,7 @@ class Invariants:
 _BROKEN: Mapping[str, Callable[[Invariants, Turn], Iterator[str]]] = {
     "answers_calls": Invariants.answers_calls,
     "hands_over": Invariants.hands_over,
+    "goes_on": Invariants.goes_on,
     "valid_context": Invariants.valid_context,
     "fitting_arguments": Invariants.fitting_arguments,
     "says_once": Invariants.says_once,
@@ -325,7 +353,5 @@ def _annotations(function: Callable[..., Any]) -> Mapping[str, pydantic.TypeAdap
     hints = get_type_hints(function, include_extras=True)
     hints.pop("return", None)
     return {
-        name: pydantic.TypeAdapter(hint)
-        for name, hint in hints.items()
-        if not llm.utils.is_context_type(hint, allow_subclasses=True)
+        name: pydantic.TypeAdapter(hint) for name, hint in hints.items() if not is_context(hint)
     }

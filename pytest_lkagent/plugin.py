@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import border, collect, fixtures, keys, phases, remote_fixtures
+from . import border, collect, fixtures, fuzzing, keys, phases, remote_fixtures
 from .errors import BehaviourError, UsageError, one_of
 from .options import (
     DEFAULT_TIMEOUT,
@@ -189,12 +189,14 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
             and border.is_coroutine_test(item)
         ):
             border.mark_for_asyncio(item)
+        if (subject := fuzzing.fuzzed(item)) is not None:
+            fuzzing.point_at_user(item, subject)
     return made
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    if not border.is_ours(item):
+    if not border.is_ours(item) and fuzzing.fuzzed(item) is None:
         return (yield)
     with keys.hold_dummies(item):
         return (yield)
@@ -227,6 +229,13 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give the verdict when the call phase ends, so that there is one and xfail applies to it."""
+    if (subject := fuzzing.fuzzed(item)) is not None:
+        __tracebackhide__ = True
+        with fuzzing.playing(item, subject):
+            try:
+                return (yield)
+            except Exception as error:  # noqa: BLE001  (it is raised, from the user's line)
+                raise fuzzing.shown(error) from None
     if not border.has_stage(item):
         return (yield)
     failure: BaseException | None = None

@@ -97,13 +97,13 @@ def _resolve_fuzz(
     for ref in fuzz.invariants:
         with _Noting(problems):
             found.invariants += check_own([references.resolve(ref)], where=ref.place)
-    if (ref := fuzz.userdata) is not None:
+    if (maker := fuzz.userdata) is not None:
         with _Noting(problems):
-            found.userdata = references.resolve(ref)
+            found.userdata = references.resolve(maker)
             if not callable(found.userdata):
                 raise UsageError(
-                    f"{ref.place}: userdata: {ref} is {found.userdata!r}, and is to be a class or "
-                    "a factory"
+                    f"{maker.place}: userdata: {maker} is {found.userdata!r}, and is to be a class "
+                    "or a factory"
                 )
 
 

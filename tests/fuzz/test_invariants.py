@@ -84,6 +84,31 @@ SAYS_TWICE = """
         return "booked"
 """
 
+UNREADABLE = """
+    @function_tool
+    async def book(self) -> object:
+        return Other
+"""
+DOUBLES = """
+    @function_tool
+    async def book(self) -> str:
+        mine = self.chat_ctx.copy()
+        mine.items += mine.items[-1:]
+        await self.update_chat_ctx(mine)
+        return "booked"
+"""
+STAYS_MUTE = """
+    busy = False
+
+    async def llm_node(self, chat_ctx, tools, model_settings):
+        if not self.busy:
+            self.busy = True
+            async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+                yield chunk
+            self.busy = False
+"""
+FAILS = "user: book\n        llm: [{fail: {status: 400}}]"
+
 BROKEN = {
     "raises_nothing": (RAISES, "E * KeyError: 'slot'"),
     "leaks_no_task": (
@@ -103,6 +128,27 @@ BROKEN = {
     ),
     "says_once": (SAYS_TWICE, "*: Found, turn 1: says_once: 'One moment.' was said 2 times"),
 }
+
+ALSO_BROKEN = [
+    (
+        UNREADABLE,
+        "*: Found, turn 1: answers_calls: book gave back what no model can read: <class '*.Other'>",
+    ),
+    (DOUBLES, "*: Found, turn 1: valid_context: Desk has the same 2 times in its context: book"),
+    (
+        STAYS_MUTE,
+        "*: Found, turn 3: goes_on: nothing comes of what the user says, and the model is not "
+        "asked: 'thanks'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("agent", "line"), ALSO_BROKEN)
+def test_invariants_are_broken_in_other_ways_too(project, agent, line):
+    first = FAILS if agent is STAYS_MUTE else BOOKS
+    result = played(project, agent, THANKS if agent is STAYS_MUTE else BOOKS, first, THANKS)
+    result.outcomes(failed=1)
+    result.shows(line)
 
 
 def played(project: Any, agent: str, *turns: str, **fuzz: str) -> Result:
