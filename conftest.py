@@ -10,11 +10,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+import hypothesis
 import pytest
 from project import Project
 from warm import import_all, kept_warm
 
 pytest_plugins = ["pytester"]
+
+# The same examples each time, whatever a run before has found, and however busy the machine is.
+hypothesis.settings.register_profile(
+    "deterministic", derandomize=True, database=None, deadline=None, print_blob=True
+)
+hypothesis.settings.load_profile("deterministic")
 
 
 class MakeProject(Protocol):

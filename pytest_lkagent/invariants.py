@@ -259,13 +259,13 @@ class Invariants:
     async def _check_own(self, own: Invariant) -> None:
         __tracebackhide__ = True
         harness, name = self._harness, getattr(own, "__name__", repr(own))
-        values = {
-            "userdata": lambda: harness.userdata,
-            "transcript": lambda: harness.transcript,
-            "agent_session": lambda: harness.session,
+        values: dict[str, Any] = {
+            "userdata": harness.userdata,
+            "transcript": harness.transcript,
+            "agent_session": harness.session,
         }
         try:
-            result = own(**{given: values[given]() for given in fixture_names(own)})
+            result = own(**{given: values[given] for given in fixture_names(own)})
             if inspect.isawaitable(result):
                 result = await result
         except AssertionError:

@@ -15,6 +15,7 @@ from .options import (
     DEFAULT_TIMEOUT,
     TARGETS,
     Options,
+    read_count,
     read_hosts,
     read_moment,
     read_seconds,
@@ -57,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         metavar="TARGET",
         help=f"play scenarios there, skip those that cannot be: {one_of(TARGETS)}",
+    )
+    group.addoption(
+        "--lk-fuzz",
+        default=None,
+        metavar="N",
+        help="draw N conversations with each agent and entrypoint that a scenario file names",
     )
     group.addoption(
         "--lk-write-expect",
@@ -122,6 +129,7 @@ def _options(config: pytest.Config) -> Options:
         timeout, where = config.getini("lk_timeout"), "lk_timeout"
     now = config.getini("lk_now")
     target = config.getoption("--lk-target")
+    fuzz = config.getoption("--lk-fuzz")
     return Options(
         scenarios=tuple(config.getoption("--lk-scenarios")),
         globs=tuple(config.getini("lk_scenarios")),
@@ -132,6 +140,7 @@ def _options(config: pytest.Config) -> Options:
         now=read_moment(now, where="lk_now") if now else None,
         real_time=config.getoption("--lk-real-time") or config.getini("lk_real_time"),
         target=read_target(target, where="--lk-target") if target is not None else None,
+        fuzz=read_count(fuzz, where="--lk-fuzz") if fuzz is not None else None,
         keys=tuple(config.getini("lk_env")),
         hosts=read_hosts(config.getini("lk_allow_hosts"), where="lk_allow_hosts"),
     )
@@ -235,7 +244,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
             try:
                 return (yield)
             except Exception as error:  # noqa: BLE001  (it is raised, from the user's line)
-                raise fuzzing.shown(error) from None
+                raise fuzzing.shown(error, subject) from None
     if not border.has_stage(item):
         return (yield)
     failure: BaseException | None = None

@@ -426,6 +426,12 @@ def test_livekit_is_imported_on_floors_2_and_3_alone():
     none(foreign(_rooms(), frozenset({"livekit"}), {2, 3}))
 
 
+def test_hypothesis_is_imported_by_the_fuzzing_alone():
+    """It slows the start of a run by half a second, and is there in an extra alone."""
+    rooms = [room for room in _rooms() if room.name.partition(".")[0] != "fuzz"]
+    none(foreign(tuple(rooms), frozenset({"hypothesis"}), set()))
+
+
 def test_nothing_is_taken_from_the_private_half_of_pytest():
     none(foreign(_rooms(), frozenset({"_pytest"}), set()))
 

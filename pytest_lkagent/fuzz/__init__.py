@@ -4,24 +4,25 @@ Its strategies are plain ones of hypothesis', for ``@given`` and for state machi
 ``fuzz`` brings hypothesis along; nothing else of the plugin imports it.
 """
 
-from ..errors import UsageError
+from ..errors import UsageError as _UsageError
 
 try:
     import hypothesis as _hypothesis  # noqa: F401
 except ModuleNotFoundError as _missing:
     if _missing.name != "hypothesis":
         raise
-    raise UsageError(
+    raise _UsageError(
         "pytest_lkagent.fuzz draws with hypothesis, which is not installed: "
         "pip install 'pytest-lkagent[fuzz]'"
     ) from None
 
 from .agent import fuzz_agent
-from .arguments import Arguments, tool_arguments
+from .arguments import tool_arguments
 from .completions import completions
 from .conversations import Conversation, FuzzedTurn, conversations
 from .histories import chat_contexts
 from .inputs import user_inputs
+from .near_misses import Arguments
 from .schedules import Schedule, schedules
 
 __all__ = [

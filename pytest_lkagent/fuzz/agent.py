@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from livekit.agents import Agent, AgentTask
 
@@ -100,14 +100,23 @@ class Fuzzed(Subject, Findable, Protocol):
     """What is fuzzed, and can be told of in a file."""
 
 
-def fuzz_test(subject: Fuzzed) -> Callable[[], None]:
-    """Make a test function of hypothesis' that plays examples of `subject`."""
+def fuzz_test(
+    subject: Fuzzed,
+    *,
+    fixtures: Sequence[str] = (),
+    take: Callable[[Mapping[str, Any]], object] = lambda _: None,
+    examples: int | None = None,
+) -> Callable[[], None]:
+    """Make a test function of hypothesis' that plays examples of `subject`.
 
-    @given(st.data())
-    def test(data: Any) -> None:
+    It has these `fixtures` as parameters, and lets `take` have their values before each example.
+    """
+
+    def test(data: Any, **values: Any) -> None:
         __tracebackhide__ = True
+        take(values)
         is_final = private.is_final()
-        example = Example(subject, private.drawing(data), is_shown=is_final)
+        example = Example(subject, private.Drawing(data), is_shown=is_final)
         try:
             example.play()
         except Exception as error:
@@ -116,6 +125,17 @@ def fuzz_test(subject: Fuzzed) -> Callable[[], None]:
             raise
 
     made: Any = test
+    parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in ("data", *fixtures)]
+    made.__signature__ = inspect.Signature(parameters)
+    made = given(data=st.data())(made)
+    if fixtures:  # the values are copied for each example
+        made = settings(
+            max_examples=examples or settings().max_examples,
+            suppress_health_check=[
+                *settings().suppress_health_check,
+                HealthCheck.function_scoped_fixture,
+            ],
+        )(made)
     made.lk_fuzzed = subject
     private.tell_apart(made, subject.name)
     return made  # type: ignore[no-any-return]

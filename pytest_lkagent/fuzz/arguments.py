@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any, TypeAlias, get_type_hints
 
 from hypothesis import strategies as st
 from livekit.agents import llm
@@ -20,7 +20,13 @@ from .chances import mostly, once_in
 from .json_schema import objects_of
 from .near_misses import Arguments, near_misses
 
-__all__ = ["Arguments", "ArgumentsOf", "arguments_of", "tool_arguments"]
+__all__ = [
+    "ArgumentsOf",
+    "Offered",
+    "arguments_of",
+    "offered_arguments",
+    "tool_arguments",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,10 @@ class ArgumentsOf:
 
     valid: st.SearchStrategy[dict[str, Any]]
     near: st.SearchStrategy[Arguments]
+
+
+Offered: TypeAlias = tuple[tuple[str, ArgumentsOf], ...]
+"""The tools that a model may call, by name: in an order that is the same for the same ones."""
 
 
 def tool_arguments(tool: Any) -> st.SearchStrategy[Arguments]:
@@ -60,6 +70,13 @@ def arguments_of(tool: Any) -> ArgumentsOf:
         return _of_schema(_written(tool), "tool_arguments()")
     raise UsageError(
         f"tool_arguments() takes a function tool of LiveKit's or a JSON schema, not {tool!r}"
+    )
+
+
+def offered_arguments(tools: Mapping[str, Any]) -> Offered:
+    """Return the arguments of all function tools; what a provider runs itself is not called."""
+    return tuple(
+        (name, arguments_of(tools[name])) for name in sorted(tools) if is_tool(tools[name])
     )
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 from hypothesis import strategies as st
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
 from ..script import Step, call, fail, raw_call, reply, say, silence
-from ..tools import is_tool
-from .arguments import ArgumentsOf, arguments_of
+from .arguments import Offered, offered_arguments
 from .chances import once_in
 from .offers import tools_of
 from .schedules import delays
 from .texts import long_texts, texts
 
 __all__ = ["completions", "completions_for"]
-
-_Tools: TypeAlias = "tuple[tuple[str, ArgumentsOf], ...]"
 
 _SIMPLE = ("a", "Yes.", "One moment, please.", "It is done. Anything else?")
 _TEXTS = texts(_SIMPLE)
@@ -32,10 +29,16 @@ _ERRORS: tuple[Callable[[], APIError], ...] = (
     lambda: APIStatusError("rate limited", status_code=429),
     lambda: APIStatusError("context too long", status_code=400),
 )
-# How often the model does what, the simplest first
-_WITHOUT_TOOLS = ("say",) * 12 + ("long", "silence", "silence", "fail", "fail", "unknown")
+# How often the model does what, the simplest first. What draws nothing more is the simplest to
+# hypothesis, and silence is no answer to begin with: so the plainest text is a kind of its own.
+_WITHOUT_TOOLS = (
+    *("plain",) * 2,
+    *("say",) * 10,
+    *("long", "silence", "silence", "fail", "fail", "unknown"),
+)
 _WITH_TOOLS = (
-    *("say",) * 6,
+    "plain",
+    *("say",) * 5,
     *("call",) * 11,
     *("batch",) * 3,
     *("near", "near", "silence", "fail", "unknown", "long"),
@@ -63,17 +66,16 @@ def completions(agent: Any) -> st.SearchStrategy[Step]:
 
 def completions_for(tools: Mapping[str, Any]) -> st.SearchStrategy[Step]:
     """Draw completions for the tools that a request offers; none where it allows no call."""
-    offered = tuple((name, arguments_of(tool)) for name, tool in tools.items() if is_tool(tool))
-    return _completions_for(offered)
+    return _completions_for(offered_arguments(tools))
 
 
 @lru_cache(maxsize=256)
-def _completions_for(offered: _Tools) -> st.SearchStrategy[Step]:
+def _completions_for(offered: Offered) -> st.SearchStrategy[Step]:
     return _completions(offered, st.sampled_from(_WITH_TOOLS if offered else _WITHOUT_TOOLS))
 
 
 @st.composite
-def _completions(draw: st.DrawFn, offered: _Tools, kinds: st.SearchStrategy[str]) -> Step:
+def _completions(draw: st.DrawFn, offered: Offered, kinds: st.SearchStrategy[str]) -> Step:
     kind = draw(kinds)
     step = _DRAW[kind](draw, offered)
     if kind != "fail" and draw(_IN_EIGHT):
@@ -87,7 +89,7 @@ _IN_THREE = once_in(3)
 _DELAYS = delays()
 
 
-def _said(draw: st.DrawFn, _: _Tools) -> Step:
+def _said(draw: st.DrawFn, _: Offered) -> Step:
     text = draw(_TEXTS)
     step = say(text)
     if len(text) > _NO_CUTS or not draw(_IN_THREE):
@@ -97,17 +99,17 @@ def _said(draw: st.DrawFn, _: _Tools) -> Step:
     return step.chunked([text[start:end] for start, end in edges])
 
 
-def _called(draw: st.DrawFn, offered: _Tools) -> Step:
+def _called(draw: st.DrawFn, offered: Offered) -> Step:
     step = _one_call(draw, offered)
     return reply(draw(_TEXTS), step) if draw(_IN_EIGHT) else step
 
 
-def _one_call(draw: st.DrawFn, offered: _Tools) -> Step:
+def _one_call(draw: st.DrawFn, offered: Offered) -> Step:
     name, arguments = draw(st.sampled_from(offered))
     return call(name, draw(arguments.valid))
 
 
-def _batch(draw: st.DrawFn, offered: _Tools) -> Step:
+def _batch(draw: st.DrawFn, offered: Offered) -> Step:
     """Draw two or three parallel calls: different ones, one again, two under the same id."""
     first, second = _one_call(draw, offered), _one_call(draw, offered)
     more: list[Step] = []
@@ -121,27 +123,29 @@ def _batch(draw: st.DrawFn, offered: _Tools) -> Step:
     return reply(draw(_TEXTS) if draw(_IN_EIGHT) else None, first, second, *more)
 
 
-def _nearly(draw: st.DrawFn, offered: _Tools) -> Step:
+def _nearly(draw: st.DrawFn, offered: Offered) -> Step:
     name, arguments = draw(st.sampled_from(offered))
     sent = draw(arguments.near)
     return raw_call(name, sent if isinstance(sent, str) else json.dumps(sent, ensure_ascii=False))
 
 
-def _unknown(draw: st.DrawFn, offered: _Tools) -> Step:
+def _unknown(draw: st.DrawFn, offered: Offered) -> Step:
     known = [name for name, _ in offered]
-    invented = ["search_web", "functions", *(f"{name}s" for name in known)]
-    invented += [name.upper() for name in known] + [f"functions.{name}" for name in known]
-    names = st.sampled_from([name for name in invented if name not in known])
-    return raw_call(draw(names), draw(st.sampled_from(("{}", '{"query": "a"}', ""))))
+    misspelt = [form.format(name) for form in ("{}s", "functions.{}", "{}()") for name in known]
+    name = draw(st.sampled_from(["search_web", *misspelt]))
+    while name in known:
+        name += "_"
+    return raw_call(name, draw(st.sampled_from(("{}", '{"query": "a"}', ""))))
 
 
-def _failed(draw: st.DrawFn, _: _Tools) -> Step:
+def _failed(draw: st.DrawFn, _: Offered) -> Step:
     error = draw(st.sampled_from(_ERRORS))()
     attempts = draw(st.sampled_from((1, None)))
     return fail(error, after=draw(_TEXTS) if draw(_IN_THREE) else None, attempts=attempts)
 
 
-_DRAW: Mapping[str, Callable[[st.DrawFn, _Tools], Step]] = {
+_DRAW: Mapping[str, Callable[[st.DrawFn, Offered], Step]] = {
+    "plain": lambda *_: say("a"),
     "say": _said,
     "call": _called,
     "batch": _batch,

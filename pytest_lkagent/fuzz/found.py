@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from hashlib import sha1
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from livekit.agents import Agent, APIConnectionError, APIStatusError, APITimeoutError, ToolError
@@ -119,6 +120,14 @@ class Names:
             return f"{module.__name__}:{name}"
         return f"{os.path.relpath(str(module.__file__), self._folder)}:{name}"
 
+    def moved(self, ref: Ref) -> str:
+        """Return a reference that is relative to another file."""
+        module, _, name = ref.text.partition(":")
+        if not module.endswith(".py"):
+            return ref.text
+        path = Path(ref.site.path).parent / module
+        return f"{os.path.relpath(path, self._folder)}:{name}"
+
     def outcome(self, value: Any, what: str) -> dict[str, Any]:
         """Return what a mocked tool does, as far as a file can say it."""
         error = value() if isinstance(value, type) and issubclass(value, Exception) else value
@@ -137,10 +146,14 @@ class Names:
 
 
 def mocked(
-    names: Names, mocks: Mapping[Any, Any], delays: Mapping[tuple[type[Agent], str], float]
+    names: Names,
+    mocks: Mapping[Any, Any],
+    delays: Mapping[tuple[type[Agent], str], float],
+    *,
+    written: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the mocks of a scenario: those that there are, and what takes time."""
-    written: dict[str, Any] = {}
+    written = dict(written)
     for owner, does in mocks.items():
         if isinstance(does, Mapping):
             written[owner.__name__] = {

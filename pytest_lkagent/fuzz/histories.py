@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from livekit.agents import llm
 
-from .arguments import ArgumentsOf, arguments_of
+from .arguments import Offered, arguments_of, offered_arguments
 from .chances import once_in
 from .inputs import user_inputs
 from .offers import tools_of
@@ -39,12 +39,11 @@ def chat_contexts(agent: Any = None) -> st.SearchStrategy[llm.ChatContext]:
     """
     if agent is None:
         return _contexts((("search", arguments_of(_INVENTED)),))
-    tools = tools_of(agent, what="chat_contexts()")
-    return _contexts(tuple((name, arguments_of(tool)) for name, tool in tools.items()))
+    return _contexts(offered_arguments(tools_of(agent, what="chat_contexts()")))
 
 
 @st.composite
-def _contexts(draw: st.DrawFn, tools: tuple[tuple[str, ArgumentsOf], ...]) -> llm.ChatContext:
+def _contexts(draw: st.DrawFn, tools: Offered) -> llm.ChatContext:
     items: list[llm.ChatItem] = []
     if draw(_IN_FIVE):
         items.append(_message("system", draw(_TEXTS)))
@@ -65,7 +64,7 @@ def _message(role: llm.ChatRole, text: str, *, interrupted: bool = False) -> llm
 
 
 def _calls(
-    draw: st.DrawFn, tools: tuple[tuple[str, ArgumentsOf], ...], turn: int
+    draw: st.DrawFn, tools: Offered, turn: int
 ) -> Iterator[llm.FunctionCall | llm.FunctionCallOutput]:
     """Yield one or two calls, and then the output of each."""
     made = draw(st.lists(st.sampled_from(tools), min_size=1, max_size=2))

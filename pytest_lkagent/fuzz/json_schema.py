@@ -1,12 +1,12 @@
-"""Values that satisfy a JSON schema, as far as pydantic and tools write such schemas.
+"""_Values that satisfy a JSON schema, as far as pydantic and tools write such schemas.
 
 hypothesis-jsonschema is the library for this, and is not used: it knows no recursive schema, and
 its last release breaks on a hypothesis of today, whose private names it imports.
 
 Read are ``type``, ``enum``, ``const``, ``$ref``, ``allOf``, ``anyOf``, ``oneOf``, and the bounds of
 numbers, texts, lists and objects. Of what else a schema may demand (``not``, ``if``, ``contains``)
-nothing is known here: a value may miss it, as that of a model may. The same holds for bounds of what
-is listed, and for tuples that are to be unique.
+nothing is known here, nor of bounds beside an ``enum`` and of tuples that are to be unique: a value
+may miss it, as that of a model may.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .strings import strings
 
 __all__ = ["objects_of"]
 
-Values: TypeAlias = st.SearchStrategy[Any]
+_Values: TypeAlias = st.SearchStrategy[Any]
 
 _ROOM = 4
 """How many more than it must an object or a list holds where nothing bounds it."""
@@ -69,11 +69,11 @@ def objects_of(schema: Mapping[str, Any], *, what: str) -> st.SearchStrategy[dic
 class _Reader:
     definitions: Definitions
 
-    def read(self, schema: Schema, where: Where) -> Values | Nothing:
+    def read(self, schema: Schema, where: Where) -> _Values | Nothing:
         laid_out = self.definitions.laid_out(schema, where)
         return laid_out if isinstance(laid_out, Nothing) else self._read(*laid_out)
 
-    def _read(self, keywords: Mapping[str, Any], where: Where) -> Values | Nothing:
+    def _read(self, keywords: Mapping[str, Any], where: Where) -> _Values | Nothing:
         if "anyOf" in keywords:
             rest = {name: value for name, value in keywords.items() if name != "anyOf"}
             return _any_of(
@@ -102,7 +102,7 @@ class _Reader:
             raise self.definitions.unreadable(where, f"unknown type {unknown[0]!r}{hint}")
         return types
 
-    def _of_type(self, name: str, keywords: Mapping[str, Any], where: Where) -> Values | Nothing:
+    def _of_type(self, name: str, keywords: Mapping[str, Any], where: Where) -> _Values | Nothing:
         match name:
             case "object":
                 return self._objects(keywords, where)
@@ -117,7 +117,7 @@ class _Reader:
                 return st.booleans()
         return st.none()
 
-    def _strings(self, keywords: Mapping[str, Any], where: Where) -> Values | Nothing:
+    def _strings(self, keywords: Mapping[str, Any], where: Where) -> _Values | Nothing:
         if keywords.get("contentMediaType") == "application/json":
             inner = self.read(keywords.get("contentSchema", True), where)
             return inner if isinstance(inner, Nothing) else inner.map(json.dumps)
@@ -127,11 +127,11 @@ class _Reader:
             raise self.definitions.unreadable(where, str(problem)) from None
         return _contradiction(keywords, where) if found is None else found
 
-    def _objects(self, keywords: Mapping[str, Any], where: Where) -> Values | Nothing:
+    def _objects(self, keywords: Mapping[str, Any], where: Where) -> _Values | Nothing:
         properties: Mapping[str, Schema] = keywords.get("properties", {})
         required = keywords.get("required", ())
         others: Schema = keywords.get("additionalProperties", True)
-        fixed: dict[str, Values] = {}
+        fixed: dict[str, _Values] = {}
         for name in required:
             values = self.read(properties.get(name, others), where.at(name))
             if isinstance(values, Nothing):
@@ -159,7 +159,7 @@ class _Reader:
             return named
         return named.filter(lambda drawn: least <= len(drawn) <= most)
 
-    def _others(self, keywords: Mapping[str, Any], where: Where, least: int) -> Values | None:
+    def _others(self, keywords: Mapping[str, Any], where: Where, least: int) -> _Values | None:
         """Draw what an object holds beside its properties; None where it holds nothing."""
         known = keywords.get("properties", {})
         names = self.read({"type": "string", **keywords.get("propertyNames", {})}, where)
@@ -171,7 +171,7 @@ class _Reader:
             names = names.filter(lambda name: name not in known)
         return st.dictionaries(names, values, min_size=least, max_size=int(most))
 
-    def _arrays(self, keywords: Mapping[str, Any], where: Where) -> Values | Nothing:
+    def _arrays(self, keywords: Mapping[str, Any], where: Where) -> _Values | Nothing:
         first, rest = keywords.get("prefixItems", ()), keywords.get("items", True)
         if isinstance(rest, list):  # as schemas were until 2019
             first, rest = rest, keywords.get("additionalItems", True)
@@ -193,7 +193,7 @@ class _Reader:
         if least > most:
             return _contradiction(keywords, where)
         by = _as_text if unique else None
-        tail: Values = st.lists(items, min_size=least, max_size=most, unique_by=by)
+        tail: _Values = st.lists(items, min_size=least, max_size=most, unique_by=by)
         if not heads:
             return tail
         return st.builds(lambda drawn, more: [*drawn, *more], st.tuples(*heads), tail)
@@ -207,10 +207,10 @@ class _Reader:
         types = self._types(keywords, where)
         if "enum" in keywords:
             return len({*map(_as_text, _listed(keywords, types))})
-        return {"boolean": 2, "null": 1}.get(*types) if len(types) == 1 else None
+        return {"boolean": 2, "null": 1}.get(min(types)) if len(types) == 1 else None
 
 
-def _any_of(found: Iterable[Values | Nothing], otherwise: Nothing) -> Values | Nothing:
+def _any_of(found: Iterable[_Values | Nothing], otherwise: Nothing) -> _Values | Nothing:
     found = list(found)
     values = [one for one in found if not isinstance(one, Nothing)]
     missing = [one for one in found if isinstance(one, Nothing)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -36,6 +36,8 @@ class Draw(Protocol):
     """Draw a value, as hypothesis hands it to composite strategies."""
 
     def __call__(self, strategy: SearchStrategy[_T], /) -> _T: ...
+    def span(self) -> AbstractContextManager[None]:
+        """Let what is drawn inside go as a whole, where an example shrinks."""
 
 
 class Subject(Protocol):
@@ -87,7 +89,6 @@ class Drawn:
 _REQUESTS = 12
 """How many answers of the model are drawn in a turn; hand-overs back and forth would not end."""
 # each by one choice: what is drawn as a choice of choices shrinks worse
-_GOES_ON = st.booleans()
 _INTERRUPTS: SearchStrategy[float | None] = st.sampled_from((*[None] * 8, 0.1, 0.5, 1.0, 2.0, 5.0))
 _WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 30.0))
 
@@ -159,21 +160,24 @@ class Example:
 
     async def _converse(self, harness: Harness) -> None:
         await self._end_turn()
-        while not self._is_over() and len(self.drawn.turns) < self._subject.turns:
-            if self.drawn.turns and not self._drawn(_GOES_ON, or_else=False):
-                break
-            turn = self._draw_turn()
-            if self._left is not None:
-                break
-            try:
-                if turn.wait is not None:
-                    await harness.wait(turn.wait)
-                else:
-                    await harness.user_says(turn.user or "", interrupt=turn.interrupt)
-            except Exception as error:
-                if not self._invariants.lets_pass(error):
-                    raise
-            await self._end_turn()
+        turns = self._drawn(st.integers(1, self._subject.turns), or_else=1)
+        while not self._is_over() and len(self.drawn.turns) < turns:
+            with self._draw.span():
+                await self._take_turn(harness)
+
+    async def _take_turn(self, harness: Harness) -> None:
+        turn = self._draw_turn()
+        if self._left is not None:
+            return
+        try:
+            if turn.wait is not None:
+                await harness.wait(turn.wait)
+            else:
+                await harness.user_says(turn.user or "", interrupt=turn.interrupt)
+        except Exception as error:
+            if not self._invariants.lets_pass(error):
+                raise
+        await self._end_turn()
 
     async def _end_turn(self) -> None:
         """Look at the turn that is over, unless it is known to have gone wrong."""
@@ -197,9 +201,7 @@ class Example:
         return or_else
 
     def _draw_turn(self) -> DrawnTurn:
-        turn = DrawnTurn()
-        if self.drawn.turns:
-            turn.wait = self._drawn(_WAITS, or_else=None)
+        turn = DrawnTurn(wait=self._drawn(_WAITS, or_else=None))
         if turn.wait is None:
             turn.user = self._drawn(user_inputs(), or_else="a")
             turn.interrupt = self._drawn(_INTERRUPTS, or_else=None)

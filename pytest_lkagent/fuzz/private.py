@@ -5,25 +5,56 @@ Checked against hypothesis 6.120.0 and 6.170.15.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from hypothesis import Phase, settings
 from hypothesis.control import current_build_context
+from hypothesis.errors import Flaky
+from hypothesis.strategies import SearchStrategy
 
-from .play import Draw
+__all__ = ["Drawing", "is_final", "is_flaky", "tell_apart", "untimed"]
 
-__all__ = ["drawing", "is_final", "tell_apart", "untimed"]
+_T = TypeVar("_T")
+_TURN = 1
+"""How hypothesis knows turns from other spans; its own labels are hashes."""
 
 
-def drawing(data: Any) -> Draw:
-    """Return what draws as ``data.draw`` does, without a line of output for each value."""
-    draw: Draw = data.conjecture_data.draw
-    return draw
+class Drawing:
+    """Draws as ``data.draw`` does, without a line of output for each value."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data.conjecture_data
+
+    def __call__(self, strategy: SearchStrategy[_T], /) -> _T:
+        value: _T = self._data.draw(strategy)
+        return value
+
+    @contextmanager
+    def span(self) -> Iterator[None]:
+        """Let what is drawn inside go as a whole, where an example shrinks.
+
+        hypothesis takes one away where a number gets smaller that was drawn before.
+        """
+        data = self._data
+        begin = getattr(data, "start_span", None) or data.start_example
+        end = getattr(data, "stop_span", None) or data.stop_example
+        if not data.frozen:
+            begin(_TURN)
+        yield
+        if not data.frozen:
+            end()
 
 
 def is_final() -> bool:
     """Whether the example that is running is the minimal one, which is shown to the user."""
     return bool(current_build_context().is_final)
+
+
+def is_flaky(error: BaseException) -> bool:
+    """Whether an example went another way when it was played again."""
+    return isinstance(error, Flaky)
 
 
 def tell_apart(test: Any, name: str) -> None:

@@ -338,6 +338,11 @@ class Scenario:
     timeout: float | None = None
     fuzz: FuzzSpec | None = None
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether its conversation is drawn by hypothesis."""
+        return self.fuzz is not None and self.turns is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioFile:

@@ -41,6 +41,7 @@ SCENARIO_KEYS = (
     *("marks", "xfail", "fuzz"),
     *DEFAULT_KEYS,
 )
+_OF_TURNS = {"start", "absent", "check", "snapshot", "expect_veto"}
 _TESTED = ("agent", "entrypoint")
 _MESSAGE_ROLES = ("user", "assistant", "system", "developer")
 HISTORY_KEYS = (*_MESSAGE_ROLES, "function_call", "function_call_output")
@@ -91,6 +92,10 @@ def read_scenario(
             said[key] = read(reading, fields[key])
     said["owes_voices"] = "voices" in fields
     refuse_without_call(reading, is_call=said.get("mode") == "audio")
+    if said.get("fuzz") and "turns" not in fields:
+        for key in fields.keys() & _OF_TURNS:
+            hint = "write turns:, or leave it out"
+            reading.problem(fields[key], f"{key} is for a conversation that is not drawn; {hint}")
     if said.get("fuzz") and said.get("mode") == "audio":
         reading.problem(fields["fuzz"], "fuzz is for conversations in text; leave mode: out")
     if "expect_veto" in fields:

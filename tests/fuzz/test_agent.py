@@ -129,8 +129,8 @@ test_counter = fuzz_agent(Counter, userdata={"sum": 0}, invariants=[never_negati
         (
             "assert userdata['total'] >= 0",
             (
-                "the invariant odd raised KeyError: 'total' (test_desk.py:5); an invariant asserts, "
-                "and raises nothing else"
+                "the invariant odd raised KeyError: 'total' (test_desk.py:5); an invariant "
+                "asserts, and raises nothing else"
             ),
         ),
     ],
@@ -180,8 +180,8 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
         (
             "fuzz_agent(Desk, without=['says_onse'])",
             (
-                "fuzz_agent(Desk): without names 'says_onse', which is no invariant; they are *; did "
-                "you mean 'says_once'?"
+                "fuzz_agent(Desk): without names 'says_onse', which is no invariant; they are *; "
+                "did you mean 'says_once'?"
             ),
         ),
         (
