@@ -80,7 +80,7 @@ def test_a_fault_is_shown_with_the_shortest_conversation_and_written_as_a_scenar
         "E       as a scenario: pytest --lk-scenarios=.lk_fuzz/Desk-*.yaml",
         "desk.py:*: IndexError",
     )
-    result.shows_no("*pytest_lkagent/*", "*hypothesis/core.py*", "*test case*")
+    result.shows_no("*pytest_lkagent/*", "*hypothesis/core.py*", "*Failing test case*")
 
 
 def test_the_scenario_fails_the_same_way_and_passes_once_the_agent_is_mended(project):
