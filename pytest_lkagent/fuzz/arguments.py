@@ -28,6 +28,8 @@ __all__ = [
     "tool_arguments",
 ]
 
+__tracebackhide__ = True  # a mistake is shown at the line of the user's own
+
 
 @dataclass(frozen=True, eq=False)
 class ArgumentsOf:

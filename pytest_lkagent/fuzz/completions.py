@@ -19,6 +19,8 @@ from .texts import long_texts, texts
 
 __all__ = ["completions", "completions_for"]
 
+__tracebackhide__ = True  # a mistake is shown at the line of the user's own
+
 _SIMPLE = ("a", "Yes.", "One moment, please.", "It is done. Anything else?")
 _TEXTS = texts(_SIMPLE)
 _LONG = long_texts()

@@ -15,6 +15,8 @@ from .schedules import Schedule, schedules
 
 __all__ = ["Conversation", "FuzzedTurn", "conversations"]
 
+__tracebackhide__ = True  # a mistake is shown at the line of the user's own
+
 _MOST_TURNS = 4
 _MOST_COMPLETIONS = 4
 

@@ -12,6 +12,8 @@ from .merging import merged
 
 __all__ = ["Definitions", "Nothing", "Schema", "Where"]
 
+__tracebackhide__ = True  # a mistake is shown at the line of the user's own
+
 Schema: TypeAlias = Mapping[str, Any] | bool
 
 _COUNT = (int, "a number")

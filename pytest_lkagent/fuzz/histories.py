@@ -17,6 +17,8 @@ from .texts import texts
 
 __all__ = ["chat_contexts"]
 
+__tracebackhide__ = True  # a mistake is shown at the line of the user's own
+
 _INVENTED = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
 _TEXTS = texts()
 _INPUTS = user_inputs()

@@ -26,6 +26,8 @@ from .strings import strings
 
 __all__ = ["objects_of"]
 
+__tracebackhide__ = True  # a mistake is shown at the line of the user's own
+
 _Values: TypeAlias = st.SearchStrategy[Any]
 
 _ROOM = 4

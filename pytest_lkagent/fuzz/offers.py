@@ -14,6 +14,8 @@ from ..tools import declared_tools, is_tool, may_add_tools
 
 __all__ = ["tools_of"]
 
+__tracebackhide__ = True  # a mistake is shown at the line of the user's own
+
 
 def tools_of(agent: Any, *, what: str) -> Mapping[str, Any]:
     """Return the tools of an agent, of a class, a factory or a collection of tools, by name.

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..errors import UsageError
@@ -76,8 +77,12 @@ class ToolCall:
         """Describe the call as one writes it in a script."""
         if isinstance(self.arguments, str):
             return f"raw_call({self.name!r}, {self.arguments!r})"
-        named = [f"{name}={_shown(value)}" for name, value in self.arguments.items()]
-        return f"call({', '.join([repr(self.name), *named])})"
+        if all(name.isidentifier() and not iskeyword(name) for name in self.arguments):
+            given = [f"{name}={_shown(value)}" for name, value in self.arguments.items()]
+        else:  # as a model invents names, Python takes them in a mapping alone
+            shown = (f"{name!r}: {_shown(value)}" for name, value in self.arguments.items())
+            given = [f"{{{', '.join(shown)}}}"]
+        return f"call({', '.join([repr(self.name), *given])})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

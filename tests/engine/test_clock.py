@@ -94,6 +94,46 @@ def test_equal_deadlines_fire_in_the_order_in_which_they_were_made(delays: list[
     assert fired == sorted(range(len(delays)), key=lambda number: delays[number])
 
 
+_WHEN = st.sampled_from([0, 0.5, 1, 1, 2.25, 3600])
+_TIMERS = st.recursive(
+    st.tuples(_WHEN, st.booleans(), st.just([])),
+    lambda inner: st.tuples(_WHEN, st.booleans(), st.lists(inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(st.lists(_TIMERS, min_size=1, max_size=6))
+def test_timers_made_by_timers_fire_at_their_instant_and_cancelled_ones_never(
+    timers: list[Any],
+) -> None:
+    made: list[tuple[float, int]] = []
+    fired: list[tuple[float, int]] = []
+    cancelled: set[int] = set()
+
+    def begin(loop: asyncio.AbstractEventLoop, began: float, timers: list[Any]) -> None:
+        for delay, is_cancelled, inner in timers:
+            number = len(made)
+            due = loop.time() - began + delay
+            made.append((due, number))
+            handle = loop.call_later(delay, fire, loop, began, number, inner)
+            if is_cancelled:
+                cancelled.add(number)
+                handle.cancel()
+
+    def fire(loop: asyncio.AbstractEventLoop, began: float, number: int, inner: list[Any]) -> None:
+        fired.append((loop.time() - began, number))
+        begin(loop, began, inner)
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        begin(loop, loop.time(), timers)
+        await asyncio.sleep(100 * 3600)
+
+    with virtual() as clock:
+        run(clock, play())
+    assert fired == sorted(one for one in made if one[1] not in cancelled)
+
+
 def test_timers_of_before_the_clock_keep_their_distance_and_their_place() -> None:
     fired: list[Any] = []
     loop = asyncio.SelectorEventLoop()

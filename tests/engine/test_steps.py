@@ -140,6 +140,23 @@ def test_everything_that_is_json_is_taken_and_said_as_it_is(arguments: dict[str,
     assert json.loads(json.dumps(made.arguments)) == arguments
 
 
+said = st.text(min_size=1, max_size=5)
+calls = st.builds(call, said, st.dictionaries(said | st.sampled_from(["slot", "class"]), said)) | (
+    st.builds(raw_call, said, st.text())
+)
+answers = st.one_of(
+    st.builds(say, said),
+    st.just(silence()),
+    st.builds(lambda text, made: reply(text, *made), st.none() | said, st.lists(calls, min_size=1)),
+)
+
+
+@given(answers)
+def test_a_step_describes_itself_as_what_makes_it_again(step: Step) -> None:
+    names = {"say": say, "silence": silence, "reply": reply, "call": call, "raw_call": raw_call}
+    assert eval(step.describe(), names) == step
+
+
 def test_callables_are_resolved_at_any_depth_and_what_they_give_is_checked() -> None:
     step = call("book", slots=[{"at": lambda r: r.last_input}], who=lambda r: r.number)
     [made] = step.resolve(request("2 pm")).calls

@@ -263,6 +263,31 @@ def test_an_agent_task_outside_of_a_loop():
     assert completions(Ask) is completions({"tell": Ask.tell})
 
 
+def test_a_user_reads_his_own_line_alone(project):
+    result = project(
+        {
+            "test_door.py": dedent(
+                """
+                from livekit.agents import function_tool
+                from pytest_lkagent.fuzz import completions
+
+                @function_tool
+                async def open_door(room): ...
+
+                def test_it():
+                    completions([open_door])
+                """
+            )
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        ">       completions([open_door])",
+        "E       pytest_lkagent.errors.UsageError: test_door.py:4: the tool 'open_door': 'room' *",
+        "test_door.py:8: UsageError",
+    )
+
+
 # --- without hypothesis
 
 

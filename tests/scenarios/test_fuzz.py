@@ -265,3 +265,39 @@ def test_parallel_outputs_match_in_every_order_and_only_all_of_them(order, missi
     assert match_turn(fewer, [*events, *outputs], scripted=script) is not None
     wrong = [*fewer, replace(expected[missing], is_error=True)]
     assert match_turn(wrong, [*events, *outputs], scripted=script) is not None
+
+
+SEQUENCES = st.lists(
+    EVENTS.filter(lambda event: not isinstance(event, FunctionCallOutput)), max_size=6
+)
+
+
+def explains(expected, events, *, is_first=True) -> bool:
+    """Say by plain trial whether the expectations tell the events; outputs aside."""
+    if not events:
+        return all(one is ... for one in expected)
+    event, *later = events
+    ways = []
+    if not needs_listing(event):
+        ways.append((expected, later))
+    if expected and expected[0] is ...:
+        ways += [(expected[1:], events), (expected, later)]
+    elif expected and next(differences_of(expected[0], event), None) is None:
+        ways.append((expected[1:], later))
+    return any(explains(rest, left) for rest, left in ways)
+
+
+def differences_of(expected, event):
+    found = expected.differences(event)
+    return iter([True]) if found is None else found
+
+
+@unhurried
+@given(SEQUENCES, SEQUENCES, st.data())
+def test_expectations_match_when_there_is_any_way_to_read_them_so(events, others, data):
+    listed = [*map(expectation_of, data.draw(st.sampled_from([events, others])))]
+    for _ in range(data.draw(st.integers(0, 2))):
+        listed.insert(data.draw(st.integers(0, len(listed))), ...)
+    if listed and data.draw(st.booleans()):
+        listed.pop(data.draw(st.integers(0, len(listed) - 1)))
+    assert (match_turn(listed, events) is None) == explains(listed, events)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, assert_never, assert_type
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import SearchStrategy
 from livekit.agents import (
     Agent,
     AgentSession,
@@ -62,6 +64,18 @@ from pytest_lkagent import (
     stall,
     virtual_now,
     virtual_time,
+)
+from pytest_lkagent.fuzz import (
+    Arguments,
+    Conversation,
+    FuzzedTurn,
+    Schedule,
+    chat_contexts,
+    completions,
+    conversations,
+    schedules,
+    tool_arguments,
+    user_inputs,
 )
 
 
@@ -302,3 +316,31 @@ async def test_realtime(voice_call: VoiceCall, fake_llm: FakeLLM) -> None:
     Agent(instructions="You listen.", llm=FakeRealtimeModel(fake_llm, silence=1.0))
     fake_llm.script(fail(IncompleteResponse(), after="One mo"))
     await voice_call.say("hello")
+
+
+# --- fuzzing
+
+
+@given(
+    sent=tool_arguments(FrontDesk.book),
+    step=completions(FrontDesk),
+    said=user_inputs(),
+    history=chat_contexts(),
+    schedule=schedules(),
+    conversation=conversations([open_door]),
+)
+def test_whatever_comes(
+    sent: Arguments,
+    step: Step,
+    said: str,
+    history: llm.ChatContext,
+    schedule: Schedule,
+    conversation: Conversation,
+) -> None:
+    assert_type(tool_arguments({"type": "object"}), SearchStrategy[Arguments])
+    assert_type(completions(FrontDesk(instructions="")), SearchStrategy[Step])
+    assert_type(chat_contexts(FrontDesk), SearchStrategy[llm.ChatContext])
+    assert_type(conversation.turns, tuple[FuzzedTurn, ...])
+    assert_type(conversation.turns[0].completions, tuple[Step, ...])
+    assert_type(schedule.tool(0) + schedule.completion(0), float)
+    assert_type(schedule.interruption(0), float | None)

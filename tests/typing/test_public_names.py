@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import pytest_lkagent
+import pytest_lkagent.fuzz
 from pytest_lkagent import MockTask, MockTool, TaskMock, ToolMock
 
 API = Path(__file__).with_name("api.py")
@@ -17,7 +17,7 @@ API = Path(__file__).with_name("api.py")
 def test_every_public_name_is_used_as_a_user_would_annotate_it():
     tree = ast.parse(API.read_text(encoding="utf-8"))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert set(pytest_lkagent.__all__) - used == set()
+    assert {*pytest_lkagent.__all__, *pytest_lkagent.fuzz.__all__} - used == set()
 
 
 @pytest.mark.parametrize(("fixture", "made"), [(MockTool, ToolMock), (MockTask, TaskMock)])
