@@ -74,7 +74,9 @@ __all__ = [
     "hears_by_itself",
     "is_argument_error",
     "is_duplex",
+    "is_said_by_code",
     "listening_agent",
+    "may_be_interrupted",
     "model_named",
     "neutral",
     "open_work",
@@ -87,7 +89,9 @@ __all__ = [
     "replace_model",
     "replace_speech",
     "run_user_mock",
+    "running_calls",
     "running_tools",
+    "silent_log",
     "speaking_agent",
     "speech_for",
     "to_event",
@@ -105,6 +109,8 @@ SPEECH = ("stt", "tts", "vad", "turn_detection")
 """What an agent, or a session, may have of its own to hear and to speak with."""
 
 _INFERENCE = "_llm_inference_task"
+_OF_A_MODEL = frozenset({"llm_metadata", "llm_node_ttft", "provider_request_ids"})
+"""What LiveKit notes with a message that a model made, and not with one that code made."""
 _OWN_MESSAGES = "lk."
 """LiveKit's own messages in a request (instructions, markup guides) have ids that begin so."""
 
@@ -624,6 +630,14 @@ async def user_is_back(session: AgentSession[Any]) -> None:
             pass
 
 
+def may_be_interrupted(session: AgentSession[Any]) -> bool:
+    """Whether the agent lets itself be interrupted in what it says just now, if anything."""
+    if session._activity is None:
+        return False
+    speech = session._activity.current_speech
+    return speech is None or speech.allow_interruptions
+
+
 def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
     """Return what may still make the session speak by itself.
 
@@ -648,6 +662,17 @@ def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
     if (recognition := activity._audio_recognition) is not None:
         work += [recognition._commit_user_turn_atask, recognition._end_of_turn_task]
     return [task for task in work if task is not None and not task.done()]
+
+
+def running_calls(session: AgentSession[Any]) -> frozenset[str]:
+    """Return the ids of the calls whose tools are at work, those that wait for the user too."""
+    return frozenset(_RunningTasks.get(session, {}))
+
+
+def is_said_by_code(item: Any) -> bool:
+    """Whether the agent said it because code let it (``say()``), and not its model."""
+    is_said = item.type == "message" and item.role == "assistant"
+    return is_said and not (item.metrics or {}).keys() & _OF_A_MODEL
 
 
 def running_tools(session: AgentSession[Any]) -> list[asyncio.Task[Any]]:
@@ -691,6 +716,19 @@ def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[N
     finally:
         for log in (logger, rtc_logger):
             log.removeFilter(unless_reported)
+
+
+@contextmanager
+def silent_log() -> Iterator[None]:
+    """Keep LiveKit from logging at all inside."""
+    before = [(log, log.disabled) for log in (logger, rtc_logger)]
+    for log, _ in before:
+        log.disabled = True
+    try:
+        yield
+    finally:
+        for log, was_disabled in before:
+            log.disabled = was_disabled
 
 
 def release_run(session: AgentSession[Any]) -> None:

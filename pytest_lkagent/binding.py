@@ -23,6 +23,7 @@ __all__ = [
     "call_by_name",
     "check_calls",
     "check_wanted",
+    "is_context",
     "named",
     "names_of",
     "parameters_of",
@@ -56,7 +57,7 @@ def _parameters(function: Callable[..., Any]) -> dict[str, bool]:
     return {
         p.name: p.default is p.empty and get_origin(hints.get(p.name)) is not Annotated
         for p in inspect.signature(function).parameters.values()
-        if not _is_context(hints.get(p.name, p.annotation)) and p.name != "self"
+        if not is_context(hints.get(p.name, p.annotation)) and p.name != "self"
     }
 
 
@@ -193,10 +194,11 @@ def _put(
 
 
 def _takes_context(parameter: inspect.Parameter) -> bool:
-    return _is_context(parameter.annotation) or parameter.name in _CONTEXT_NAMES
+    return is_context(parameter.annotation) or parameter.name in _CONTEXT_NAMES
 
 
-def _is_context(annotation: Any) -> bool:
+def is_context(annotation: Any) -> bool:
+    """Whether a parameter with this annotation is given the RunContext."""
     kind = get_origin(annotation) or annotation
     if isinstance(kind, type):
         return issubclass(kind, RunContext)

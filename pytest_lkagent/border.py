@@ -72,6 +72,7 @@ __all__ = [
     "settle_verdict",
     "shown",
     "snapshots_of",
+    "stage_arguments",
     "stage_of",
     "stop",
     "target_of",
@@ -281,6 +282,30 @@ def who_says_attributes(item: pytest.Item) -> str:
     return f"{place_of(item)}: lk(job=…): attributes" if marked else "job_options: attributes"
 
 
+def stage_arguments(item: pytest.Item, job_options: object) -> dict[str, Any]:
+    """Return what the stage of a test is like, apart from its clock and from other tests.
+
+    Raises:
+        UsageError: A marker, or what the fixture says of the job, is not as it should be.
+    """
+    from ._livekit_job import check_dispatch
+    from .words import ScenarioWords, Words
+
+    timeout, bound, allow = bounds_of(item)
+    job = job_of(item, job_options)
+    check_dispatch(job.attributes, where=who_says_attributes(item))
+    return {
+        "timeout": timeout,
+        "bound": bound,
+        "allow": allow,
+        "words": Words() if scenario_of(item) is None else ScenarioWords(),
+        "hosts": options_of(item.config).hosts,
+        "real_time": time_of(item)[1],
+        "job": job,
+        "target": target_of(item),
+    }
+
+
 @contextmanager
 def stage_of(item: pytest.Item, job_options: object) -> Iterator[Stage]:
     """Set the stage for `item`, and clear it afterwards."""
@@ -292,26 +317,14 @@ def stage_of(item: pytest.Item, job_options: object) -> Iterator[Stage]:
                     "take the mark away, or the fixtures of pytest-lkagent"
                 )
             )
-    from ._livekit_job import check_dispatch
     from .stage import Stage
-    from .words import ScenarioWords, Words
 
-    config = item.config
     with shown():
-        timeout, bound, allow = bounds_of(item)
-        job = job_of(item, job_options)
-        check_dispatch(job.attributes, where=who_says_attributes(item))
+        arguments = stage_arguments(item, job_options)
     stage = Stage(
-        timeout=timeout,
-        bound=bound,
-        allow=allow,
-        words=Words() if scenario_of(item) is None else ScenarioWords(),
-        used=config.stash.setdefault(_USED_AGENTS, WeakSet()),
-        hosts=options_of(config).hosts,
+        **arguments,
+        used=item.config.stash.setdefault(_USED_AGENTS, WeakSet()),
         wall=wall_clock_of(item),
-        real_time=time_of(item)[1],
-        job=job,
-        target=target_of(item),
     )
     stage.before_session = lambda: set_dummies(item)
     item.stash[_STAGE] = stage

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import border
+from . import border, fuzzing
 from .environment import Dummies
 from .errors import LoadError, UsageError, did_you_mean, one_of
 from .options import INPROCESS
@@ -148,7 +148,9 @@ class ScenarioModule(pytest.Module):
         try:
             with gc_paused():
                 file = load(self.path, allow_kinds=KINDS)
-                plays = self._resolve(file.scenarios)
+                examples = border.options_of(self.config).fuzz
+                drawn = fuzzing.of_agents(file.scenarios, examples) if examples else ()
+                plays = self._resolve([*file.scenarios, *drawn])
                 items = [item for play in plays for item in self._items(play, models)]
                 border.snapshots_of(self.config).scenarios(self.path, items)
                 return items
@@ -184,14 +186,17 @@ class ScenarioModule(pytest.Module):
         return f"--lk-target={at} cannot play it: {why} ({site})"
 
     def _items(self, play: Play, models: dict[Any, Any]) -> Iterator[pytest.Item]:
-        name = play.scenario.label
-        function = _function(play)
+        name, is_drawn = play.scenario.label, play.scenario.is_drawn
+        if is_drawn:
+            function = fuzzing.FuzzedScenario(play, references_of(self.config)).test()
+        else:
+            function = _function(play)
         function.pytestmark = marks = _marks(play.scenario)
         target = border.options_of(self.config).target
         if target and (why := self._misplaced(play.scenario, target)):
             marks.append(pytest.mark.skip(reason=why).mark)
         setattr(self.obj, name, function)
-        alike = (play.fixtures, repr(marks))
+        alike = (play.fixtures, repr(marks), is_drawn)
         for item in self._made(name, function, alike, models):
             item.stash[border.PLAY] = play
             item.extra_keyword_matches.update(play.scenario.tags.values())
@@ -257,7 +262,9 @@ def _signature(fixtures: frozenset[str]) -> inspect.Signature:
 
 
 def _marks(scenario: Scenario) -> list[pytest.MarkDecorator | pytest.Mark]:
-    marks: list[pytest.MarkDecorator | pytest.Mark] = [pytest.mark.asyncio.mark]
+    marks: list[pytest.MarkDecorator | pytest.Mark] = []
+    if not scenario.is_drawn:
+        marks.append(pytest.mark.asyncio.mark)
     for ref in scenario.marks:
         try:
             marks.append(getattr(pytest.mark, ref.text).mark)
@@ -267,7 +274,7 @@ def _marks(scenario: Scenario) -> list[pytest.MarkDecorator | pytest.Mark]:
             ) from None
     if scenario.xfail is not None:
         marks.append(pytest.mark.xfail(reason=scenario.xfail).mark)
-    if scenario.turns is None:
+    if scenario.turns is None and not scenario.is_drawn:
         file = Path(scenario.site.path).name
         marks.append(pytest.mark.skip(reason=_NO_TURNS.format(file=file)).mark)
     return marks

@@ -153,6 +153,8 @@ def of_scenario(
     made = _entrypoint(entrypoint) if scenario.agent is None else None
     if made is not None:
         userdata = scenario.userdata or {}
+    elif play.names.userdata is not ...:
+        userdata = play.names.userdata()
     elif scenario.userdata and not (
         border.USERDATA_IS_SEEN in request.node.stash or "scenario" in request.fixturenames
     ):

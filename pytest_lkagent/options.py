@@ -23,6 +23,7 @@ __all__ = [
     "Host",
     "JobOptions",
     "Options",
+    "read_count",
     "read_hosts",
     "read_job",
     "read_marker",
@@ -68,6 +69,7 @@ class Options:
     now: datetime | None = None
     real_time: bool = False
     target: str | None = None
+    fuzz: int | None = None
     keys: tuple[str, ...] = ()
     hosts: frozenset[Host] = frozenset()
 
@@ -214,6 +216,17 @@ def read_target(name: str, *, where: str) -> str:
         near = did_you_mean(name, TARGETS)
         raise UsageError(f"{where}: {name!r} is none; it is one of {one_of(TARGETS)}{near}")
     return PROCESS if name == "tcp" else name
+
+
+def read_count(value: str, *, where: str) -> int:
+    """Read a whole number from 1 on.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not value.isdecimal() or not int(value):
+        raise UsageError(f"{where}: {value!r} is none; write a whole number from 1 on")
+    return int(value)
 
 
 def read_tags(pairs: Sequence[str]) -> dict[str, frozenset[str]]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from . import border, collect, fixtures, keys, phases, remote_fixtures
+from . import border, collect, fixtures, fuzzing, keys, phases, remote_fixtures
 from .errors import BehaviourError, UsageError, one_of
 from .options import (
     DEFAULT_TIMEOUT,
     TARGETS,
     Options,
+    read_count,
     read_hosts,
     read_moment,
     read_seconds,
@@ -57,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         metavar="TARGET",
         help=f"play scenarios there, skip those that cannot be: {one_of(TARGETS)}",
+    )
+    group.addoption(
+        "--lk-fuzz",
+        default=None,
+        metavar="N",
+        help="draw N conversations with each agent and entrypoint that a scenario file names",
     )
     group.addoption(
         "--lk-write-expect",
@@ -122,6 +129,7 @@ def _options(config: pytest.Config) -> Options:
         timeout, where = config.getini("lk_timeout"), "lk_timeout"
     now = config.getini("lk_now")
     target = config.getoption("--lk-target")
+    fuzz = config.getoption("--lk-fuzz")
     return Options(
         scenarios=tuple(config.getoption("--lk-scenarios")),
         globs=tuple(config.getini("lk_scenarios")),
@@ -132,6 +140,7 @@ def _options(config: pytest.Config) -> Options:
         now=read_moment(now, where="lk_now") if now else None,
         real_time=config.getoption("--lk-real-time") or config.getini("lk_real_time"),
         target=read_target(target, where="--lk-target") if target is not None else None,
+        fuzz=read_count(fuzz, where="--lk-fuzz") if fuzz is not None else None,
         keys=tuple(config.getini("lk_env")),
         hosts=read_hosts(config.getini("lk_allow_hosts"), where="lk_allow_hosts"),
     )
@@ -189,12 +198,14 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
             and border.is_coroutine_test(item)
         ):
             border.mark_for_asyncio(item)
+        if (subject := fuzzing.fuzzed(item)) is not None:
+            fuzzing.point_at_user(item, subject)
     return made
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    if not border.is_ours(item):
+    if not border.is_ours(item) and fuzzing.fuzzed(item) is None:
         return (yield)
     with keys.hold_dummies(item):
         return (yield)
@@ -227,6 +238,13 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give the verdict when the call phase ends, so that there is one and xfail applies to it."""
+    if (subject := fuzzing.fuzzed(item)) is not None:
+        __tracebackhide__ = True
+        with fuzzing.playing(item, subject):
+            try:
+                return (yield)
+            except Exception as error:  # noqa: BLE001  (it is raised, from the user's line)
+                raise fuzzing.shown(error, subject) from None
     if not border.has_stage(item):
         return (yield)
     failure: BaseException | None = None

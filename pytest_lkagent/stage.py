@@ -101,9 +101,13 @@ class Stage:
         """Whether the session under test is spoken to."""
         self.impairments: Collection[str] = ()
         """What is wrong with the line then."""
+        self.is_fuzzed = False
+        """Whether nobody claims what the model and the user do: the agent has to cope with it."""
         self.late: list[BaseException] = []
         """What came to light between the verdict and the end of the loop."""
         self.before_session: Callable[[], None] = lambda: None
+        self.opened: Callable[[Harness], object] = lambda _: None
+        """Called with each session before it starts."""
         self._models = [self.model]
         self._used = used
         self._hosts = hosts
@@ -217,7 +221,7 @@ class Stage:
         For between the body of a test and its verdict: nothing runs on the loop.
         """
         if self.clock is not None:
-            self.clock.run(self._close_and_look(), self._context)
+            self.clock.run(self.aclose(), self._context)
 
     def give_back(self) -> None:
         """Give the loop back where nobody else could: it stopped for good."""
@@ -225,7 +229,8 @@ class Stage:
         if self.clock is not None and self.clock.is_installed:
             self.clock.restore()
 
-    async def _close_and_look(self) -> None:
+    async def aclose(self) -> None:
+        """Do what `close` does, for code that runs on the loop itself."""
         is_stuck = any(harness.is_stuck for harness in self._open)
         await self._end_job()
         clock = self.clock
@@ -454,6 +459,7 @@ class Stage:
     def _open_session(self, harness: Harness) -> Harness:
         self.sessions.append(harness)
         self._open.append(harness)
+        self.opened(harness)
         return harness
 
     def _use(self, agent: Agent, what: str) -> None:
@@ -521,8 +527,13 @@ class Stage:
         return ExpectedError(kind, match, self._expected, self.sessions)
 
     def take_expected(self, error: BaseException) -> bool:
-        """Whether an `expect_error` that is open expects `error`."""
-        return any(expected.takes(error) for expected in self._expected)
+        """Whether an `expect_error` that is open expects `error`, or it is the model's own."""
+        is_models = self.is_fuzzed and self.is_scripted(error)
+        return is_models or any(expected.takes(error) for expected in self._expected)
+
+    def let_anything_happen(self) -> None:
+        """Claim nothing of what the model and the user do, for before a session starts."""
+        self.is_fuzzed = self.model.allow_unscripted = self.model.allow_misuse = True
 
     def take_expected_tasks(self) -> None:
         """Show what ended tasks, and nobody asked for so far, to an `expect_error` that is open."""

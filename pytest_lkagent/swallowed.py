@@ -49,6 +49,11 @@ class Swallowed:
         self._is_shown = is_shown
         self._kept: list[_Kept] = []
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether something is kept that the test was not told of yet."""
+        return bool(self._kept)
+
     def keep(self, kind: str, error: BaseException, *, where: str = "") -> bool:
         """Keep what somebody raised, once, unless it is expected; return whether it is kept."""
         if any(error is one.error for one in self._kept):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable, Container, Mapping
 from typing import Any
 
 from livekit.agents import Agent, RunContext
@@ -42,6 +42,12 @@ class ToolWatch:
         """What a tool that is expected to fail raised, and where, by the id of its call."""
         self.meant_to_fail: set[str] = set()
         """The calls in which a mock raised what it was told to."""
+        self.calling: Callable[[Agent, Any, tuple[Any, ...], Mapping[str, Any]], float] = (
+            lambda *_: 0.0
+        )
+        """Called with each call of an agent's tool; says how many seconds it takes to begin."""
+        self.returned: Callable[[RunContext[Any], Any], object] = lambda *_: None
+        """Called with what a tool gave back."""
         self.is_over = False
         """Whether the session closes, so that a tool which is still at work can be refused."""
 
@@ -66,9 +72,14 @@ class ToolWatch:
 
             try:
                 with origins_noted(noted=True):
+                    if seconds := self.calling(agent, tool, args, kwargs):
+                        await asyncio.sleep(seconds)
                     if made is not None:
-                        return await made.play(tool, context, real, args, kwargs)
-                    return await real()
+                        given = await made.play(tool, context, real, args, kwargs)
+                    else:
+                        given = await real()
+                self.returned(context, given)
+                return given
             except BaseException as error:
                 if self._mocks.raised(error):
                     self.meant_to_fail.add(context.function_call.call_id)

@@ -57,6 +57,7 @@ FLOORS = MappingProxyType(
         "tasks": 2,
         "guard": 2,
         "harness": 3,
+        "invariants": 3,
         "strict": 3,
         "diagnosis": 3,
         "build": 3,
@@ -79,6 +80,7 @@ FLOORS = MappingProxyType(
         "rewrite": 4,
         "run_export": 4,
         "fixtures": 4,
+        "fuzzing": 4,
         "remote_fixtures": 4,
         "snapshot.extension": 4,
         "snapshot.orphans": 4,
@@ -101,6 +103,7 @@ QUARANTINES = MappingProxyType(
         "clock": "asyncio",
         "collect": "pytest",
         "fake.room.private": "livekit",
+        "fuzz.private": "hypothesis",
         "snapshot.extension": "syrupy",
         "unheard": "asyncio",
     }

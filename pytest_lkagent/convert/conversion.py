@@ -53,8 +53,8 @@ def convert(
             parts,
             label=label_of(parts) if label is None else label,
             tested={"agent": agent, "entrypoint": entrypoint},
-            mocks=mocks,
-            mock_notes=mock_notes,
+            settings={"mocks": mocks} if mocks else {},
+            notes=mock_notes,
         )
         load_text(text, Path("scenario.yaml"))
     except LoadError as error:

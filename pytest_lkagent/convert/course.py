@@ -86,6 +86,8 @@ class Part:
     interrupt: float | None = None
     settle: bool = True
     fails: bool = False
+    claims: bool = True
+    """Whether what happens is what is expected."""
 
     @property
     def is_start(self) -> bool:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import LoadError
 from ..scenarios.expect_words import block_lines, entries_of, flow_text
 from ..scenarios.load import load_text
-from ..scenarios.model import LlmCall, LlmEntry
+from ..scenarios.model import Failure, LlmCall, LlmEntry
 from ..snapshot.serialize import dump
 from ..transcript import Event, Message
 from .course import Part
 
-__all__ = ["label_of", "scenario_text"]
+__all__ = ["label_of", "playable_label", "scenario_text"]
 
 _WIDTH = 88
 _LABEL = 60
@@ -33,16 +33,20 @@ def scenario_text(
     *,
     label: str,
     tested: Mapping[str, str | None],
-    mocks: Mapping[str, Any],
-    mock_notes: Sequence[str],
+    settings: Mapping[str, Any],
+    notes: Sequence[str],
 ) -> str:
-    """Write a file with one scenario: the first of `parts` is the start, the others its turns."""
+    """Write a file with one scenario: the first of `parts` is the start, the others its turns.
+
+    `settings` are its other keys, those with nothing under them left out, and `notes` what is to be
+    said of them.
+    """
     start, *turns = parts
     lines = [line for key, ref in tested.items() if ref for line in _key_lines(key, ref)]
     lines += ["scenarios:", *_indented(_key_lines("label", label), 2, is_item=True)]
-    lines += _indented(_comments(mock_notes), 4)
-    if mocks:
-        lines += _indented(_lines(dump({"mocks": _playable_in(mocks)})), 4)
+    lines += _indented(_comments(notes), 4)
+    for key, value in settings.items():
+        lines += _indented(_lines(dump({key: _playable_in(value)})), 4)
     course = _course_lines(start)
     lines += _indented(_comments(start.notes), 4)
     if course:
@@ -57,12 +61,17 @@ def scenario_text(
 
 def label_of(parts: Sequence[Part]) -> str:
     """Return the name of a scenario: what the user says first."""
-    said = ("".join(s if s.isprintable() else " " for s in part.user or "") for part in parts)
-    plain = next(filter(None, (" ".join(text.split()) for text in said)), "")
+    said = (playable_label(part.user or "") for part in parts)
+    return next(filter(None, said), "Nobody answers the agent")
+
+
+def playable_label(text: str) -> str:
+    """Return a text as the name of a scenario, cut where that would be long."""
+    plain = " ".join("".join(one if one.isprintable() else " " for one in text).split())
     plain = plain.replace("::", ":").replace("[", "(").replace("]", ")")
     if len(plain) > _LABEL:
         plain = f"{plain[:_LABEL].rpartition(' ')[0] or plain[:_LABEL]} …"
-    return plain or "Nobody answers the agent"
+    return plain
 
 
 # --- a turn
@@ -77,11 +86,12 @@ def _input_lines(part: Part) -> list[str]:
 def _course_lines(part: Part) -> list[str]:
     """Write what follows the input, and note what it cannot say; nothing for an empty start."""
     llm = [_playable_entry(entry, part) for entry in part.llm]
-    entries, vague = entries_of([_playable_event(event, part) for event in part.events], llm)
+    events = [_playable_event(event, part) for event in part.events if part.claims]
+    entries, vague = entries_of(events, llm)
     part.notes += vague
     entries = [_worded(entry) for entry in entries]
     entries += [{"function_call_output": {"name": name}} for name in part.unknown]
-    lines = _llm_lines([_words(entry, part) for entry in llm]) if llm else []
+    lines = _llm_lines([_words(entry) for entry in llm]) if llm else []
     if part.interrupt is not None:
         lines.append(f"interrupt: {_duration(part.interrupt)}")
     if not part.settle:
@@ -91,7 +101,7 @@ def _course_lines(part: Part) -> list[str]:
     if entries:
         lines += ["expect:"]
         lines += _indented((line for e in entries for line in block_lines(e, _WIDTH)), 2)
-    elif not part.is_start:
+    elif part.claims and not part.is_start:
         lines.append("expect: []")
     return lines
 
@@ -132,27 +142,38 @@ def _step_lines(step: Any) -> list[str]:
     ]
 
 
-def _words(entry: LlmEntry, part: Part) -> Any:
+def _words(entry: LlmEntry) -> Any:
     """Return a step of `llm` as it is written."""
     words: dict[str, Any] = {} if entry.text is None else {"say": entry.text}
-    call: dict[str, Any] = {}
-    raw: dict[str, str] = {}
+    call: dict[str, list[Any]] = {}
+    raw: dict[str, list[str]] = {}
     for one in entry.calls:
         if one.raw is None:
-            call[one.name] = [*call.get(one.name, ()), one.arguments]
-        elif raw.setdefault(one.name, one.raw) is not one.raw:
-            part.notes.append(f"another call, {one.name} with {one.raw!r}, cannot be written")
-    if call:
-        words["call"] = {name: given if given[1:] else given[0] for name, given in call.items()}
-    if raw:
-        words["raw_call"] = raw
+            call.setdefault(one.name, []).append(one.arguments)
+        else:
+            raw.setdefault(one.name, []).append(one.raw)
+    for key, by_name in (("call", call), ("raw_call", raw)):
+        if by_name:
+            words[key] = {name: given if given[1:] else given[0] for name, given in by_name.items()}
     if entry.silence:
         words["silence"] = True
     if entry.fail is not None:
-        words["fail"] = {"connection": True}
-    if entry.duration is not None:
-        words["duration"] = _duration(entry.duration)
+        words["fail"] = _failure(entry.fail)
+    if entry.chunks is not None:
+        words["chunks"] = list(entry.chunks) if isinstance(entry.chunks, tuple) else entry.chunks
+    if entry.ids:
+        words["ids"] = list(entry.ids)
+    for key, seconds in (("ttft", entry.ttft), ("duration", entry.duration)):
+        if seconds:
+            words[key] = _duration(seconds)
     return entry.text if list(words) == ["say"] else words
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    """Return how a request fails as it is written."""
+    said = {one.name: getattr(failure, one.name) for one in fields(failure)}
+    said["type"] = failure.type and failure.type.text
+    return {key: value for key, value in said.items() if value not in (None, False)}
 
 
 # --- texts that a scenario can hold

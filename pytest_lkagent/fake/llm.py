@@ -50,6 +50,8 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         self._told = 0
         self.failed: list[Step] = []
         self.allow_unscripted = False
+        self.allow_misuse = False
+        """Whether a call that no tool on offer takes is sent all the same."""
         self._verdicts: dict[str | None, str] = {}
         self._judges_asked: set[str] = set()
         self.advice = "add a step for it: fake_llm.script(say('…'))"
@@ -196,14 +198,18 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
                 return silence()
             self.refused.append(error)
             raise
+        if not self.allow_misuse:
+            self._check_calls(step, request)
+        if step.error is not None:
+            self.failed.append(step)
+        return step
+
+    def _check_calls(self, step: Step, request: Request) -> None:
         try:
             check_calls(step, request)
         except UsageError as error:
             self.refused.append(error)
             raise
-        if step.error is not None:
-            self.failed.append(step)
-        return step
 
     def call_id(self) -> str:
         return f"call_{next(self._call_numbers)}"

@@ -16,6 +16,7 @@ except ModuleNotFoundError as _missing:
         "pip install 'pytest-lkagent[fuzz]'"
     ) from None
 
+from .agent import fuzz_agent
 from .arguments import tool_arguments
 from .completions import completions
 from .conversations import Conversation, FuzzedTurn, conversations
@@ -32,6 +33,7 @@ __all__ = [
     "chat_contexts",
     "completions",
     "conversations",
+    "fuzz_agent",
     "schedules",
     "tool_arguments",
     "user_inputs",

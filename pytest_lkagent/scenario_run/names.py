@@ -11,9 +11,10 @@ from typing import Any
 from livekit.agents import Agent, AgentServer
 
 from ..errors import UsageError
+from ..invariants import Invariant, check_own, check_without
 from ..mocks import ToolMock
 from ..references import References, fixture_names
-from ..scenarios.model import LlmEntry, MockOutcome, MockSpec, Ref, Scenario, ScenarioTurn
+from ..scenarios.model import FuzzSpec, LlmEntry, MockOutcome, MockSpec, Ref, Scenario, ScenarioTurn
 from ..simulation.entrypoint import Entrypoint
 
 __all__ = ["Names", "resolve", "resolve_classes"]
@@ -33,6 +34,8 @@ class Names:
     classes: dict[str, type[Agent]] = field(default_factory=dict)
     exceptions: dict[str, type[Exception]] = field(default_factory=dict)
     checks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    invariants: tuple[Invariant, ...] = ()
+    userdata: Any = ...
 
     def taker(self, fixture: str) -> str:
         """Name what takes a fixture, for a message."""
@@ -78,9 +81,30 @@ def resolve(scenario: Scenario, references: References, problems: list[str]) -> 
             if not callable(check):
                 raise UsageError(f"{ref.place}: the check {ref} is not callable: {check!r}")
             found.checks[ref.text] = check
+    if scenario.fuzz is not None:
+        _resolve_fuzz(scenario.fuzz, found, references, problems)
     if found.agent is not ... or found.entrypoint is not None:
         resolve_classes(scenario, found, references, problems)
     return found
+
+
+def _resolve_fuzz(
+    fuzz: FuzzSpec, found: Names, references: References, problems: list[str]
+) -> None:
+    for ref in fuzz.without:
+        with _Noting(problems):
+            check_without([ref.text], where=ref.place)
+    for ref in fuzz.invariants:
+        with _Noting(problems):
+            found.invariants += check_own([references.resolve(ref)], where=ref.place)
+    if (maker := fuzz.userdata) is not None:
+        with _Noting(problems):
+            found.userdata = references.resolve(maker)
+            if not callable(found.userdata):
+                raise UsageError(
+                    f"{maker.place}: userdata: {maker} is {found.userdata!r}, and is to be a class "
+                    "or a factory"
+                )
 
 
 def resolve_classes(

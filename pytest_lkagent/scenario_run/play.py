@@ -13,6 +13,7 @@ from livekit.agents import Agent
 
 from ..errors import BehaviourError, ScriptError, SnapshotMismatch, UnusedStep, UsageError
 from ..expected import recovered_from
+from ..invariants import Invariants, allowed
 from ..references import References, fixture_names
 from ..scenarios.expect import (
     Mismatch,
@@ -63,6 +64,7 @@ class Play:
         self._captures = Captures()
         self.happened: dict[Position, Happened] = {}
         """The turns that were played, and were as the file says."""
+        self._invariants: Invariants | None = None
 
     @property
     def fixtures(self) -> frozenset[str]:
@@ -90,9 +92,20 @@ class Play:
             if problems:
                 raise UsageError("\n".join(problems))
         put_mocks(self.scenario, self.names, stage.mocks)
+        if (fuzz := self.scenario.fuzz) is not None:
+            stage.let_anything_happen()
+            stage.findings.allow |= {UnusedStep.kind, *allowed(ref.text for ref in fuzz.without)}
+            stage.opened = self._look_on
         if self.scenario.mode == "audio":
             give_voices(stage.tts, self.scenario, self.names)
             stage.impairments = self.scenario.impairments
+
+    def _look_on(self, harness: Harness) -> None:
+        fuzz = self.scenario.fuzz
+        assert fuzz is not None, "it claims invariants"
+        self._invariants = Invariants(
+            harness, without=[ref.text for ref in fuzz.without], own=self.names.invariants
+        )
 
     def start_steps(self) -> list[Step]:
         """Return the steps that answer the requests of the start."""
@@ -118,7 +131,10 @@ class Play:
             played = harness.transcript.start
             await self._judge(_Moment(scenario.start, played, "start"), harness, fixtures)
             self.happened["start"] = self._happened(scenario.start, played)
+        await self._check_invariants(scenario.site, "start")
         for turn, following, number in _numbered(scenario.turns or ()):
+            if self._invariants is not None and self._invariants.are_settled:
+                break
             where = f"turn {number}"
             harness.model.advice = f"add it to llm: of {where} ({turn.site})"
             harness.model.script(*steps_of(turn, self.names, lambda: self._captures))
@@ -129,6 +145,7 @@ class Play:
                 self._refuse(check_call_turn(turn, call, self._captures.fill), turn.site, where)
             came = harness.scripted_errors[known:]
             await self._judge(_Moment(turn, played, where, came, call), harness, fixtures)
+            await self._check_invariants(turn.site, where)
             self.happened[number - 1] = self._happened(turn, played)
         self._refuse(match_absent(scenario.absent, harness.transcript.events), scenario.site)
         if scenario.check is not None:
@@ -182,6 +199,8 @@ class Play:
             )
         except Exception as error:
             played = harness.record.current
+            if self._invariants is not None and self._invariants.lets_pass(error):
+                return played
             if played.error is not error or isinstance(error, (BehaviourError, UsageError)):
                 raise
             if turn.expect_error is None:
@@ -263,7 +282,7 @@ class Play:
             self._refuse(missed and missed.with_notes(raised), turn.site, moment.where)
             if any(isinstance(one, CloseExpectation) for one in expectations):
                 harness.close_is_expected = True
-        if TOOL_ERROR not in harness.allow:
+        if TOOL_ERROR not in harness.allow and self._invariants is None:
             meant = harness.tools.meant_to_fail
             missed = match_failures(expectations, events, scripted=entries, meant=meant)
             self._refuse(missed, turn.site, moment.where)
@@ -285,6 +304,12 @@ class Play:
             told = f"scripted, and never asked for: {first.describe()}"
             site = first.written_at
             self._refuse(Mismatch(told, tuple(lines), site), site, where)
+
+    async def _check_invariants(self, site: Site, where: str) -> None:
+        __tracebackhide__ = True
+        if self._invariants is not None:
+            with self._located(site, where):
+                await self._invariants.check()
 
     async def _check(self, ref: Ref, fixtures: Mapping[str, Any], where: str) -> None:
         __tracebackhide__ = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import zip_longest
 
 from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
 
@@ -43,10 +44,14 @@ def _made(entry: LlmEntry, names: Names) -> Step:
     failure = entry.fail
     step = Step(
         text=failure.after if failure is not None else entry.text,
-        calls=tuple(ToolCall(c.name, c.arguments if c.raw is None else c.raw) for c in entry.calls),
+        calls=tuple(
+            ToolCall(c.name, c.arguments if c.raw is None else c.raw, call_id)
+            for c, call_id in zip_longest(entry.calls, entry.ids)
+        ),
         error=error_of(failure, names) if failure is not None else None,
         attempts=failure.attempts if failure is not None else None,
         stalls=entry.stall,
+        chunks=entry.chunks,
         written_at=entry.site,
     )
     return step.timed(ttft=entry.ttft or 0.0, duration=entry.duration or 0.0)

@@ -24,6 +24,7 @@ __all__ = [
     "EventFormat",
     "FailFormat",
     "FileFormat",
+    "FuzzFormat",
     "HandoffFormat",
     "HeardFormat",
     "InterjectionFormat",
@@ -129,13 +130,17 @@ class LlmFormat(_Closed):
     call: dict[str, dict[str, JsonValue] | list[dict[str, JsonValue] | None] | None] = _may(
         "Tool → arguments; several are parallel, a list calls one tool often."
     )
-    raw_call: dict[str, _Text] = _may("Tool → the text of its arguments, which need not be JSON.")
+    raw_call: dict[str, _Text | list[_Text]] = _may(
+        "Tool → the text of its arguments, which need not be JSON; a list calls it often."
+    )
     fail: _ClassName | FailFormat = _may("The request fails.")
     silence: Literal[True] = _may("The model answers nothing.")
     stall: Literal[True] = _may("The model never answers.")
     ttft: _Duration = _may("The time until the first piece of text.")
     duration: _Duration = _may("The time until the answer is complete.")
     by: _ClassName | None = _may("The agent that must ask; null: no agent.")
+    chunks: int | list[_Text] = _may("The pieces in which the text comes, or how long they are.")
+    ids: list[_Text] = _may("The ids of the calls, in their order.")
 
 
 class MessageFormat(_Closed):
@@ -355,6 +360,16 @@ class DefaultsFormat(_Closed):
     impairments: list[Impairment] | None = _may("What is wrong with the line of a call.")
 
 
+class FuzzFormat(_Closed):
+    """What holds whatever the model and the user do; without turns, hypothesis draws them."""
+
+    examples: int = _may("How many conversations are drawn.", ge=1)
+    turns: int = _may("How many turns each has at most.", ge=1)
+    invariants: list[_Reference] = _may("Functions that assert, after each turn.")
+    without: list[str] = _may("Built-in invariants that need not hold.")
+    userdata: _Reference = _may("What makes the session's userdata: a class or a factory.")
+
+
 class ScenarioFormat(DefaultsFormat):
     """One conversation."""
 
@@ -373,6 +388,7 @@ class ScenarioFormat(DefaultsFormat):
     snapshot: _Snapshot = _may()
     marks: list[str] = _may("pytest marks.")
     xfail: _Text = _may("Why the scenario is expected to fail.")
+    fuzz: FuzzFormat | None = _may("Claim invariants, and nothing of what model and user do.")
 
 
 class FileFormat(_Closed):

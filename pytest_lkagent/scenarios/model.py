@@ -27,6 +27,7 @@ __all__ = [
     "UNSET",
     "After",
     "Failure",
+    "FuzzSpec",
     "Interjection",
     "JobSpec",
     "LlmCall",
@@ -132,7 +133,8 @@ class LlmEntry:
 
     `text` and `calls` may come together, the others alone; malformed calls (`raw_call`) are among
     `calls`, with their `raw` text. `by` is the class name of the agent that must be asking, None
-    for code outside an agent, UNSET for anybody.
+    for code outside an agent, UNSET for anybody. `chunks` are the pieces in which the text is
+    streamed, or how long each is; `ids` are those of the calls, where it says which.
     """
 
     text: str | None = None
@@ -143,6 +145,8 @@ class LlmEntry:
     ttft: float | None = None
     duration: float | None = None
     by: Ref | Unset | None = UNSET
+    chunks: tuple[str, ...] | int | None = None
+    ids: tuple[str, ...] = ()
     site: Site
 
 
@@ -225,6 +229,23 @@ class VoiceSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FuzzSpec:
+    """What holds of a conversation, whatever the model and the user do in it.
+
+    Where the scenario has no turns they are drawn, in so many `examples` of so many `turns` at
+    most. `invariants` are the user's own, `without` the built-in ones that need not hold;
+    `userdata` is what makes the session's.
+    """
+
+    examples: int | None = None
+    turns: int = 3
+    invariants: tuple[Ref, ...] = ()
+    without: tuple[Ref, ...] = ()
+    userdata: Ref | None = None
+    site: Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """What the job is like: some of what `pytest_lkagent.options.JobOptions` has."""
 
@@ -276,7 +297,8 @@ class Scenario:
     ``on_simulation_end`` has to veto it; `judges` is what LiveKit's judges find, each or all;
     `target` is where it is played, None where it does not say; with the mode ``audio`` it is a
     call, with `voices` for what the agent says, which it has to where the scenario itself says so
-    (`owes_voices`), and `impairments` of the line.
+    (`owes_voices`), and `impairments` of the line. With `fuzz` it claims the invariants, and
+    nothing of what its model and its user do.
     """
 
     label: str
@@ -314,6 +336,12 @@ class Scenario:
     history: tuple[Message | FunctionCall | FunctionCallOutput, ...] = ()
     allow: tuple[Ref, ...] = ()
     timeout: float | None = None
+    fuzz: FuzzSpec | None = None
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether its conversation is drawn by hypothesis."""
+        return self.fuzz is not None and self.turns is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from ..transcript import FunctionCall, FunctionCallOutput, Message
 from .model import Ref, Scenario
 from .read_call import refuse_without_call
 from .read_expect import read_absent
+from .read_fuzz import read_fuzz
 from .read_job import read_job, read_judges
 from .read_mocks import read_mocks
 from .read_snapshot import read_snapshot
@@ -37,9 +38,10 @@ DEFAULT_KEYS = (
 SCENARIO_KEYS = (
     *_LIVEKIT_KEYS,
     *("agent", "entrypoint", "turns", "absent", "check", "expect_veto", "snapshot"),
-    *("marks", "xfail"),
+    *("marks", "xfail", "fuzz"),
     *DEFAULT_KEYS,
 )
+_OF_TURNS = {"start", "absent", "check", "snapshot", "expect_veto"}
 _TESTED = ("agent", "entrypoint")
 _MESSAGE_ROLES = ("user", "assistant", "system", "developer")
 HISTORY_KEYS = (*_MESSAGE_ROLES, "function_call", "function_call_output")
@@ -90,9 +92,15 @@ def read_scenario(
             said[key] = read(reading, fields[key])
     said["owes_voices"] = "voices" in fields
     refuse_without_call(reading, is_call=said.get("mode") == "audio")
+    if said.get("fuzz") and "turns" not in fields:
+        for key in fields.keys() & _OF_TURNS:
+            hint = "write turns:, or leave it out"
+            reading.problem(fields[key], f"{key} is for a conversation that is not drawn; {hint}")
+    if said.get("fuzz") and said.get("mode") == "audio":
+        reading.problem(fields["fuzz"], "fuzz is for conversations in text; leave mode: out")
     if "expect_veto" in fields:
         said["expect_veto_site"] = site_of(fields["expect_veto"])
-    if not fields.keys() & {"turns", "instructions"}:
+    if not fields.keys() & {"turns", "instructions", "fuzz"}:
         hint = "write what the user says, such as turns: [{user: hello, llm: [Hello.]}]"
         reading.missing(node, fields, f"a scenario in which nothing happens; {hint}")
     return Scenario(label=_label(reading, node, fields), site=site_of(node), **said)
@@ -258,6 +266,7 @@ _SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
 _READERS: dict[str, Callable[[Reading, Node], Any]] = {
     "tags": _tags,
     "userdata": _userdata,
+    "fuzz": read_fuzz,
     "expect_veto": lambda reading, node: reading.raw(node, "expect_veto", "a text of the reason"),
     "turns": read_turns,
     "absent": read_absent,

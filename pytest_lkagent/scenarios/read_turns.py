@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -28,7 +29,7 @@ START_KEYS = (
 )
 TURN_KEYS = ("user", "wait", *START_KEYS, "interrupt", "settle", *CALL_KEYS)
 USER_KEYS = ("text", "modality", *HOW_KEYS)
-_TIMING_KEYS = ("ttft", "duration", "by")
+_TIMING_KEYS = ("ttft", "duration", "by", "chunks", "ids")
 _SPEECH_KEYS = ("say", "call", "raw_call")
 ENTRY_KEYS = (*_SPEECH_KEYS, "fail", "silence", "stall", *_TIMING_KEYS)
 _MODALITIES = ("text", "audio")
@@ -134,10 +135,34 @@ def _entry(reading: Reading, node: Node) -> LlmEntry:
     for key in ("ttft", "duration"):
         if key in fields:
             entry[key] = reading.seconds(fields[key], key)
+    if "chunks" in fields:
+        entry["chunks"] = _chunks(reading, fields["chunks"], entry.get("text"))
+    if "ids" in fields:
+        entry["ids"] = _ids(reading, fields["ids"], entry.get("calls", ()))
     by = fields.get("by")
     if by is not None:
         entry["by"] = None if is_null(by) else reading.class_ref(by, "by")
     return LlmEntry(site=site_of(node), **entry)
+
+
+def _chunks(reading: Reading, node: Node, text: str | None) -> tuple[str, ...] | int:
+    """Read how a text is streamed: in the pieces given, or in pieces of so many characters."""
+    if isinstance(node, ScalarNode):
+        return reading.count(node, "chunks")
+    pieces = tuple(
+        reading.text(item, "a chunk")
+        for item in reading.items(node, "chunks", "a number of characters, or the pieces of say")
+    )
+    if "".join(pieces) != text:
+        reading.problem(node, f"chunks: {list(pieces)!r} do not make up the text {text!r}")
+    return pieces
+
+
+def _ids(reading: Reading, node: Node, calls: Sequence[LlmCall]) -> tuple[str, ...]:
+    items = reading.items(node, "ids", "a list with the id of each call")
+    if len(items) != len(calls):
+        reading.problem(node, f"ids: there are {len(calls)} calls, and {len(items)} ids")
+    return tuple(reading.text(item, "an id") for item in items)
 
 
 def _calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
@@ -168,6 +193,7 @@ def _raw_calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
         return []
     instead = "a mapping of a tool to the text of its arguments"
     return [
-        LlmCall(reading.tool(key).text, raw=reading.text(value, "raw_call"))
+        LlmCall(key.value, raw=reading.text(text, "raw_call"))  # a model may invent any name
         for key, value in reading.entries(fields["raw_call"], "raw_call", instead)
+        for text in (value.value if isinstance(value, SequenceNode) else [value])
     ]

@@ -30,6 +30,8 @@ def why_not(scenario: Scenario, target: str, *, entrypoint: bool) -> tuple[Site,
         return None
     if scenario.mode == "audio":
         return scenario.mode_site or scenario.site, "a call is played in this process"
+    if scenario.fuzz is not None:
+        return scenario.fuzz.site, "its invariants look at objects of this process"
     found = _over_the_wire(scenario) if target == MEMORY else _apart(scenario, entrypoint)
     return next(found, None)
 

@@ -269,6 +269,77 @@ SCHEMAS = st.recursive(
 DEFINED = st.builds(lambda inner: {"type": "array", "items": inner}, SCHEMAS)
 
 
+BITS = {"type": "array", "items": {"type": "boolean"}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "minimum": 3, "maximum": 4},
+        {"type": "integer", "exclusiveMinimum": 3, "exclusiveMaximum": 5},
+        {"type": "integer", "minimum": 3, "exclusiveMinimum": 3, "maximum": 5},
+        {"type": "integer", "minimum": 3.5, "maximum": 5.5, "multipleOf": 2.5},
+        {"type": "integer", "minimum": 2**60, "maximum": 2**60 + 1},
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        {"type": "number", "minimum": 0, "maximum": 0},
+        {"type": "number", "multipleOf": 0.5, "minimum": 1.2, "maximum": 2.9},
+        {"type": "string", "minLength": 2, "maxLength": 3},
+        {"type": "string", "minLength": 90},
+        {"type": "string", "pattern": "^a{2,9}$", "maxLength": 4},
+        {"type": "string", "format": "email", "minLength": 12},
+        {"allOf": [{"type": "string", "minLength": 2}, {"minLength": 4}, {"maxLength": 4}]},
+        {"allOf": [{"type": "integer", "multipleOf": 4}, {"multipleOf": 6}]},
+        {"allOf": [{"type": ["integer", "null"]}, {"type": ["number", "string"]}]},
+        {"allOf": [{"enum": [1, 2, 3]}, {"enum": [3, 4]}]},
+        {"allOf": [{"minimum": 1}, {"minimum": 3}, {"type": "integer", "maximum": 4}]},
+        {"allOf": [BITS, {"minItems": 2, "items": {"const": True}}]},
+        {"allOf": [BITS, {"maxItems": 2}, {"uniqueItems": True}]},
+        {"anyOf": [{"minLength": 2}, {"maxLength": 0}], "type": "string"},
+        {"oneOf": [{"const": 1}, {"const": 2}], "anyOf": [{"const": 2}, {"const": 3}]},
+        {**BITS, "minItems": 1, "maxItems": 2},
+        {**BITS, "minItems": 2, "uniqueItems": True},
+        {**BITS, "prefixItems": [{"const": "a"}, {"const": "b"}], "minItems": 3},
+        {**BITS, "prefixItems": [{"const": "a"}, {"const": "b"}], "maxItems": 1},
+        {"type": "object", "additionalProperties": {"type": "null"}, "minProperties": 2},
+        {"type": "object", "additionalProperties": {"type": "null"}, "maxProperties": 1},
+        {"type": "object", "properties": {"a": BITS, "b": BITS}, "minProperties": 1},
+        {"type": "object", "properties": {"a": BITS, "b": BITS}, "maxProperties": 1},
+        {"type": "object", "propertyNames": {"pattern": "^a+$"}, "minProperties": 1},
+        {
+            "type": "object",
+            "properties": {"a": BITS},
+            "required": ["a", "b"],
+            "additionalProperties": {"type": "null"},
+        },
+        {
+            "allOf": [
+                {"type": "object", "properties": {"a": BITS}, "required": ["a"]},
+                {"properties": {"a": {"minItems": 2}, "b": {"const": 1}}, "required": ["b"]},
+            ]
+        },
+    ],
+    ids=str,
+)
+def test_each_bound_is_kept(schema):
+    around = {"type": "object", "properties": {"x": schema}, "required": ["x"]}
+    for drawn in drawn_from(arguments_of(around).valid, 200):
+        jsonschema.validate(drawn, around)
+
+
+def test_schemas_of_older_drafts_are_read():
+    schema = {
+        "type": "object",
+        "properties": {
+            "n": {"type": "integer", "minimum": 3, "exclusiveMinimum": True, "maximum": 4},
+            "pair": {"type": "array", "items": [{"const": 1}, {"const": 2}], "minItems": 2},
+        },
+        "required": ["n", "pair"],
+        "definitions": {},
+    }
+    for drawn in drawn_from(arguments_of(schema).valid, 200):
+        assert (drawn["n"], drawn["pair"][:2]) == (4, [1, 2])
+
+
 @settings(max_examples=100, suppress_health_check=[*HealthCheck])
 @given(DEFINED, DEFINED, SCHEMAS, st.data())
 def test_what_is_drawn_satisfies_whatever_schema_or_nothing_does(a, b, inner, data):

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from drawing import drawn_from, simplest
+from hypothesis import strategies as st
 from livekit.agents import Agent, APIConnectionError, APITimeoutError, function_tool
 
 from pytest_lkagent.fuzz import completions, conversations, schedules, user_inputs
@@ -126,6 +127,11 @@ def test_completions_shrink_to_the_simplest_of_their_kind():
     assert simplest(completions(Desk)) == say("a")
     assert simplest(completions(Mute)) == say("a")
     assert simplest(completions(Desk), lambda step: step.calls) == call("book", slot="")
+    both = st.tuples(completions(Desk), completions(Desk))
+    assert simplest(both, lambda steps: len(steps[1].calls) == 1) == (
+        say("a"),
+        call("book", slot=""),
+    )
     assert simplest(completions(Desk), lambda step: len(step.calls) > 1) == reply(
         None, call("book", slot=""), call("book", slot="")
     )

@@ -1,0 +1,257 @@
+"""``test_front_desk = fuzz_agent(FrontDesk)``: a test against any model, any user, any timing."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from weakref import WeakSet
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from livekit.agents import Agent, AgentTask
+
+from ..build import check_session_options
+from ..errors import UsageError
+from ..harness import Harness
+from ..invariants import Invariant, allowed, check_own, check_without
+from ..mocks import TaskMock, ToolMock
+from ..options import DEFAULT_NOW, DEFAULT_TIMEOUT
+from ..sites import Site, call_site
+from ..stage import Stage
+from ..wall_clock import WallClock
+from . import private
+from .found import Findable, Names, mocked, tell
+from .play import Drawn, Example, Subject
+
+__all__ = ["Fuzzed", "FuzzedAgent", "fuzz_agent", "fuzz_test"]
+
+# pytest looks for it here too: a mistake in a call is shown at the line where it is written
+__tracebackhide__ = True
+
+
+def fuzz_agent(
+    agent: Any,
+    /,
+    *,
+    mocks: Mapping[Any, Any] | None = None,
+    invariants: Iterable[Invariant] = (),
+    without: Iterable[str] = (),
+    userdata: Any = None,
+    session_options: Mapping[str, Any] | None = None,
+    turns: int = 3,
+) -> Callable[[], None]:
+    """Make a test of an agent: ``test_desk = fuzz_agent(FrontDesk)``; hypothesis draws the rest.
+
+    The model answers anything, with the tools that it is offered; the user says anything and cuts
+    in; tools take any time. Whatever they do, the invariants hold. It is a test of hypothesis: put
+    ``@settings(…)`` on top, or ``@reproduce_failure``.
+
+    Not for what an agent does *right*: which tool it is to call when, a scenario says.
+
+    Args:
+        agent: Its class, or a factory, which may be async. Each example makes its own.
+        mocks: What tools do instead: ``{"book": "booked"}``, or ``{FrontDesk: {"book": …}}`` where
+            several agents talk. A function is called with the arguments that it names, an exception
+            is raised, anything else returned. An AgentTask class gives its result.
+        invariants: Functions that assert, after the start and each turn. They take what they name:
+            ``userdata``, ``transcript``, ``agent_session``.
+        without: Built-in invariants that need not hold.
+        userdata: The session's: a class or factory that makes it, or a value that is copied.
+        session_options: Arguments for the AgentSession.
+        turns: How many turns a conversation has at most.
+
+    Raises:
+        UsageError: An argument is none of this.
+    """
+    where = f"fuzz_agent({_name(agent)})"
+    if isinstance(agent, Agent) or not callable(agent):
+        raise UsageError(
+            f"{where}: each example needs an agent of its own; give the class, or a factory such "
+            f"as lambda: {type(agent).__name__}(…)"
+        )
+    try:
+        inspect.signature(agent).bind()
+    except TypeError as error:
+        raise UsageError(
+            f"{where}: {_name(agent)}() {error}; give a factory such as lambda: {_name(agent)}(…)"
+        ) from None
+    if turns < 1:
+        raise UsageError(f"{where}: turns={turns!r}: a conversation has at least one turn")
+    check_session_options(session_options or {}, where=f"{where}: session_options")
+    subject = FuzzedAgent(
+        agent=agent,
+        name=_name(agent),
+        mocks=_by_owner(mocks or {}, agent, where),
+        invariants=check_own(list(invariants), where=where),
+        without=check_without(without, where=where),
+        userdata=userdata,
+        options=dict(session_options or {}),
+        turns=turns,
+        site=call_site(),
+    )
+    subject.mocked()
+    return fuzz_test(subject)
+
+
+class Fuzzed(Subject, Findable, Protocol):
+    """What is fuzzed, and can be told of in a file."""
+
+
+def fuzz_test(
+    subject: Fuzzed,
+    *,
+    fixtures: Sequence[str] = (),
+    take: Callable[[Mapping[str, Any]], object] = lambda _: None,
+    examples: int | None = None,
+) -> Callable[[], None]:
+    """Make a test function of hypothesis' that plays examples of `subject`.
+
+    It has these `fixtures` as parameters, and lets `take` have their values before each example.
+    """
+
+    def test(data: Any, **values: Any) -> None:
+        __tracebackhide__ = True
+        take(values)
+        is_final = private.is_final()
+        example = Example(subject, private.Drawing(data), is_shown=is_final)
+        try:
+            example.play()
+        except Exception as error:
+            if is_final:
+                tell(error, example, subject)
+            raise
+
+    made: Any = test
+    parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in ("data", *fixtures)]
+    made.__signature__ = inspect.Signature(parameters)
+    made = given(data=st.data())(made)
+    if fixtures:  # the values are copied for each example
+        made = settings(
+            max_examples=examples or settings().max_examples,
+            suppress_health_check=[
+                *settings().suppress_health_check,
+                HealthCheck.function_scoped_fixture,
+            ],
+        )(made)
+    made.lk_fuzzed = subject
+    private.tell_apart(made, subject.name)
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass(kw_only=True)
+class FuzzedAgent:
+    """An agent to be fuzzed, as `fuzz_agent` takes it.
+
+    `set_stage` makes the bare stage of an example; the plugin sets it for the time of the test.
+    """
+
+    agent: Any
+    name: str
+    mocks: Mapping[Any, Any]
+    invariants: Sequence[Invariant]
+    without: frozenset[str]
+    userdata: Any
+    options: Mapping[str, Any]
+    turns: int
+    site: Site
+    set_stage: Callable[[], Stage] = field(default=lambda: _bare_stage())
+
+    def stage(self) -> Stage:
+        stage = self.set_stage()
+        stage.findings.allow |= allowed(self.without)
+        for made in self.mocked():
+            if isinstance(made, ToolMock):
+                stage.mocks.add_tool(made)
+            else:
+                stage.mocks.add_task(made)
+        return stage
+
+    async def session(self, stage: Stage) -> Harness:
+        given = self.userdata
+        made = given() if callable(given) else copy.deepcopy(given)
+        return await stage.start_session(
+            self.agent,
+            what=self.name,
+            userdata=... if given is None else made,
+            options=self.options,
+        )
+
+    def settings(self, names: Names, drawn: Drawn) -> tuple[dict[str, str], dict[str, Any]]:
+        fuzz: dict[str, Any] = {}
+        own = [names.of(one, "the invariant") for one in self.invariants]
+        if any(own):
+            fuzz["invariants"] = [one for one in own if one is not None]
+        if self.without:
+            fuzz["without"] = sorted(self.without)
+        keys: dict[str, Any] = {"fuzz": fuzz}
+        if callable(self.userdata):
+            if (made_by := names.of(self.userdata, "the userdata's factory")) is not None:
+                fuzz["userdata"] = made_by
+        elif self.userdata is not None:
+            given = names.outcome(self.userdata, "userdata")
+            keys |= {"userdata": given["returns"]} if "returns" in given else {}
+        if self.options:
+            keys["session"] = dict(self.options)
+        if mocks := mocked(names, self.mocks, drawn.delays):
+            keys["mocks"] = mocks
+        agent = names.of(self.agent, "the agent")
+        return ({} if agent is None else {"agent": agent}), keys
+
+    def mocked(self) -> Iterable[ToolMock | TaskMock]:
+        """Make the mocks anew: one that gives something else each time begins at its first.
+
+        Raises:
+            UsageError: There is no such tool.
+        """
+        made: list[ToolMock | TaskMock] = []
+        for owner, does in self.mocks.items():
+            if isinstance(does, Mapping):
+                made += [_tool_mock(owner, tool, outcome) for tool, outcome in does.items()]
+            else:
+                made.append(TaskMock(owner, returns=does, optional=True))
+        return made
+
+
+def _bare_stage() -> Stage:
+    return Stage(timeout=DEFAULT_TIMEOUT, allow=(), used=WeakSet(), wall=WallClock(DEFAULT_NOW))
+
+
+def _tool_mock(owner: type[Agent], tool: str, does: Any) -> ToolMock:
+    if isinstance(does, BaseException) or (
+        isinstance(does, type) and issubclass(does, BaseException)
+    ):
+        return ToolMock(owner, tool, raises=does, optional=True)
+    if callable(does):
+        return ToolMock(owner, tool, side_effect=does, optional=True)
+    return ToolMock(owner, tool, returns=does, optional=True)
+
+
+def _by_owner(mocks: Mapping[Any, Any], agent: Any, where: str) -> Mapping[Any, Any]:
+    """Return the mocks by the agents that have the tools; bare names are tools of `agent`."""
+    if not isinstance(mocks, Mapping):
+        raise UsageError(f"{where}: mocks is a mapping of tools to what they do, not {mocks!r}")
+    owners: dict[Any, Any] = {}
+    for key, does in mocks.items():
+        if isinstance(key, str):
+            if not isinstance(agent, type):
+                raise UsageError(
+                    f"{where}: whose tool is {key!r}? name the class, as in mocks={{FrontDesk: "
+                    f"{{{key!r}: …}}}}"
+                )
+            owners.setdefault(agent, {})[key] = does
+        elif isinstance(key, type) and issubclass(key, Agent):
+            if not isinstance(does, Mapping) and not issubclass(key, AgentTask):
+                raise UsageError(
+                    f"{where}: mocks[{key.__name__}] is a mapping of its tools, not {does!r}"
+                )
+            owners[key] = {**owners.get(key, {}), **does} if isinstance(does, Mapping) else does
+        else:
+            raise UsageError(f"{where}: mocks names tools and Agent classes, not {key!r}")
+    return owners
+
+
+def _name(agent: Any) -> str:
+    return getattr(agent, "__name__", type(agent).__name__)

@@ -1,0 +1,220 @@
+"""What fuzzing found: the shortest conversation that shows it, to be read and played again."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from hashlib import sha1
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from livekit.agents import Agent, APIConnectionError, APIStatusError, APITimeoutError, ToolError
+
+from ..convert.course import NOWHERE, Part
+from ..convert.write import playable_label, scenario_text
+from ..errors import LoadError
+from ..scenarios.load import load_text
+from ..scenarios.model import Failure, LlmCall, LlmEntry, Ref
+from ..script import Step, ToolCall
+from ..sites import Site
+from ..transcript import render
+from .play import Drawn, DrawnTurn, Example
+
+__all__ = ["FOLDER", "Findable", "Names", "mocked", "tell"]
+
+FOLDER = ".lk_fuzz"
+"""Where the scenarios are that fuzzing found, beside the test that did."""
+
+
+class Findable(Protocol):
+    """What is said of a subject in a scenario file."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def site(self) -> Site:
+        """Where the test is written; the file is put beside it."""
+
+    def settings(self, names: Names, drawn: Drawn) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return what is tested, and the keys of a scenario in which it is played like this."""
+
+
+def tell(error: BaseException, example: Example, subject: Findable) -> None:
+    """Say with `error` in which conversation it came up, and write that as a scenario."""
+    for line in _conversation(example):
+        error.add_note(line)
+    if example.harness is not None:
+        for line in _written(error, example.drawn, subject):
+            error.add_note(line)
+
+
+def _conversation(example: Example) -> list[str]:
+    """Show the conversation of an example, and how long its tools took."""
+    if example.harness is None:
+        return []
+    took = [
+        f"      {owner.__name__}.{tool} takes {seconds:g} s"
+        for (owner, tool), seconds in example.drawn.delays.items()
+        if seconds
+    ]
+    cut = [
+        f"      the user cuts in {turn.interrupt:g} s into turn {number}"
+        for number, turn in enumerate(example.drawn.turns, start=1)
+        if turn.interrupt is not None
+    ]
+    events = example.harness.transcript.events
+    return ["in this conversation:", *render(events), *took, *cut]
+
+
+def _written(error: BaseException, drawn: Drawn, subject: Findable) -> list[str]:
+    """Write the scenario, and say where it is and what it lacks."""
+    folder = Path(subject.site.path).parent / FOLDER
+    names = Names(folder)
+    tested, settings = subject.settings(names, drawn)
+    parts = [_part(turn) for turn in (drawn.start, *drawn.turns)]
+    text = scenario_text(
+        parts,
+        label=playable_label(f"{type(error).__name__}: {error}".partition("\n")[0]),
+        tested=tested,
+        settings=settings,
+        notes=names.missing,
+    )
+    digest = sha1(text.encode(), usedforsecurity=False).hexdigest()[:8]
+    path = folder / f"{subject.name}-{digest}.yaml"
+    try:
+        load_text(text, path)
+    except LoadError as problem:
+        return [f"it cannot be written as a scenario: {problem.problems[0]}"]
+    folder.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    shown = os.path.relpath(path)
+    lacking = [f"  which lacks something: {one}" for one in names.missing]
+    return [f"as a scenario: pytest --lk-scenarios={shown}", *lacking]
+
+
+# --- names
+
+
+class Names:
+    """What a scenario file in `folder` calls what Python has; `missing` says what has no name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.missing: list[str] = []
+
+    def of(self, value: Any, what: str) -> str | None:
+        """Return the reference to a class or a function, None where a file cannot name it."""
+        module = sys.modules.get(getattr(value, "__module__", None) or "")
+        name: str = getattr(value, "__qualname__", "")
+        found: Any = module
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if module is None or found is not value or not getattr(module, "__file__", None):
+            shown = name or repr(value)
+            self.missing.append(f"{what} {shown} has no name that a file could give it")
+            return None
+        if module.__package__:
+            return f"{module.__name__}:{name}"
+        return f"{os.path.relpath(str(module.__file__), self._folder)}:{name}"
+
+    def moved(self, ref: Ref) -> str:
+        """Return a reference that is relative to another file."""
+        module, _, name = ref.text.partition(":")
+        if not module.endswith(".py"):
+            return ref.text
+        path = Path(ref.site.path).parent / module
+        return f"{os.path.relpath(path, self._folder)}:{name}"
+
+    def outcome(self, value: Any, what: str) -> dict[str, Any]:
+        """Return what a mocked tool does, as far as a file can say it."""
+        error = value() if isinstance(value, type) and issubclass(value, Exception) else value
+        if isinstance(error, ToolError):
+            return {"error": error.message}
+        if isinstance(error, Exception):
+            kind = self.of(type(error), "the exception")
+            return {} if kind is None else {"raises": kind, "message": str(error)}
+        try:
+            if not callable(value) and json.loads(json.dumps(value)) == value:
+                return {"returns": value}
+        except (TypeError, ValueError):
+            pass  # it is told below
+        self.missing.append(f"what {what} gives is known to Python alone; write returns: for it")
+        return {}
+
+
+def mocked(
+    names: Names,
+    mocks: Mapping[Any, Any],
+    delays: Mapping[tuple[type[Agent], str], float],
+    *,
+    written: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the mocks of a scenario: those that there are, and what takes time."""
+    written = dict(written)
+    for owner, does in mocks.items():
+        if isinstance(does, Mapping):
+            written[owner.__name__] = {
+                tool: {**names.outcome(one, f"the mock of {tool}"), "optional": True}
+                for tool, one in does.items()
+            }
+        else:
+            given = names.outcome(does, f"the mock of {owner.__name__}")
+            if "returns" in given:
+                written[owner.__name__] = {"task": given["returns"]}
+    for (owner, tool), seconds in delays.items():
+        if seconds:
+            mock = written.setdefault(owner.__name__, {}).setdefault(tool, {"optional": True})
+            mock["delay"] = f"{seconds:g}s"
+    return written
+
+
+# --- what was drawn
+
+
+def _part(turn: DrawnTurn) -> Part:
+    return Part(
+        user=turn.user,
+        wait=turn.wait,
+        interrupt=turn.interrupt,
+        llm=[_entry(step) for step in turn.steps],
+        claims=False,
+    )
+
+
+def _entry(step: Step) -> LlmEntry:
+    failed = step.error is not None
+    ids = [call.call_id for call in step.calls if call.call_id is not None]
+    text = step.text if isinstance(step.text, str) else None
+    return LlmEntry(
+        text=None if failed else text,
+        calls=tuple(_call(call) for call in step.calls),
+        fail=_failure(step) if failed else None,
+        silence=not (step.text or step.calls or failed),
+        ttft=step.ttft or None,
+        duration=step.duration or None,
+        chunks=step.chunks,
+        ids=tuple(ids),
+        site=NOWHERE,
+    )
+
+
+def _call(call: ToolCall) -> LlmCall:
+    if isinstance(call.arguments, str):
+        return LlmCall(call.name, raw=call.arguments)
+    return LlmCall(call.name, call.arguments)
+
+
+def _failure(step: Step) -> Failure:
+    error, after = step.error, step.text if isinstance(step.text, str) else None
+    said: dict[str, Any] = {"after": after, "attempts": step.attempts}
+    message = getattr(error, "message", None) or str(error)
+    if isinstance(error, APIStatusError):
+        return Failure(status=error.status_code, message=message, **said)
+    if isinstance(error, APITimeoutError):
+        return Failure(timeout=True, message=message, **said)
+    if isinstance(error, APIConnectionError):
+        return Failure(connection=True, message=message, **said)
+    return Failure(type=Ref(type(error).__name__, NOWHERE), message=message, **said)

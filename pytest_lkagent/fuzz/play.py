@@ -1,0 +1,229 @@
+"""One example: a fresh session, and a conversation that is drawn while it takes place.
+
+What the model answers is drawn when it is asked, for the tools that are on offer then, so that an
+agent that was handed over to is asked in its own terms; how long a tool takes is drawn when it is
+called first. Each example has an event loop, a context and a wall clock of its own, and nothing of
+one is there in the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from livekit.agents import Agent
+
+from .. import _livekit
+from ..harness import Harness
+from ..invariants import Invariant, Invariants
+from ..script import Request, Step, say, silence
+from ..stage import Stage
+from .completions import completions_for
+from .inputs import user_inputs
+from .schedules import delays
+
+__all__ = ["Draw", "Drawn", "DrawnTurn", "Example", "Subject"]
+
+_T = TypeVar("_T")
+
+
+class Draw(Protocol):
+    """Draw a value, as hypothesis hands it to composite strategies."""
+
+    def __call__(self, strategy: SearchStrategy[_T], /) -> _T: ...
+    def span(self) -> AbstractContextManager[None]:
+        """Let what is drawn inside go as a whole, where an example shrinks."""
+
+
+class Subject(Protocol):
+    """What is fuzzed."""
+
+    @property
+    def turns(self) -> int:
+        """How many turns a conversation has at most."""
+
+    @property
+    def without(self) -> Collection[str]: ...
+    @property
+    def invariants(self) -> Sequence[Invariant]: ...
+
+    def stage(self) -> Stage:
+        """Set a stage for one example, its mocks on it."""
+
+    async def session(self, stage: Stage) -> Harness:
+        """Start the session under test."""
+
+
+@dataclass
+class DrawnTurn:
+    """One input, and what the model answered to what came of it.
+
+    `user` is None for the start of the session, and where `wait` seconds pass; `interrupt` is when
+    the user cuts in.
+    """
+
+    user: str | None = None
+    wait: float | None = None
+    interrupt: float | None = None
+    steps: list[Step] = field(default_factory=list)
+
+
+@dataclass
+class Drawn:
+    """A conversation as it was drawn: its start, its turns, and how long each tool takes."""
+
+    start: DrawnTurn = field(default_factory=DrawnTurn)
+    turns: list[DrawnTurn] = field(default_factory=list)
+    delays: dict[tuple[type[Agent], str], float] = field(default_factory=dict)
+
+    @property
+    def current(self) -> DrawnTurn:
+        return self.turns[-1] if self.turns else self.start
+
+
+_REQUESTS = 12
+"""How many answers of the model are drawn in a turn; hand-overs back and forth would not end."""
+# each by one choice: what is drawn as a choice of choices shrinks worse
+_INTERRUPTS: SearchStrategy[float | None] = st.sampled_from((*[None] * 8, 0.1, 0.5, 1.0, 2.0, 5.0))
+_WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 30.0))
+
+
+class Example:
+    """One example, to be played once; LiveKit's log of it is only there where it `is_shown`.
+
+    Attributes:
+        drawn: The conversation, as far as it came.
+        harness: The session, None where it did not come to be.
+    """
+
+    def __init__(self, subject: Subject, draw: Draw, *, is_shown: bool = False) -> None:
+        self._subject = subject
+        self._draw = draw
+        self._log = nullcontext if is_shown else _livekit.silent_log
+        self._left: BaseException | None = None
+        self._steps = 0
+        self._stage = subject.stage()
+        self.drawn = Drawn()
+        self.harness: Harness | None = None
+
+    def play(self) -> None:
+        """Play it.
+
+        Raises:
+            Exception: What the agent did wrong.
+            BaseException: What drawing raised, as hypothesis does where an example is of no use.
+        """
+        __tracebackhide__ = True
+        stage = self._stage
+        wall = stage.wall
+        assert wall is not None, "each example has a time of its own"
+        wall.travel()
+        try:
+            with self._log(), asyncio.Runner() as runner:
+                failure = runner.run(self._on_loop())
+        finally:
+            stage.give_back()
+            stage.mocks.restore()
+            wall.end()
+        if self._left is not None:
+            raise self._left
+        verdict = stage.findings.verdict(failure or next(iter(stage.late), None))
+        if verdict is not None:
+            raise verdict
+
+    async def _on_loop(self) -> BaseException | None:
+        """Play it on a loop of its own, and return what a turn raised."""
+        stage = self._stage
+        stage.let_anything_happen()
+        stage.model.when(lambda _: True, self._answer, times=None)
+        stage.opened = self._look_on
+        failure: BaseException | None = None
+        async with stage.on_loop():
+            try:
+                self.harness = await self._subject.session(stage)
+                await self._converse(self.harness)
+            except Exception as error:  # noqa: BLE001  (the verdict raises it)
+                failure = error
+            await stage.aclose()
+            stage.settle_account(went_through=False)
+        return failure
+
+    def _look_on(self, harness: Harness) -> None:
+        subject = self._subject
+        self._invariants = Invariants(harness, without=subject.without, own=subject.invariants)
+        harness.tools.calling = self._calling
+
+    async def _converse(self, harness: Harness) -> None:
+        await self._end_turn()
+        turns = self._drawn(st.integers(1, self._subject.turns), or_else=1)
+        while not self._is_over() and len(self.drawn.turns) < turns:
+            with self._draw.span():
+                await self._take_turn(harness)
+
+    async def _take_turn(self, harness: Harness) -> None:
+        turn = self._draw_turn()
+        if self._left is not None:
+            return
+        try:
+            if turn.wait is not None:
+                await harness.wait(turn.wait)
+            else:
+                await harness.user_says(turn.user or "", interrupt=turn.interrupt)
+        except Exception as error:
+            if not self._invariants.lets_pass(error):
+                raise
+        await self._end_turn()
+
+    async def _end_turn(self) -> None:
+        """Look at the turn that is over, unless it is known to have gone wrong."""
+        self._steps = 0
+        if not self._is_over():
+            await self._invariants.check()
+
+    def _is_over(self) -> bool:
+        has_ended = self._left is not None or self._invariants.are_settled
+        return has_ended or bool(self._stage.findings)
+
+    # --- what is drawn
+
+    def _drawn(self, strategy: SearchStrategy[_T], *, or_else: _T) -> _T:
+        """Draw a value; what drawing raises is kept from LiveKit, which would swallow it."""
+        if self._left is None:
+            try:
+                return self._draw(strategy)
+            except BaseException as error:  # noqa: BLE001  (`play` raises it)
+                self._left = error
+        return or_else
+
+    def _draw_turn(self) -> DrawnTurn:
+        turn = DrawnTurn(wait=self._drawn(_WAITS, or_else=None))
+        if turn.wait is None:
+            turn.user = self._drawn(user_inputs(), or_else="a")
+            turn.interrupt = self._drawn(_INTERRUPTS, or_else=None)
+        self.drawn.turns.append(turn)
+        return turn
+
+    def _answer(self, request: Request) -> Step:
+        self._steps += 1
+        if self._stage.swallowed.holds_any:  # what comes after a fault shows nothing
+            step = silence()
+        elif self._steps > _REQUESTS:
+            step = say("a")
+        else:
+            step = self._drawn(completions_for(request.tools), or_else=silence())
+        self.drawn.current.steps.append(step)
+        return step
+
+    def _calling(
+        self, agent: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> float:
+        self._invariants.calling(tool, args, kwargs)
+        key = (type(agent), str(tool.id))
+        if key not in self.drawn.delays:
+            self.drawn.delays[key] = self._drawn(delays(), or_else=0.0)
+        return self.drawn.delays[key]

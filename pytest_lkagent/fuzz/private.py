@@ -1,0 +1,76 @@
+"""Quarantine: every private name of hypothesis that fuzzing touches.
+
+Checked against hypothesis 6.120.0 and 6.170.15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from hypothesis import Phase, settings
+from hypothesis.control import current_build_context
+from hypothesis.errors import Flaky
+from hypothesis.strategies import SearchStrategy
+
+__all__ = ["Drawing", "is_final", "is_flaky", "tell_apart", "untimed"]
+
+_T = TypeVar("_T")
+_TURN = 1
+"""How hypothesis knows turns from other spans; its own labels are hashes."""
+
+
+class Drawing:
+    """Draws as ``data.draw`` does, without a line of output for each value."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data.conjecture_data
+
+    def __call__(self, strategy: SearchStrategy[_T], /) -> _T:
+        value: _T = self._data.draw(strategy)
+        return value
+
+    @contextmanager
+    def span(self) -> Iterator[None]:
+        """Let what is drawn inside go as a whole, where an example shrinks.
+
+        hypothesis takes one away where a number gets smaller that was drawn before.
+        """
+        data = self._data
+        begin = getattr(data, "start_span", None) or data.start_example
+        end = getattr(data, "stop_span", None) or data.stop_example
+        if not data.frozen:
+            begin(_TURN)
+        yield
+        if not data.frozen:
+            end()
+
+
+def is_final() -> bool:
+    """Whether the example that is running is the minimal one, which is shown to the user."""
+    return bool(current_build_context().is_final)
+
+
+def is_flaky(error: BaseException) -> bool:
+    """Whether an example went another way when it was played again."""
+    return isinstance(error, Flaky)
+
+
+def tell_apart(test: Any, name: str) -> None:
+    """Give a test its own entry in the example database, and its own seed where that is derived.
+
+    Both come from the source of the function, which all tests of `fuzz_agent` share.
+    """
+    test.hypothesis.inner_test._hypothesis_internal_add_digest = name.encode()
+
+
+def untimed(test: Any) -> None:
+    """Let no example of `test` be too slow, whatever its settings say of that.
+
+    Time is virtual, and how long an example takes says how busy the machine is. Nor are the lines
+    traced that a failure goes through: that is all of LiveKit, and takes ten times as long.
+    """
+    given = test._hypothesis_internal_use_settings
+    phases = [phase for phase in given.phases if phase is not Phase.explain]
+    test._hypothesis_internal_use_settings = settings(given, deadline=None, phases=phases)

@@ -1,0 +1,290 @@
+"""What hypothesis draws, as pytest items: tests of `fuzz_agent`, and scenarios without turns.
+
+The options of the run hold for each example.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import pytest
+
+from . import border
+from .errors import BehaviourError, UsageError
+from .keys import set_dummies
+from .scenarios.model import FuzzSpec, MockOutcome, MockSpec, Ref, Scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .defaults import Defaults
+    from .fuzz.found import Names
+    from .fuzz.play import Drawn, Subject
+    from .harness import Harness
+    from .references import References
+    from .scenario_run import Play
+    from .sites import Site
+    from .stage import Stage
+
+__all__ = ["FuzzedScenario", "fuzzed", "of_agents", "playing", "point_at_user", "shown"]
+
+_ARGUMENTS = ("Falsifying example: ", "Failing test case: ")
+"""How hypothesis begins to show the arguments of a test, which here say nothing."""
+_DECORATOR = "\nYou can reproduce this "
+"""How it begins to say which decorator plays the example again; a file has none."""
+_FLAKY = (
+    "{name}: a conversation went another way when it was played again, in a session of its own; "
+    "what does it keep from one session to the next (a list of the class, a global, a cache), or "
+    "take from outside (the real clock, a random number of its own)?"
+)
+_FIXTURES = ("agent", "entrypoint", "request", "session_options", "userdata")
+
+
+def fuzzed(item: Any) -> Subject | None:
+    """Return what `item` fuzzes, None where it is any other test."""
+    return getattr(getattr(item, "obj", None), "lk_fuzzed", None)
+
+
+def point_at_user(item: Any, subject: Any) -> None:
+    """Let reports of `item` name the line that says what is fuzzed."""
+    path, line = subject.site.path, subject.site.line
+    item.reportinfo = lambda: (path, line - 1, item.name)
+
+
+@contextmanager
+def playing(item: Any, subject: Any) -> Iterator[None]:
+    """Play the examples of `item` under the options of this run."""
+    from .fuzz import private
+    from .stage import Stage
+    from .wall_clock import WallClock
+
+    with border.shown():
+        arguments = border.stage_arguments(item, {})
+        now, real_time = border.time_of(item)
+
+    def set_stage() -> Stage:
+        wall = WallClock(now or datetime.now(UTC), ticks=real_time)
+        stage = Stage(**arguments, used=WeakSet(), wall=wall)
+        stage.before_session = lambda: set_dummies(item)
+        return stage
+
+    private.tell_apart(item.obj, item.nodeid)
+    private.untimed(item.obj)
+    before, subject.set_stage = subject.set_stage, set_stage
+    try:
+        yield
+    finally:
+        subject.set_stage = before
+
+
+def shown(error: BaseException, subject: Any) -> BaseException:
+    """Show what was found from the user's line, or as its message where none of the user's ran."""
+    from .fuzz import private
+
+    found = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    if private.is_flaky(error):
+        lines = [_FLAKY.format(name=subject.name)]
+        if found != (error,):
+            lines += ["what it did before:", *(f"  {_first_line(one)}" for one in found)]
+        return pytest.fail.Exception("\n".join(lines), pytrace=False)
+    vain = _ARGUMENTS if not isinstance(subject, FuzzedScenario) else (*_ARGUMENTS, _DECORATOR)
+    for one in found:
+        if notes := getattr(one, "__notes__", None):
+            one.__notes__ = [note for note in notes if not note.startswith(vain)]
+    if not all(isinstance(one, (UsageError, BehaviourError)) for one in found):
+        return error.with_traceback(border.users_part(error.__traceback__))
+    told = ["\n".join([str(one), *getattr(one, "__notes__", ())]) for one in found]
+    return pytest.fail.Exception("\n\n".join(told), pytrace=False)
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
+# --- scenarios
+
+
+class FuzzedScenario:
+    """A scenario whose conversation is drawn: it has `fuzz`, and no turns."""
+
+    def __init__(self, play: Play, references: References) -> None:
+        fuzz = play.scenario.fuzz
+        assert fuzz is not None, "it is to be fuzzed"
+        self._play = play
+        self._references = references
+        self._defaults: Defaults | None = None
+        self.set_stage: Callable[[], Stage] | None = None
+        self.turns = fuzz.turns
+        self.without = frozenset(ref.text for ref in fuzz.without)
+        self.invariants = play.names.invariants
+        self.name = _name(play.scenario)
+        self.site: Site = play.scenario.site
+
+    def test(self) -> Any:
+        """Make the test function that plays examples of it.
+
+        Raises:
+            UsageError: hypothesis is not installed.
+        """
+        from .fuzz.agent import fuzz_test
+
+        fuzz = self._play.scenario.fuzz
+        assert fuzz is not None, "it is to be fuzzed"
+        names = sorted({*_FIXTURES, *self._play.names.fixtures})
+        return fuzz_test(self, fixtures=names, take=self._take, examples=fuzz.examples)
+
+    def _take(self, fixtures: Mapping[str, Any]) -> None:
+        """Take what the session is built from, for each example anew."""
+        from . import defaults
+
+        request, agent, entrypoint = (fixtures[one] for one in ("request", "agent", "entrypoint"))
+        userdata, options = fixtures["userdata"], fixtures["session_options"]
+        made = defaults.of_scenario(request, agent, entrypoint, userdata, options, ())
+        self._defaults = made
+        if self._play.names.userdata is not ...:  # it was made for this example
+            return
+        try:
+            self._defaults = replace(made, userdata=copy.deepcopy(made.userdata))
+        except Exception as error:  # noqa: BLE001  (whatever copying it raises)
+            raise UsageError(
+                f"{self.site}: the userdata cannot be copied for each example ({error}); name "
+                "what makes it, as in fuzz: {userdata: desk.py:Guest}"
+            ) from None
+
+    def stage(self) -> Stage:
+        assert self.set_stage is not None, "it is an item"
+        made, stage = self._made, self.set_stage()
+        entrypoint = made.entrypoint
+        self._play.prepare(
+            stage, self._references, made.agent if entrypoint is None else entrypoint.run
+        )
+        stage.job.simulation = made.simulation
+        if entrypoint is not None:
+            stage.before_session()
+            stage.job.run_in(entrypoint, entrypoint.warm_up())
+        return stage
+
+    async def session(self, stage: Stage) -> Harness:
+        return await replace(self._made, start=()).session_on(stage)
+
+    @property
+    def _made(self) -> Defaults:
+        assert self._defaults is not None, "an example takes the fixtures first"
+        return self._defaults
+
+    def settings(self, names: Names, drawn: Drawn) -> tuple[dict[str, str], dict[str, Any]]:
+        from .fuzz.found import mocked
+
+        scenario, fuzz = self._play.scenario, self._play.scenario.fuzz
+        assert fuzz is not None, "it is to be fuzzed"
+        claimed: dict[str, Any] = {}
+        if fuzz.invariants:
+            claimed["invariants"] = [names.moved(ref) for ref in fuzz.invariants]
+        if fuzz.without:
+            claimed["without"] = [ref.text for ref in fuzz.without]
+        if fuzz.userdata is not None:
+            claimed["userdata"] = names.moved(fuzz.userdata)
+        keys: dict[str, Any] = {"fuzz": claimed}
+        if scenario.now is not None:
+            keys["now"] = scenario.now.isoformat()
+        if scenario.allow:
+            keys["allow"] = [ref.text for ref in scenario.allow]
+        for key in ("userdata", "session"):
+            if said := getattr(scenario, key):
+                keys[key] = said
+        for key in ("history", "job"):
+            if getattr(scenario, key):
+                names.missing.append(f"{key}: of {self.site} is to be copied")
+        mocks: dict[str, Any] = {
+            owner: _words(spec) if isinstance(spec, Mapping) else {"task": spec.returns}
+            for owner, spec in scenario.mocks.items()
+        }
+        if mocks := mocked(names, {}, drawn.delays, written=mocks):
+            keys["mocks"] = mocks
+        tested = {"agent": scenario.agent, "entrypoint": scenario.entrypoint}
+        return {key: names.moved(ref) for key, ref in tested.items() if ref is not None}, keys
+
+
+def _name(scenario: Scenario) -> str:
+    ref = scenario.agent or scenario.entrypoint
+    return ref.text.rpartition(":")[2].rpartition(".")[2] if ref is not None else "agent"
+
+
+def _words(tools: Mapping[str, MockSpec]) -> dict[str, Any]:
+    """Return the mocks of a class as a file has them."""
+    return {tool: {**_outcome(spec), "optional": True} for tool, spec in tools.items()}
+
+
+def _outcome(outcome: MockOutcome) -> dict[str, Any]:
+    words: dict[str, Any] = {}
+    if isinstance(outcome, MockSpec) and outcome.calls is not None:
+        return {"calls": [_outcome(one) for one in outcome.calls]}
+    if outcome.is_given and outcome.error is None and outcome.raises is None:
+        words["returns"] = outcome.returns
+    for key in ("error", "message"):
+        if (said := getattr(outcome, key)) is not None:
+            words[key] = said
+    if outcome.raises is not None:
+        words["raises"] = outcome.raises.text
+    if outcome.delay:
+        words["delay"] = f"{outcome.delay:g}s"
+    return words
+
+
+# --- --lk-fuzz
+
+
+def of_agents(scenarios: Sequence[Scenario], examples: int) -> Iterator[Scenario]:
+    """Make a scenario to be fuzzed for each agent and entrypoint that these name.
+
+    It has the mocks, the userdata and the options of the first that names it.
+    """
+    seen: set[tuple[str, str]] = set()
+    for scenario in scenarios:
+        tested = scenario.agent or scenario.entrypoint
+        if tested is None or scenario.mode == "audio" or _key(tested) in seen:
+            continue
+        seen.add(_key(tested))
+        yield Scenario(
+            label=f"--lk-fuzz={examples} {tested.text.replace('::', ':')}",
+            site=scenario.site,
+            agent=scenario.agent,
+            entrypoint=scenario.entrypoint,
+            fuzz=FuzzSpec(examples=examples, site=scenario.site),
+            mocks={name: _always(spec) for name, spec in scenario.mocks.items()},
+            userdata=scenario.userdata,
+            session=scenario.session,
+            session_site=scenario.session_site,
+            job=scenario.job,
+            now=scenario.now,
+            allow=scenario.allow,
+            timeout=scenario.timeout,
+        )
+
+
+def _key(ref: Ref) -> tuple[str, str]:
+    return ref.text, ref.site.path
+
+
+def _always(spec: Any) -> Any:
+    """Return mocks that need not be called, and give the same each time."""
+    if not isinstance(spec, Mapping):
+        return spec
+    return {tool: _any_number(one) for tool, one in spec.items()}
+
+
+def _any_number(spec: MockSpec) -> MockSpec:
+    first = _parts(spec.calls[0]) if spec.calls else {}
+    return replace(spec, **first, calls=None, optional=True)
+
+
+def _parts(outcome: MockOutcome) -> dict[str, Any]:
+    """Return what an outcome is."""
+    keys = ("returns", "error", "raises", "message", "delay")
+    return {key: getattr(outcome, key) for key in keys}

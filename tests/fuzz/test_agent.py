@@ -1,0 +1,212 @@
+"""`fuzz_agent`: what a user writes, and what he reads when it finds something."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from project import Result
+
+AGENT = """
+import asyncio
+
+from livekit.agents import Agent, RunContext, ToolError, function_tool
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+
+    @function_tool
+    async def book(self, slot: str) -> str:
+        \"\"\"Book a slot.\"\"\"
+        return f"booked {slot[0]}"
+
+
+class Sound(Desk):
+    @function_tool
+    async def book(self, slot: str) -> str:
+        \"\"\"Book a slot.\"\"\"
+        if not slot:
+            raise ToolError("which slot?")
+        return f"booked {slot[0]}"
+
+
+class Counter(Agent):
+    def __init__(self):
+        super().__init__(instructions="You count.")
+
+    @function_tool
+    async def add(self, context: RunContext, number: int) -> str:
+        \"\"\"Add a number.\"\"\"
+        context.userdata["sum"] += number
+        return "added"
+"""
+
+PROFILE = """
+from hypothesis import settings
+
+settings.register_profile("ours", derandomize=True, database=None, max_examples=40)
+settings.load_profile("ours")
+"""
+
+
+def fuzzed(project: Any, test: str, *arguments: str, conftest: str = PROFILE) -> Result:
+    head = (
+        "from hypothesis import *\nfrom desk import *\nfrom pytest_lkagent.fuzz import fuzz_agent\n"
+    )
+    files = {
+        "pytest.ini": "[pytest]\nasyncio_default_fixture_loop_scope = function\npythonpath = .\n",
+        "conftest.py": conftest,
+        "desk.py": AGENT,
+        "test_desk.py": head + test,
+    }
+    result: Result = project(files).run("-p", "no:randomly", *arguments)
+    return result
+
+
+def test_a_fault_is_shown_with_the_shortest_conversation_and_written_as_a_scenario(project):
+    result = fuzzed(project, "test_desk = fuzz_agent(Desk)")
+    result.outcomes(failed=1)
+    result.shows(
+        '>       return f"booked {slot[0]}"',
+        "E       IndexError: string index out of range",
+        "E       in this conversation:",
+        "E * [0] agent_handoff          nobody -> Desk",
+        "E * [1] user                   hi",
+        "E * [2] function_call          book(slot='')",
+        "E * [3] function_call_output   book failed 'An internal error occurred'",
+        "E       as a scenario: pytest --lk-scenarios=.lk_fuzz/Desk-*.yaml",
+        "desk.py:*: IndexError",
+    )
+    result.shows_no("*pytest_lkagent/*", "*hypothesis/core.py*", "*Failing test case*")
+
+
+def test_the_scenario_fails_the_same_way_and_passes_once_the_agent_is_mended(project):
+    result = fuzzed(project, "test_desk = fuzz_agent(Desk)")
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, "", command)
+    again.outcomes(failed=1)
+    again.shows(
+        '>       return f"booked {slot[0]}"', "E       IndexError: string index out of range"
+    )
+    mended = project({"desk.py": AGENT.replace("slot[0]", "slot")}).run(command)
+    mended.outcomes(passed=1)
+
+
+def test_an_agent_that_copes_passes(project):
+    fuzzed(project, "test_desk = fuzz_agent(Sound)").outcomes(passed=1)
+
+
+def test_an_invariant_of_the_users_own_is_asked_after_each_turn(project):
+    test = """
+def never_negative(userdata):
+    assert userdata["sum"] >= 0, f"the sum is {userdata['sum']}"
+
+test_counter = fuzz_agent(Counter, userdata={"sum": 0}, invariants=[never_negative])
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    result.shows(
+        "E       AssertionError: the sum is -1",
+        "E * [2] function_call          add(number=-1)",
+        "E       as a scenario: pytest --lk-scenarios=.lk_fuzz/Counter-*.yaml",
+    )
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, test, command)
+    again.outcomes(failed=1)
+    again.shows("E       AssertionError: the sum is -1")
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            "return userdata['sum'] >= 0",
+            "the invariant odd returned True; an invariant asserts, and returns nothing",
+        ),
+        (
+            "assert userdata['total'] >= 0",
+            (
+                "the invariant odd raised KeyError: 'total' (test_desk.py:5); an invariant "
+                "asserts, and raises nothing else"
+            ),
+        ),
+    ],
+)
+def test_an_invariant_asserts_and_does_nothing_else(project, body, line):
+    test = f"""
+def odd(userdata): {body}
+test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    result.shows(line)
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            "fuzz_agent(Desk())",
+            (
+                "fuzz_agent(Desk): each example needs an agent of its own; give the class, or a "
+                "factory such as lambda: Desk(…)"
+            ),
+        ),
+        (
+            "fuzz_agent(Named)",
+            (
+                "fuzz_agent(Named): Named() missing a required argument: 'name'; give a factory "
+                "such as lambda: Named(…)"
+            ),
+        ),
+        (
+            "fuzz_agent(Desk, mocks={'bok': 1})",
+            "Desk has no tool 'bok'; *; did you mean 'book'?",
+        ),
+        (
+            "fuzz_agent(lambda: Desk(), mocks={'book': 1})",
+            (
+                "fuzz_agent(<lambda>): whose tool is 'book'? name the class, as in "
+                "mocks={FrontDesk: {'book': …}}"
+            ),
+        ),
+        (
+            "fuzz_agent(Desk, mocks={Desk: 1})",
+            "fuzz_agent(Desk): mocks[Desk] is a mapping of its tools, not 1",
+        ),
+        (
+            "fuzz_agent(Desk, without=['says_onse'])",
+            (
+                "fuzz_agent(Desk): without names 'says_onse', which is no invariant; they are *; "
+                "did you mean 'says_once'?"
+            ),
+        ),
+        (
+            "fuzz_agent(Desk, invariants=[lambda user_data: None])",
+            (
+                "fuzz_agent(Desk): the invariant <lambda> takes 'user_data', and there is userdata, "
+                "transcript, agent_session; did you mean 'userdata'?"
+            ),
+        ),
+        (
+            "fuzz_agent(Desk, invariants=['never'])",
+            "fuzz_agent(Desk): an invariant is a function that asserts, not 'never'",
+        ),
+        (
+            "fuzz_agent(Desk, session_options={'max_steps': 1})",
+            "fuzz_agent(Desk): session_options: AgentSession takes no 'max_steps'*",
+        ),
+        (
+            "fuzz_agent(Desk, turns=0)",
+            "fuzz_agent(Desk): turns=0: a conversation has at least one turn",
+        ),
+    ],
+)
+def test_what_no_agent_could_be_fuzzed_with_is_refused_in_one_line(project, call, line):
+    test = f"class Named(Desk):\n    def __init__(self, name): ...\n\ntest_desk = {call}\n"
+    result = fuzzed(project, test)
+    result.outcomes(errors=1)
+    result.shows("test_desk.py:*: in <module>", f"E * pytest_lkagent.errors.UsageError: {line}")

@@ -1,0 +1,246 @@
+"""The built-in invariants, each broken by an agent in a conversation that a file has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from livekit.agents import function_tool
+from project import Result
+
+from pytest_lkagent.invariants import INVARIANTS, misfits
+
+AGENT = """
+import asyncio
+
+from livekit.agents import Agent, RunContext, ToolError, function_tool
+
+
+class Other(Agent):
+    def __init__(self):
+        super().__init__(instructions="You are another one.")
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+
+    async def on_enter(self):
+        self.session.on("function_tools_executed", self.executed)
+
+    def executed(self, event):
+        pass
+"""
+BOOKS = "user: book\n        llm: [{call: {book: {}}}, Done.]"
+THANKS = "user: thanks\n        llm: [Bye.]"
+
+RAISES = """
+    @function_tool
+    async def book(self) -> str:
+        raise KeyError("slot")
+"""
+LEAKS = """
+    @function_tool
+    async def book(self) -> str:
+        self.reminder = asyncio.create_task(asyncio.sleep(3600))
+        return "booked"
+"""
+HANGS = """
+    @function_tool
+    async def book(self) -> str:
+        await asyncio.get_running_loop().create_future()
+"""
+FORGETS = """
+    @function_tool
+    async def book(self, context: RunContext) -> str:
+        history = context.session.history
+        history.items = [one for one in history.items if one.type != "function_call_output"]
+        return "booked"
+"""
+CALLS_OFF = """
+    def executed(self, event):
+        event.cancel_agent_handoff()
+
+    @function_tool
+    async def book(self) -> Agent:
+        return Other()
+"""
+CUTS = """
+    async def llm_node(self, chat_ctx, tools, model_settings):
+        short = chat_ctx.copy()
+        short.items = short.items[-3:]
+        async for chunk in Agent.default.llm_node(self, short, tools, model_settings):
+            yield chunk
+
+    @function_tool
+    async def book(self) -> str:
+        return "booked"
+"""
+SAYS_TWICE = """
+    @function_tool
+    async def book(self, context: RunContext) -> str:
+        context.session.say("One moment.")
+        context.session.say("One moment.")
+        return "booked"
+"""
+
+UNREADABLE = """
+    @function_tool
+    async def book(self) -> object:
+        return Other
+"""
+DOUBLES = """
+    @function_tool
+    async def book(self) -> str:
+        mine = self.chat_ctx.copy()
+        mine.items += mine.items[-1:]
+        await self.update_chat_ctx(mine)
+        return "booked"
+"""
+STAYS_MUTE = """
+    busy = False
+
+    async def llm_node(self, chat_ctx, tools, model_settings):
+        if not self.busy:
+            self.busy = True
+            async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+                yield chunk
+            self.busy = False
+"""
+FAILS = "user: book\n        llm: [{fail: {status: 400}}]"
+
+BROKEN = {
+    "raises_nothing": (RAISES, "E * KeyError: 'slot'"),
+    "leaks_no_task": (
+        LEAKS,
+        "found.yaml:3: Found: the task sleep() (made at desk.py:23) is still running at the end *",
+    ),
+    "ends": (HANGS, "*: Found, turn 1: user_says('book') cannot finish: nothing can happen*"),
+    "answers_calls": (FORGETS, "*: Found, turn 2: answers_calls: the call book() has no output"),
+    "hands_over": (
+        CALLS_OFF,
+        "*: Found, turn 1: hands_over: book handed over to Other, which never took over",
+    ),
+    "valid_context": (
+        CUTS,
+        "*: Found, turn 2: valid_context: Desk sent its model an output without its call: "
+        "book -> 'booked'",
+    ),
+    "says_once": (SAYS_TWICE, "*: Found, turn 1: says_once: 'One moment.' was said 2 times"),
+}
+
+ALSO_BROKEN = [
+    (
+        UNREADABLE,
+        "*: Found, turn 1: answers_calls: book gave back what no model can read: <class '*.Other'>",
+    ),
+    (DOUBLES, "*: Found, turn 1: valid_context: Desk has the same 2 times in its context: book"),
+    (
+        STAYS_MUTE,
+        "*: Found, turn 3: goes_on: nothing comes of what the user says, and the model is not "
+        "asked: 'thanks'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("agent", "line"), ALSO_BROKEN)
+def test_invariants_are_broken_in_other_ways_too(project, agent, line):
+    first = FAILS if agent is STAYS_MUTE else BOOKS
+    result = played(project, agent, THANKS if agent is STAYS_MUTE else BOOKS, first, THANKS)
+    result.outcomes(failed=1)
+    result.shows(line)
+
+
+def played(project: Any, agent: str, *turns: str, **fuzz: str) -> Result:
+    written = "".join(f"      - {turn}\n" for turn in turns)
+    settings = ", ".join(f"{key}: {value}" for key, value in fuzz.items())
+    scenario = (
+        "agent: desk.py:Desk\nscenarios:\n  - label: Found\n"
+        f"    fuzz: {{{settings}}}\n    turns:\n{written}"
+    )
+    files = {"desk.py": AGENT + agent, "found.yaml": scenario}
+    result: Result = project(files).run("--lk-scenarios=found.yaml")
+    return result
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_invariant_is_told_where_it_broke(project, name):
+    agent, line = BROKEN[name]
+    result = played(project, agent, BOOKS, BOOKS, THANKS)
+    result.outcomes(failed=1)
+    result.shows(line)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_an_invariant_that_need_not_hold_is_not_looked_at(project, name):
+    agent, _ = BROKEN[name]
+    played(project, agent, BOOKS, BOOKS, THANKS, without=f"[{name}]").outcomes(passed=1)
+
+
+HARMLESS = """
+    @function_tool
+    async def book(self, slot: str) -> str:
+        raise ToolError("taken")
+"""
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{call: {book: {slot: 2pm}}}",
+        "{call: {book: {slot: 2pm}, cancel: {}}}",
+        "{raw_call: {functions.book: '{}'}}",
+        "{raw_call: {book: ['{', '{}', '[]']}}",
+        "{raw_call: {book: '{\"slot\": {}}'}}",
+        "{call: {book: [{slot: 2pm}, {slot: 3pm}]}, ids: [same, same]}",
+        "{fail: {connection: true, after: Well}}",
+        "{fail: {status: 400}}",
+        "{silence: true}",
+        "{say: Hello., chunks: [Hel, lo.], duration: 2s}",
+    ],
+)
+def test_what_a_model_does_wrong_is_not_the_agents_fault(project, step):
+    turn = f"user: book\n        interrupt: 1s\n        llm: [{step}, Sorry.]"
+    played(project, HARMLESS, turn, THANKS).outcomes(passed=1)
+
+
+def test_a_call_of_the_session_that_the_agent_ends_itself_is_where_the_conversation_ends(project):
+    hangs_up = """
+    @function_tool
+    async def book(self, context: RunContext) -> None:
+        context.session.shutdown()
+"""
+    played(project, hangs_up, BOOKS, THANKS).outcomes(passed=1)
+
+
+@function_tool
+async def book(count: int, slots: list[str], name: str = None) -> str:  # type: ignore[assignment]
+    """Book."""
+    return "booked"
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ({"count": 1, "slots": ["2pm"]}, []),
+        ({"count": 1, "slots": ["2pm"], "name": None}, []),  # its default, annotated or not
+        (
+            {"count": "1", "slots": []},
+            ["book was called with count='1': Input should be a valid integer"],
+        ),
+        (
+            {"count": 1, "slots": [2]},
+            ["book was called with slots=[2]: Input should be a valid string"],
+        ),
+    ],
+)
+def test_arguments_that_do_not_fit_their_annotations_are_told(values, found):
+    assert list(misfits(book, values)) == found
+
+
+def test_an_unknown_invariant_is_refused_with_the_choices(project):
+    result = played(project, HARMLESS, BOOKS, without="[says_onse]")
+    result.shows(
+        "*found.yaml:4:*: without names 'says_onse', which is no invariant; they are "
+        f"{', '.join(INVARIANTS)}; did you mean 'says_once'?"
+    )

@@ -1,0 +1,141 @@
+"""Scenarios whose conversation is drawn, and `--lk-fuzz`."""
+
+from __future__ import annotations
+
+import re
+
+AGENT = """
+from livekit.agents import Agent, RunContext, function_tool
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+
+    @function_tool
+    async def book(self, context: RunContext, slot: str) -> str:
+        \"\"\"Book a slot.\"\"\"
+        context.userdata["slots"].append(slot)
+        return f"booked {slot[0]}"
+
+
+def fresh(transcript, userdata):
+    calls = [event for event in transcript.events if event.type == "function_call"]
+    assert len(userdata["slots"]) <= len(calls), "slots of another conversation"
+
+
+def slots():
+    return {"slots": []}
+"""
+CONFTEST = """
+from hypothesis import settings
+
+settings.register_profile("ours", derandomize=True, database=None, max_examples=40)
+settings.load_profile("ours")
+"""
+
+
+def scenario(*lines: str) -> str:
+    written = "".join(f"    {line}\n" for line in lines)
+    return f"agent: desk.py:Desk\nscenarios:\n  - label: Copes\n{written}"
+
+
+def files(*lines: str) -> dict[str, str]:
+    return {"conftest.py": CONFTEST, "desk.py": AGENT, "desk.yaml": scenario(*lines)}
+
+
+def test_a_scenario_without_turns_is_drawn_and_what_is_found_is_a_scenario_too(project):
+    desk = project(files("fuzz: {examples: 100}", "userdata: {slots: []}"))
+    result = desk.run("--lk-scenarios=desk.yaml")
+    result.outcomes(failed=1)
+    result.shows(
+        "E       IndexError: string index out of range",
+        "E * [2] function_call          book(slot='')",
+        "E       as a scenario: pytest --lk-scenarios=.lk_fuzz/Desk-*.yaml",
+        "FAILED desk.yaml::Copes - *",
+    )
+    [command] = re.findall(r"(--lk-scenarios=\.lk_fuzz\S+)", str(result))
+    again = desk.run(command)
+    again.outcomes(failed=1)
+    again.shows("E       IndexError: string index out of range")
+    mended = {"desk.py": AGENT.replace("slot[0]", "slot")}
+    desk.with_files(mended).run(command).outcomes(passed=1)
+    desk.with_files(mended).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+
+
+def test_each_example_has_userdata_of_its_own(project):
+    alone = "invariants: [desk.py:fresh], without: [raises_nothing]"
+    shared = project(files(f"fuzz: {{{alone}}}", "userdata: {slots: []}"))
+    shared.run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+    made = project(files(f"fuzz: {{{alone}, userdata: desk.py:slots}}"))
+    made.run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+    kept = AGENT.replace('return {"slots": []}', "return KEPT") + '\n\nKEPT = {"slots": []}\n'
+    result = made.with_files({"desk.py": kept}).run("--lk-scenarios=desk.yaml")
+    result.outcomes(failed=1)
+    result.shows(
+        "Desk: a conversation went another way when it was played again, in a session of its own; "
+        "what does it keep from one session to the next (a list of the class, *"
+    )
+
+
+def test_mocks_are_there_in_each_example(project):
+    mocks = "mocks: {Desk: {book: {returns: booked, optional: true}}}"
+    desk = project(files("fuzz: {}", mocks, "userdata: {slots: []}"))
+    desk.run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+
+
+def test_what_belongs_to_turns_is_refused_without_them(project):
+    result = project(files("fuzz: {}", "check: desk.py:fresh")).run("--lk-scenarios=desk.yaml")
+    result.outcomes(errors=1)
+    result.shows(
+        "desk.yaml:5:12: check is for a conversation that is not drawn; write turns:, or leave it "
+        "out"
+    )
+
+
+def test_lk_fuzz_adds_a_drawn_scenario_for_each_agent_that_a_file_names(project):
+    turns = "turns: [{user: book, llm: [Done.]}]"
+    two = scenario("userdata: {slots: []}", turns) + f"  - label: Again\n    {turns}\n"
+    desk = project({**files(), "desk.yaml": two})
+    desk.run("--lk-scenarios=desk.yaml").outcomes(passed=2)
+    result = desk.run("--lk-scenarios=desk.yaml", "--lk-fuzz=100")
+    result.outcomes(passed=2, failed=1)
+    result.shows(
+        "E       IndexError: string index out of range",
+        "E       as a scenario: pytest --lk-scenarios=.lk_fuzz/Desk-*.yaml",
+        "FAILED desk.yaml::--lk-fuzz=100 desk.py:Desk - *",
+    )
+    [command] = re.findall(r"(--lk-scenarios=\.lk_fuzz\S+)", str(result))
+    again = desk.run(command)
+    again.shows("E       IndexError: string index out of range")
+
+
+def test_lk_fuzz_takes_an_entrypoint_too(project):
+    server = """
+from desk import Desk
+from livekit.agents import AgentServer, AgentSession
+
+server = AgentServer()
+
+
+@server.rtc_session()
+async def run(ctx):
+    session = AgentSession(llm="openai/gpt-4o", userdata={"slots": []})
+    await session.start(Desk(), room=ctx.room)
+"""
+    written = scenario("turns: [{user: book, llm: [Done.]}]").replace(
+        "agent: desk.py:Desk", "entrypoint: server.py:server"
+    )
+    desk = project({**files(), "server.py": server, "desk.yaml": written})
+    result = desk.run("--lk-scenarios=desk.yaml", "--lk-fuzz=100")
+    result.outcomes(passed=1, failed=1)
+    result.shows("E       IndexError: string index out of range")
+    [command] = re.findall(r"(--lk-scenarios=\.lk_fuzz\S+)", str(result))
+    again = desk.run(command)
+    again.outcomes(failed=1)
+    again.shows("E       IndexError: string index out of range")
+
+
+def test_lk_fuzz_is_a_number(project):
+    result = project(files("fuzz: {}")).run("--lk-scenarios=desk.yaml", "--lk-fuzz=many")
+    assert "ERROR: --lk-fuzz: 'many' is none; write a whole number from 1 on" in result.stderr
