@@ -124,7 +124,7 @@ def test_an_example_is_reproduced_and_kept_in_the_database(project):
     narrow = "fuzz_agent(Narrow)"
     options = "max_examples=60, database=DirectoryBasedExampleDatabase('kept'), derandomize=False"
     imports = "from hypothesis.database import *\n"
-    kept = f"{imports}test_narrow = seed(0)(settings({options}, print_blob=True)({narrow}))"
+    kept = f"{imports}test_narrow = settings({options}, print_blob=True)({narrow})"
     result = project(files(kept)).run()
     result.outcomes(failed=1)
     [decorator] = re.findall(r"@(reproduce_failure\(\S+ \S+\))", str(result))
