@@ -26,6 +26,7 @@ from statistics import median
 from weakref import WeakSet
 
 import calls
+import fuzzing
 import projects
 import virtual
 
@@ -442,6 +443,7 @@ ROWS: dict[str, Callable[[int], None]] = {
     "unused": unused_row,
     "hour": virtual.hour_row,
     "call": calls.call_row,
+    "fuzz": fuzzing.fuzz_row,
     "retry": virtual.retry_row,
     "deadlock": virtual.deadlock_row,
     "hang": hang_row,

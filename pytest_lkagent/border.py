@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 import pytest
 
+from .environment import Dummies
 from .errors import BehaviourError, NeverAwaited, Stuck, UsageError
 from .frames import is_users
 from .keys import set_dummies
@@ -35,6 +36,7 @@ from .sites import Site
 from .strict import check_allowed
 
 if TYPE_CHECKING:
+    from .references import References
     from .scenario_run import Play
     from .scenarios.model import Ref, Scenario
     from .snapshot.orphans import Account
@@ -65,6 +67,7 @@ __all__ = [
     "options_of",
     "place_of",
     "play_of",
+    "references_of",
     "refuse_bad_start",
     "refuse_without_loop",
     "said_at",
@@ -89,6 +92,7 @@ PLAY = pytest.StashKey["Play"]()
 USERDATA_IS_SEEN = pytest.StashKey[bool]()
 """Whether a fixture took what a scenario says of its userdata."""
 
+_REFERENCES = pytest.StashKey["References"]()
 _STAGE_FIXTURE = "_lk_bare_stage"
 
 
@@ -191,6 +195,16 @@ def is_ci() -> bool:
 
 def options_of(config: pytest.Config) -> Options:
     return config.stash[OPTIONS]
+
+
+def references_of(config: pytest.Config) -> References:
+    """Return the names resolved in this run so far."""
+    from .references import References
+
+    if _REFERENCES not in config.stash:
+        keys = options_of(config).keys
+        config.stash[_REFERENCES] = References(lambda: Dummies(keys))
+    return config.stash[_REFERENCES]
 
 
 def marker_of(item: pytest.Item) -> Mapping[str, Any]:

@@ -19,21 +19,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import border, fuzzing
-from .environment import Dummies
 from .errors import LoadError, UsageError, did_you_mean, one_of
 from .options import INPROCESS
 from .snapshot.names import FOLDER
 from .strict import KINDS
 
 if TYPE_CHECKING:
-    from .references import References
     from .scenario_run import Play
     from .scenarios.model import Scenario
     from .sites import Site
 
-__all__ = ["ScenarioModule", "add_scenarios", "collect_file", "references_of", "select_by_tag"]
+__all__ = ["ScenarioModule", "add_scenarios", "collect_file", "select_by_tag"]
 
-_REFERENCES = pytest.StashKey["References"]()
 _FILES = pytest.StashKey[frozenset[Path]]()
 
 _NO_TURNS = (
@@ -160,7 +157,7 @@ class ScenarioModule(pytest.Module):
     def _resolve(self, scenarios: Sequence[Scenario]) -> list[Play]:
         from .scenario_run import Play, resolve
 
-        references = references_of(self.config)
+        references = border.references_of(self.config)
         problems: list[str] = []
         plays = [Play(one, resolve(one, references, problems)) for one in scenarios]
         problems += filter(None, (self._misplaced(one) for one in scenarios))
@@ -188,7 +185,7 @@ class ScenarioModule(pytest.Module):
     def _items(self, play: Play, models: dict[Any, Any]) -> Iterator[pytest.Item]:
         name, is_drawn = play.scenario.label, play.scenario.is_drawn
         if is_drawn:
-            function = fuzzing.FuzzedScenario(play, references_of(self.config)).test()
+            function = fuzzing.FuzzedScenario(play, border.references_of(self.config)).test()
         else:
             function = _function(play)
         function.pytestmark = marks = _marks(play.scenario)
@@ -224,16 +221,6 @@ class ScenarioModule(pytest.Module):
         if len(made) == 1 and not hasattr(made[0], "callspec"):
             models[alike] = made[0]
         return made
-
-
-def references_of(config: pytest.Config) -> References:
-    """Return the names resolved in this run so far."""
-    from .references import References
-
-    if _REFERENCES not in config.stash:
-        keys = border.options_of(config).keys
-        config.stash[_REFERENCES] = References(lambda: Dummies(keys))
-    return config.stash[_REFERENCES]
 
 
 def _place(problem: str) -> tuple[str, tuple[int, ...]]:

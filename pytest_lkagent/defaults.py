@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import border
-from .collect import references_of
 from .errors import UsageError, one_of
 from .options import PROCESS
 from .script import Step, as_step
@@ -196,7 +195,7 @@ def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) 
         owner = made.agent if entrypoint is None else entrypoint.run
         from .fake.judges import script_judges
 
-        play.prepare(stage, references_of(request.config), owner)
+        play.prepare(stage, border.references_of(request.config), owner)
         script_judges(stage.model, play.scenario.judges)
         stage.expect_veto = play.scenario.expect_veto
         _refuse_vain_veto(play.scenario, entrypoint)
@@ -254,7 +253,7 @@ def _entrypoint_of_marker(given: Any, request: pytest.FixtureRequest) -> Any:
     ref = Ref(given, Site(str(request.config.rootpath / path), (line or 0) + 1))
     from .simulation.entrypoint import Entrypoint
 
-    return Entrypoint.of(references_of(request.config).resolve(ref), name=given)
+    return Entrypoint.of(border.references_of(request.config).resolve(ref), name=given)
 
 
 def _entrypoint(source: Any) -> Entrypoint | None:
@@ -356,4 +355,4 @@ def _of_ini(request: pytest.FixtureRequest, reference: str | None) -> Any:
     from .scenarios.model import Ref
 
     ref = Ref(reference, Site(str(request.config.inipath), 1))
-    return references_of(request.config).resolve(ref)
+    return border.references_of(request.config).resolve(ref)

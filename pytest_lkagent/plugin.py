@@ -239,12 +239,13 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Give the verdict when the call phase ends, so that there is one and xfail applies to it."""
     if (subject := fuzzing.fuzzed(item)) is not None:
-        __tracebackhide__ = True
         with fuzzing.playing(item, subject):
             try:
                 return (yield)
             except Exception as error:  # noqa: BLE001  (it is raised, from the user's line)
-                raise fuzzing.shown(error, subject) from None
+                told = fuzzing.shown(error, subject)
+                __tracebackhide__ = told is error
+                raise told from None
     if not border.has_stage(item):
         return (yield)
     failure: BaseException | None = None

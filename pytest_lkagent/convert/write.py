@@ -201,7 +201,16 @@ def _playable_event(event: Event, part: Part) -> Event:
 
 def _playable_entry(entry: LlmEntry, part: Part) -> LlmEntry:
     text = None if entry.text is None else _playable(entry.text, part)
-    return replace(entry, text=text, calls=tuple(_playable_call(c, part) for c in entry.calls))
+    fail = entry.fail
+    if fail is not None and fail.after is not None:
+        fail = replace(fail, after=_playable(fail.after, part))
+    return replace(
+        entry,
+        text=text,
+        calls=tuple(_playable_call(c, part) for c in entry.calls),
+        fail=fail,
+        chunks=entry.chunks if text == entry.text else None,  # they make up the text
+    )
 
 
 def _playable_call(call: LlmCall, part: Part) -> LlmCall:

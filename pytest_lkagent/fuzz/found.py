@@ -15,7 +15,7 @@ from livekit.agents import Agent, APIConnectionError, APIStatusError, APITimeout
 
 from ..convert.course import NOWHERE, Part
 from ..convert.write import playable_label, scenario_text
-from ..errors import LoadError
+from ..errors import LoadError, Stuck
 from ..scenarios.load import load_text
 from ..scenarios.model import Failure, LlmCall, LlmEntry, Ref
 from ..script import Step, ToolCall
@@ -23,7 +23,7 @@ from ..sites import Site
 from ..transcript import render
 from .play import Drawn, DrawnTurn, Example
 
-__all__ = ["FOLDER", "Findable", "Names", "mocked", "tell"]
+__all__ = ["FOLDER", "Findable", "Names", "as_scenario", "mocked", "tell"]
 
 FOLDER = ".lk_fuzz"
 """Where the scenarios are that fuzzing found, beside the test that did."""
@@ -44,15 +44,15 @@ class Findable(Protocol):
 
 def tell(error: BaseException, example: Example, subject: Findable) -> None:
     """Say with `error` in which conversation it came up, and write that as a scenario."""
-    for line in _conversation(example):
+    for line in _conversation(error, example):
         error.add_note(line)
     if example.harness is not None:
         for line in _written(error, example.drawn, subject):
             error.add_note(line)
 
 
-def _conversation(example: Example) -> list[str]:
-    """Show the conversation of an example, and how long its tools took."""
+def _conversation(error: BaseException, example: Example) -> list[str]:
+    """Show the conversation of an example, where `error` does not, and how long its tools took."""
     if example.harness is None:
         return []
     took = [
@@ -65,8 +65,9 @@ def _conversation(example: Example) -> list[str]:
         for number, turn in enumerate(example.drawn.turns, start=1)
         if turn.interrupt is not None
     ]
-    events = example.harness.transcript.events
-    return ["in this conversation:", *render(events), *took, *cut]
+    if isinstance(error, Stuck):
+        return [*took, *cut]
+    return ["in this conversation:", *render(example.harness.transcript.events), *took, *cut]
 
 
 def _written(error: BaseException, drawn: Drawn, subject: Findable) -> list[str]:
@@ -74,14 +75,8 @@ def _written(error: BaseException, drawn: Drawn, subject: Findable) -> list[str]
     folder = Path(subject.site.path).parent / FOLDER
     names = Names(folder)
     tested, settings = subject.settings(names, drawn)
-    parts = [_part(turn) for turn in (drawn.start, *drawn.turns)]
-    text = scenario_text(
-        parts,
-        label=playable_label(f"{type(error).__name__}: {error}".partition("\n")[0]),
-        tested=tested,
-        settings=settings,
-        notes=names.missing,
-    )
+    label = playable_label(f"{type(error).__name__}: {error}".partition("\n")[0])
+    text = as_scenario(drawn, label=label, tested=tested, settings=settings, notes=names.missing)
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest()[:8]
     path = folder / f"{subject.name}-{digest}.yaml"
     try:
@@ -93,6 +88,11 @@ def _written(error: BaseException, drawn: Drawn, subject: Findable) -> list[str]
     shown = os.path.relpath(path)
     lacking = [f"  which lacks something: {one}" for one in names.missing]
     return [f"as a scenario: pytest --lk-scenarios={shown}", *lacking]
+
+
+def as_scenario(drawn: Drawn, **how: Any) -> str:
+    """Write what was drawn as a file with one scenario; `how` as for `scenario_text`."""
+    return scenario_text([_part(turn) for turn in (drawn.start, *drawn.turns)], **how)
 
 
 # --- names

@@ -19,6 +19,7 @@ from hypothesis.strategies import SearchStrategy
 from livekit.agents import Agent
 
 from .. import _livekit
+from ..errors import BehaviourError
 from ..harness import Harness
 from ..invariants import Invariant, Invariants
 from ..script import Request, Step, say, silence
@@ -174,6 +175,8 @@ class Example:
         if self._drawn.left is not None:
             raise self._drawn.left
         verdict = stage.findings.verdict(failure or next(iter(stage.late), None))
+        if isinstance(verdict, BehaviourError):
+            verdict.__context__ = None  # by which hypothesis would tell one fault from itself
         if verdict is not None:
             raise verdict
 

@@ -187,8 +187,8 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
         (
             "fuzz_agent(Desk, invariants=[lambda user_data: None])",
             (
-                "fuzz_agent(Desk): the invariant <lambda> takes 'user_data', and there is userdata, "
-                "transcript, agent_session; did you mean 'userdata'?"
+                "fuzz_agent(Desk): the invariant <lambda> takes 'user_data', and there is "
+                "userdata, transcript, agent_session; did you mean 'userdata'?"
             ),
         ),
         (

@@ -123,8 +123,10 @@ BROKEN = {
     ),
     "valid_context": (
         CUTS,
-        "*: Found, turn 2: valid_context: Desk sent its model an output without its call: "
-        "book -> 'booked'",
+        (
+            "*: Found, turn 2: valid_context: Desk sent its model an output without its call: "
+            "book -> 'booked'"
+        ),
     ),
     "says_once": (SAYS_TWICE, "*: Found, turn 1: says_once: 'One moment.' was said 2 times"),
 }
@@ -137,8 +139,10 @@ ALSO_BROKEN = [
     (DOUBLES, "*: Found, turn 1: valid_context: Desk has the same 2 times in its context: book"),
     (
         STAYS_MUTE,
-        "*: Found, turn 3: goes_on: nothing comes of what the user says, and the model is not "
-        "asked: 'thanks'",
+        (
+            "*: Found, turn 3: goes_on: nothing comes of what the user says, and the model is not "
+            "asked: 'thanks'"
+        ),
     ),
 ]
 
@@ -214,7 +218,7 @@ def test_a_call_of_the_session_that_the_agent_ends_itself_is_where_the_conversat
 
 
 @function_tool
-async def book(count: int, slots: list[str], name: str = None) -> str:  # type: ignore[assignment]
+async def book(count: int, slots: list[str], name: str | None = None) -> str:  # type: ignore[assignment]
     """Book."""
     return "booked"
 

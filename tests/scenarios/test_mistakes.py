@@ -131,8 +131,8 @@ SCENARIO = [
         (
             "1: unknown key 'nothing' in a scenario; the keys of a scenario: id, label, "
             "instructions, agent_expectations, tags, userdata, agent, entrypoint, turns, "
-            "absent, check, expect_veto, snapshot, marks, "
-            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout, "
+            "absent, check, expect_veto, snapshot, marks, xfail, "
+            "fuzz, start, mocks, session, history, job, judges, target, now, allow, timeout, "
             "mode, voices, impairments"
         ),
     ),
@@ -293,8 +293,8 @@ def test_a_scenario_in_which_nothing_happens_is_refused(mistakes):
         (
             "desk.yaml:4:3: a scenario cannot be nothing; write a mapping with some of id, label, "
             "instructions, agent_expectations, tags, userdata, agent, entrypoint, turns, "
-            "absent, check, expect_veto, snapshot, marks, "
-            "xfail, start, mocks, session, history, job, judges, target, now, allow, timeout, "
+            "absent, check, expect_veto, snapshot, marks, xfail, "
+            "fuzz, start, mocks, session, history, job, judges, target, now, allow, timeout, "
             "mode, voices, impairments"
         ),
     ]

@@ -61,7 +61,7 @@ TURN = [
         "{user: a, llm: [[x]]}",
         (
             "17: an llm step cannot be a list; write a mapping with some of say, "
-            "call, raw_call, fail, silence, stall, ttft, duration, by"
+            "call, raw_call, fail, silence, stall, ttft, duration, by, chunks, ids"
         ),
     ),
     ("{user: a, llm: [{by: Desk}]}", f"17: an llm step does nothing; {STEPS}"),
@@ -69,7 +69,7 @@ TURN = [
         "{user: a, llm: [{silence: true, Sorry: it is taken}]}",
         (
             "33: unknown key 'Sorry' in an llm step; the keys of an llm step: say, call, raw_call, "
-            "fail, silence, stall, ttft, duration, by"
+            "fail, silence, stall, ttft, duration, by, chunks, ids"
         ),
     ),
     (

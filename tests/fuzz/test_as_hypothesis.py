@@ -1,0 +1,186 @@
+"""A test of `fuzz_agent` is a test of hypothesis', and a test of the plugin's."""
+
+from __future__ import annotations
+
+import re
+
+AGENT = """
+import asyncio
+from contextvars import ContextVar
+from datetime import datetime
+
+from livekit.agents import Agent, RunContext, function_tool
+
+PLAYED = []
+KEPT = ContextVar("kept", default=None)
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+        PLAYED.append((KEPT.get(), datetime.now().isoformat(), len(asyncio.all_tasks())))
+        KEPT.set("from an example")
+        asyncio.get_running_loop().call_later(3600, PLAYED.clear)
+
+    @function_tool
+    async def book(self, slot: str) -> str:
+        \"\"\"Book a slot.\"\"\"
+        asyncio.current_task().set_name(slot)
+        return f"booked {slot}"
+
+
+class Slow(Agent):
+    def __init__(self):
+        super().__init__(instructions="You are slow.")
+
+    @function_tool
+    async def think(self) -> str:
+        await asyncio.sleep(700)
+        return "thought"
+
+
+class Leaky(Agent):
+    def __init__(self):
+        super().__init__(instructions="You leak.")
+
+    async def on_enter(self):
+        self.task = asyncio.create_task(asyncio.sleep(3600))
+
+
+class Narrow(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+
+    @function_tool
+    async def book(self, guests: int) -> str:
+        assert guests < 5, f"{guests} guests"
+        return "booked"
+"""
+HEAD = """
+import pytest
+from hypothesis import *
+from pytest_lkagent.fuzz import fuzz_agent
+from desk import *
+"""
+CONFTEST = """
+from hypothesis import settings
+
+settings.register_profile("ours", derandomize=True, database=None, max_examples=20)
+settings.register_profile("ten", derandomize=True, database=None, max_examples=10)
+settings.load_profile("ours")
+"""
+FOUND = re.compile(r"(?m)^E +AssertionError: .*$|\.lk_fuzz/\S+")
+
+
+def files(test: str) -> dict[str, str]:
+    ini = "[pytest]\nasyncio_default_fixture_loop_scope = function\npythonpath = .\n"
+    return {
+        "pytest.ini": ini,
+        "conftest.py": CONFTEST,
+        "desk.py": AGENT,
+        "test_desk.py": HEAD + test,
+    }
+
+
+COUNTS = """
+def test_how_many():
+    print(len(PLAYED), "were played")
+"""
+
+
+def test_settings_stand_on_top(project):
+    test = "test_desk = settings(max_examples=7)(fuzz_agent(Desk))" + COUNTS
+    project(files(test)).run("-s").shows("test_desk.py .7 were played")
+
+
+def test_the_profile_of_the_command_line_holds(project):
+    test = "test_desk = fuzz_agent(Desk)" + COUNTS
+    project(files(test)).run("-s").shows("test_desk.py .20 were played")
+    project(files(test)).run("-s", "--hypothesis-profile=ten").shows("test_desk.py .10 were played")
+
+
+def test_nothing_of_an_example_is_there_in_the_next(project):
+    test = """
+test_desk = fuzz_agent(Desk)
+
+def test_alike():
+    assert set(PLAYED) == {(None, "2026-06-12T09:00:00", PLAYED[0][2])}
+"""
+    desk = project(files("pytestmark = pytest.mark.lk(now='2026-06-12T09:00:00Z')\n" + test))
+    desk.run().outcomes(passed=2)
+
+
+def test_a_derandomized_run_is_the_same_each_time(project):
+    test = "test_narrow = settings(max_examples=60)(fuzz_agent(Narrow))"
+    desk = project(files(test))
+    first, second = desk.run(), desk.run()
+    first.outcomes(failed=1)
+    found = FOUND.findall(str(first))
+    assert found == FOUND.findall(str(second))
+    assert found[0] == "E       AssertionError: 5 guests"
+
+
+def test_an_example_is_reproduced_and_kept_in_the_database(project):
+    narrow = "fuzz_agent(Narrow)"
+    options = "max_examples=60, database=DirectoryBasedExampleDatabase('kept'), derandomize=False"
+    imports = "from hypothesis.database import *\n"
+    kept = f"{imports}test_narrow = settings({options}, print_blob=True)({narrow})"
+    result = project(files(kept)).run()
+    result.outcomes(failed=1)
+    [decorator] = re.findall(r"@(reproduce_failure\(\S+ \S+\))", str(result))
+    reproduced = project(files(f"test_narrow = {decorator}({narrow})")).run()
+    reproduced.shows("E       AssertionError: 5 guests", "E * function_call * book(guests=5)")
+    again = kept.replace("max_examples=60", "max_examples=60, phases=[Phase.reuse]")
+    project(files(again)).run().shows("E       AssertionError: 5 guests")
+    other = again.replace("test_narrow", "test_other")  # which has an entry of its own
+    project(files(other)).run().outcomes(skipped=1)
+
+
+def test_the_options_of_the_plugin_hold(project):
+    slow = project(files("test_slow = fuzz_agent(Slow)"))
+    result = slow.run()
+    result.outcomes(failed=1)
+    result.shows(
+        "*cannot finish: it went on for more than 600 virtual seconds (set another bound with "
+        "--lk-timeout or lk(timeout=…)); the tool think waits at desk.py:*",
+        "as a scenario: pytest --lk-scenarios=.lk_fuzz/Slow-*.yaml",
+    )
+    slow.run("--lk-timeout=60m").outcomes(passed=1)
+    leaky = project(files("test_leaky = fuzz_agent(Leaky)")).run()
+    leaky.shows("the task sleep() (made at desk.py:*) is still running at the end of the test; *")
+    allowed = "test_leaky = pytest.mark.lk(allow=['leaked_task'])(fuzz_agent(Leaky))"
+    project(files(allowed)).run().outcomes(passed=1)
+
+
+def test_reports_name_the_line_that_says_what_is_fuzzed(project):
+    result = project(files("\ntest_slow = fuzz_agent(Slow)")).run("--co", "-q")
+    result.shows("test_desk.py::test_slow")
+    junit = project(files("\ntest_slow = fuzz_agent(Slow)")).run("--junitxml=report.xml", "-rf")
+    junit.shows("FAILED test_desk.py::test_slow - *user_says(*) cannot finish: *")
+
+
+def test_several_faults_are_all_told(project):
+    test = """
+class Many(Agent):
+    def __init__(self):
+        super().__init__(instructions="You fail.")
+
+    @function_tool
+    async def look_up(self) -> str:
+        raise KeyError("nothing")
+
+    @function_tool
+    async def book(self) -> str:
+        raise ValueError("nowhere")
+
+    @function_tool
+    async def cancel(self) -> str:
+        raise RuntimeError("never")
+
+test_many = settings(max_examples=60)(fuzz_agent(Many))
+"""
+    result = project(files(test)).run()
+    result.outcomes(failed=1)
+    told = re.findall(r"(KeyError: 'nothing'|ValueError: nowhere|RuntimeError: never)", str(result))
+    assert len(set(told)) > 1
+    assert len(set(re.findall(r"[.]lk_fuzz/\S+", str(result)))) == len(set(told))

@@ -1,0 +1,95 @@
+"""What was found, written as a scenario: the file says what was drawn, and is played like it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from livekit.agents import function_tool
+
+from pytest_lkagent.fuzz import completions, user_inputs
+from pytest_lkagent.fuzz.found import as_scenario
+from pytest_lkagent.fuzz.play import Drawn, DrawnTurn
+from pytest_lkagent.scenario_run.captures import Captures
+from pytest_lkagent.scenario_run.names import Names
+from pytest_lkagent.scenario_run.steps import steps_of
+from pytest_lkagent.scenarios.load import load_text
+from pytest_lkagent.script import Step
+
+
+@function_tool
+async def book(slot: str, guests: int = 2) -> str:
+    """Book."""
+    return "booked"
+
+
+@function_tool
+async def cancel() -> str:
+    """Cancel."""
+    return "cancelled"
+
+
+DRAWN = st.builds(
+    Drawn,
+    start=st.builds(DrawnTurn, steps=st.lists(completions([book, cancel]), max_size=1)),
+    turns=st.lists(
+        st.builds(
+            DrawnTurn,
+            user=user_inputs(),
+            interrupt=st.none() | st.just(0.5),
+            steps=st.lists(completions([book, cancel]), max_size=3),
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+)
+
+
+def said(step: Step) -> dict[str, Any]:
+    """Return what a step says, whichever way its arguments are written."""
+    calls = [(call.name, sent(call.arguments), call.call_id) for call in step.calls]
+    chunks = list(step.chunks) if isinstance(step.chunks, tuple) else step.chunks
+    if playable(step.text) != step.text:
+        chunks = None  # they make up another text
+    error = None if step.error is None else (type(step.error).__name__, str(step.error))
+    return {
+        "text": playable(step.text),
+        "calls": sorted(calls, key=lambda call: call[0]),  # by tools, in a file
+        "error": error,
+        "attempts": step.attempts,
+        "times": (step.ttft, step.duration),
+        "chunks": chunks,
+    }
+
+
+def sent(arguments: Any) -> str:
+    """Return arguments as a model means them."""
+    try:
+        return json.dumps(json.loads(arguments) if isinstance(arguments, str) else arguments)
+    except ValueError:
+        return str(playable(arguments))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+@given(DRAWN)
+def test_a_scenario_says_what_was_drawn(drawn):
+    text = as_scenario(drawn, label="found", tested={}, settings={"fuzz": {}}, notes=[])
+    [scenario] = load_text(text, Path("found.yaml")).scenarios
+    assert scenario.turns is not None
+    turns = [*([scenario.start] if scenario.start else []), *scenario.turns]
+    drawn_turns = [*([drawn.start] if drawn.start.steps else []), *drawn.turns]
+    for turn, was in zip(turns, drawn_turns, strict=True):
+        assert (turn.user and turn.user.text) == playable(was.user)
+        assert turn.interrupt == was.interrupt
+        steps = steps_of(turn, Names(), Captures)
+        for step, drawn_step in zip(steps, was.steps, strict=True):
+            assert said(step) == said(drawn_step)
+
+
+def playable(text: Any) -> Any:
+    """Return a text as a scenario can hold it."""
+    return text and re.sub("[\ud800-\udfff]", "\ufffd", text).replace("${", "$ {")
