@@ -128,7 +128,7 @@ def _said(
 
 def why_otherwise(turn: ScenarioTurn, call: VoiceCall) -> Iterator[str]:
     """Walk what may explain that a turn had other events than its file says."""
-    if turn.wait is not None and (why := call.why_silent()):
+    if turn.wait is not None and not call.has_spoken and (why := call.why_silent()):
         yield f"nothing was said{why}"
     is_interruption = turn.interjection is not None and turn.interjection.verb == "interrupt"
     if is_interruption and (why := call.why_not_stopped()):

@@ -157,10 +157,13 @@ class Claims:
             said = self._log.agent_speech(spoken)
             self._fail(f"the agent was to be silent, and said {said.text!r}", spoken.start)
 
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the agent began to speak since the user's last act."""
+        return any(one.start >= self._since for one in self._log.agent)
+
     def why_silent(self) -> str:
-        """Say why the agent said nothing since the user's last act; empty if it spoke."""
-        if any(one.start >= self._since for one in self._log.agent):
-            return ""
+        """Say why the agent said nothing, or nothing more, since the user's last act."""
         why = why_silent(self.harness, self._since, is_silence=self._is_silence)
         spoken = None if self._is_silence else self._met()
         return why or (why_passed_over(self.harness, spoken) if spoken is not None else "")

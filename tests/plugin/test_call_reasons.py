@@ -236,17 +236,25 @@ async def test_of_a_session_that_closed(voice_call, fake_llm, fake_tts, expect_c
             await voice_call.settle()
         await voice_call.agent_answers()
 
+async def test_of_a_second_answer(voice_call, fake_llm):
+    fake_llm.script(say("Yes?"))
+    await voice_call.say("a table please", at=1)
+    await voice_call.agent_answers("Yes?")
+    await voice_call.session.aclose()
+    await voice_call.agent_answers("For how many?")
+
 async def test_who_hung_up(voice_call):
     await voice_call.hang_up(at=1)
     await voice_call.agent_answers()
 """
     )
-    result.outcomes(failed=4)
+    result.outcomes(failed=5)
     result.shows(
         "E *: the agent did not answer 'a table please': APIConnectionError: down",
         "E *: the agent did not answer 'hello?'",
         "E *: the agent did not answer 'hi there': the session closed on an error: "
         "APIStatusError: message='no credit', *",
+        "E *: the agent did not answer 'a table please': the session closed (user_initiated)",
         "E *: the agent did not answer: the session closed (participant_disconnected)",
     )
 
