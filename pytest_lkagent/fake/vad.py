@@ -19,7 +19,7 @@ class FakeVAD(Fake, vad.VAD):
     Args:
         min_speech_duration: Seconds of speech after which it has begun.
         min_silence_duration: Seconds of silence after which it has ended; both are the defaults of
-            LiveKit's Silero VAD.
+            LiveKit's Silero plugin. ``inference.VAD``, the same model, takes 0.25 s.
     """
 
     def __init__(
