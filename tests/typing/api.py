@@ -73,6 +73,7 @@ from pytest_lkagent.fuzz import (
     chat_contexts,
     completions,
     conversations,
+    fuzz_agent,
     schedules,
     tool_arguments,
     user_inputs,
@@ -322,6 +323,8 @@ async def test_realtime(voice_call: VoiceCall, fake_llm: FakeLLM) -> None:
 
 
 # --- fuzzing
+
+test_front_desk = fuzz_agent(FrontDesk, mocks={"book": "booked"}, turns=2)
 
 
 @given(
