@@ -30,7 +30,8 @@ class Faulty(Agent):
         self.session.off("function_tools_executed", self._hand_over)
 
     def _hand_over(self, event: FunctionToolsExecutedEvent) -> None:
-        if self._asks_for_billing([call.name for call in event.function_calls]):
+        called = [call.name for call, output in event.zipped() if not output.is_error]
+        if called and self._asks_for_billing(called):
             self.session.update_agent(Billing())
 
     def _asks_for_billing(self, called: list[str]) -> bool:
