@@ -15,6 +15,7 @@ __all__ = [
     "BY_HAND",
     "ENTRYPOINTS",
     "FEATURE",
+    "LONG_ENTRYPOINT",
     "PLAIN",
     "SCENARIOS",
     "SNAPSHOTS",
@@ -112,6 +113,11 @@ def _scenario_file(count: int) -> str:
     return f"agent: by_hand.py:FrontDesk\nscenarios:\n{indent(scenarios, '  ')}"
 
 
+def _one_scenario(turns: int) -> str:
+    label, key, turn = _SCENARIO.format(number=0).partition("  turns:\n")
+    return label + key + turn * turns
+
+
 def large_file(count: int) -> str:
     """Return a scenario file whose scenarios have LiveKit's texts too, some 700 bytes each."""
     story = "You are Maya, and you want an appointment at two in the afternoon. " * 7
@@ -153,6 +159,14 @@ ENTRYPOINTS = Project(
         "desk.yaml": _scenario_file(count).replace(
             "agent: by_hand.py:FrontDesk", "entrypoint: server.py:server"
         ),
+    },
+    "--lk-scenarios=desk.yaml",
+)
+LONG_ENTRYPOINT = Project(
+    "a long conversation through an entrypoint",
+    lambda count: {
+        "server.py": _SERVER,
+        "desk.yaml": f"entrypoint: server.py:server\nscenarios:\n{_one_scenario(count)}",
     },
     "--lk-scenarios=desk.yaml",
 )

@@ -13,6 +13,7 @@ import inspect
 import json
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -44,6 +45,7 @@ from livekit.agents.voice.agent_activity import (
 )
 from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
+from livekit.agents.voice.turn import TurnDetectionEvent, _StreamingTurnDetector
 from livekit.rtc.log import logger as rtc_logger
 
 from .transcript import (
@@ -79,6 +81,7 @@ __all__ = [
     "neutral",
     "open_work",
     "output_item",
+    "prediction",
     "quiet_log",
     "read_request",
     "refuses_as_closed",
@@ -123,6 +126,9 @@ class Speech(Protocol):
     def vad(self) -> vad.VAD: ...
     @property
     def turn_detection(self) -> Any: ...
+    @property
+    def audio_turn_detection(self) -> Any:
+        """In the place of one that goes by the audio, as ``inference.TurnDetector`` does."""
 
 
 class Seam(Protocol):
@@ -339,7 +345,18 @@ def speech_for(name: str, own: Any, speech: Speech | None) -> Any:
         return NOT_GIVEN
     if not is_given(own) or own is None or (name == "turn_detection" and isinstance(own, str)):
         return own
+    if name == "turn_detection" and isinstance(own, _StreamingTurnDetector):
+        return speech.audio_turn_detection
     return getattr(speech, name)
+
+
+def prediction(probability: float) -> TurnDetectionEvent:
+    """Make what a turn detector on audio finds: how probable it is that the user is done."""
+    return TurnDetectionEvent(
+        type="eot_prediction",
+        end_of_turn_probability=probability,
+        last_speaking_time=time.time(),
+    )
 
 
 def hears_by_itself(agent: Agent, names: Iterable[str]) -> None:
@@ -671,11 +688,23 @@ def _told_as_text() -> BaseException | None:
     return handled if isinstance(handled, llm.RealtimeError) else None
 
 
+_UNANSWERED = (
+    "skipping user input, speech scheduling is paused",
+    "skipping on_user_turn_completed, speech scheduling is paused",
+)
+"""What LiveKit logs of words that it does not answer, as it hands over or closes."""
+
+
 @contextmanager
 def quiet_log(is_reported: Callable[[BaseException | None], bool]) -> Iterator[None]:
-    """Keep tracebacks that the test reports anyway out of LiveKit's log."""
+    """Keep out of LiveKit's log what is nobody's business: tracebacks that the test reports anyway.
+
+    So is that the last words of a call are not answered: a session that closes keeps them.
+    """
 
     def unless_reported(record: logging.LogRecord) -> bool:
+        if record.msg in _UNANSWERED and any(one._closing for one, _ in _seams.values()):
+            return False
         error = record.exc_info[1] if record.exc_info else _told_as_text()
         # a cancelled tool is one that we, or the user's interruption, cancelled
         return not (isinstance(error, asyncio.CancelledError) or (error and is_reported(error)))

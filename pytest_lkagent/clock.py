@@ -67,6 +67,9 @@ SPINS = 20_000
 Two hundred times what a conversation needs, in less than a tenth of a second.
 """
 
+_TURNS_A_LOOK = 20
+"""Turns of the loop, with no time passing, for each look whether anything came in from outside."""
+
 LOOKS = 200_000
 """Looks at the time, with the loop standing still, after which each look passes a millisecond.
 
@@ -123,7 +126,12 @@ class _Selector:
     def select(self, timeout: float | None = None) -> Any:
         clock = self._clock
         clock._looks = 0
-        if not (ready := self._select(0)):
+        if timeout == 0:
+            clock._turns += 1
+            if clock._turns % _TURNS_A_LOOK:
+                return ()  # there is enough to do: the system is asked now and then
+        ready = self._select(0)
+        if not ready:
             ready = (clock._spin if timeout == 0 else clock._wait)(self._real, timeout)
         if ready:
             clock.work.answered(ready)
@@ -149,6 +157,8 @@ class VirtualClock:
     """
 
     _seconds: ClassVar = "virtual seconds"
+    lateness: ClassVar = 0.0
+    """Seconds by which what is due may come late."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         if not _is_stock(loop):
@@ -336,8 +346,7 @@ class VirtualClock:
             self._running.pop()
 
     def _spin(self, selector: Any, timeout: float | None) -> Any:
-        """Count a turn of the loop in which no time passes."""
-        self._turns += 1
+        """Look whether the loop turns for ever, without any time passing."""
         if self._turns > SPINS:
             self._turns = 0
             self._halt("it runs in circles, without any time passing")
@@ -406,11 +415,14 @@ class VirtualClock:
 
     def _jump(self, target: float) -> None:
         """Go to `target` at once, or to the end of the first budget before it."""
-        budget = min(self._budgets, key=lambda one: one.deadline, default=None)
-        ends = math.inf if budget is None else budget.deadline
-        self._move(min(target, ends))
-        if budget is None or target <= ends:
+        for budget in self._budgets:
+            if budget.deadline < target:
+                break
+        else:
+            self._move(target)
             return
+        budget = min(self._budgets, key=lambda one: one.deadline)
+        self._move(budget.deadline)
         budget.deadline = math.inf
         self._halt(f"it went on for more than {budget.seconds:g} {self._seconds}")
 
@@ -445,6 +457,7 @@ class RealClock(VirtualClock):
     """Real time for one loop, with the budgets and the diagnosis of virtual time."""
 
     _seconds = "seconds"
+    lateness = 0.25
 
     def _take_time(self) -> None:
         self._origin = self._now = self._loop.time()

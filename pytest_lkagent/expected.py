@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from livekit.agents import CloseReason
 
-from .errors import BehaviourError, UsageError, did_you_mean, one_of
+from .errors import BehaviourError, UsageError, did_you_mean, one_of, with_causes
 from .transcript import Close
 
 if TYPE_CHECKING:
     from .harness import Harness
 
-__all__ = ["ErrorKind", "ExpectedClose", "ExpectedError"]
+__all__ = ["ErrorKind", "ExpectedClose", "ExpectedError", "recovered_from"]
 
 ErrorKind = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -43,22 +43,27 @@ class ExpectedError:
         self._match = match
         self._open_ones = open_ones
         self._sessions = sessions
+        self._known: Mapping[Harness, int] = {}
+        """How many errors that are scripted had come before."""
         self.error: BaseException | None = None
 
     def takes(self, error: BaseException) -> bool:
         """Whether `error` is the one that is expected."""
-        cause: BaseException | None = error
-        while cause is not None:
+        found = self._found(error)
+        self.error = self.error or found
+        return found is not None
+
+    def _found(self, error: BaseException) -> BaseException | None:
+        for cause in with_causes(error):
             if isinstance(cause, self._kinds) and (
                 self._match is None or re.search(self._match, str(cause))
             ):
-                self.error = self.error or cause
-                return True
-            cause = cause.__cause__
-        return False
+                return cause
+        return None
 
     def __enter__(self) -> Self:
         self._open_ones.append(self)
+        self._known = {one: len(one.scripted_errors) for one in self._sessions}
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
@@ -68,14 +73,31 @@ class ExpectedError:
             harness.take_expected_errors()
         self._open_ones.remove(self)
         if error is None and self.error is None:
-            raise BehaviourError(f"expected {self}, and no such error came")
+            raise BehaviourError(f"expected {self}, and no such error came{self._why_none()}")
         if error is not None and not taken:
             error.add_note(f"expected {self}")
         return taken
 
+    def _why_none(self) -> str:
+        came = [
+            error
+            for harness in self._sessions
+            for error in harness.scripted_errors[self._known.get(harness, 0) :]
+            if self._found(error) is not None
+        ]
+        return f": {recovered_from(came[-1])}" if came else ""
+
     def __str__(self) -> str:
         names = " or ".join(kind.__name__ for kind in self._kinds)
         return f"{names} matching {self._match!r}" if self._match else names
+
+
+def recovered_from(error: BaseException) -> str:
+    """Say that LiveKit dealt with an error by itself, so that nobody was told of it."""
+    return (
+        f"after {type(error).__name__}: {error} LiveKit tried again, and recovered; with more "
+        "attempts that fail it does not"
+    )
 
 
 class ExpectedClose:

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from . import border
+from .errors import UsageError
 
 if TYPE_CHECKING:
     from livekit.agents import AgentSession, AgentTask, JobContext
@@ -181,7 +182,16 @@ def agent_session(_lk_main: Harness) -> AgentSession[Any]:
 
 @pytest.fixture
 def start_result(_lk_main: Harness) -> RunResult[Any] | None:
-    """LiveKit's RunResult of the start, with what ``on_enter`` said and did."""
+    """LiveKit's RunResult of the start, with what ``on_enter`` said and did.
+
+    None where an entrypoint starts the session. A call has none: it begins with the session.
+    """
+    if _lk_main.speech is not None:
+        with border.shown():
+            raise UsageError(
+                "start_result: a call begins with the session, and its start ends in the midst of "
+                "it: take voice_call.agent_answers(), or transcript.start"
+            )
     return _lk_main.start_result
 
 
@@ -288,10 +298,17 @@ def simulation(job_context: JobContext) -> SimulationContext:
 def start_session(_lk_defaults: Defaults, _lk_stage: Stage) -> StartSession:
     """A factory of sessions: several in one test, or one for each hypothesis example.
 
-    What is left out comes from the fixtures. A used agent instance is refused.
+    What is left out comes from the fixtures. A used agent instance is refused. Not for calls: there
+    is one session on the line.
     """
 
     async def start(agent: Any = None, **given: Any) -> AgentSession[Any]:
+        if _lk_stage.is_call:
+            raise UsageError(
+                "start_session(): a call has one session, that of voice_call, and nobody would "
+                "hear another; say what it is like with lk(agent=…), or the fixtures agent, "
+                "userdata and session_options"
+            )
         harness = await _lk_stage.start_session(**_lk_defaults.arguments(agent, **given))
         return harness.session
 

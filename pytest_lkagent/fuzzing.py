@@ -74,8 +74,9 @@ def playing(item: Any, subject: Any) -> Iterator[None]:
         stage.before_session = lambda: set_dummies(item)
         return stage
 
-    private.tell_apart(item.obj, item.nodeid)
-    private.untimed(item.obj)
+    if not private.is_machines(item.obj):
+        private.tell_apart(item.obj, item.nodeid)
+        private.untimed(item.obj)
     before, subject.set_stage = subject.set_stage, set_stage
     try:
         yield

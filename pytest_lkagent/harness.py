@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,11 @@ from .errors import (
 )
 from .fake import FakeLLM
 from .record import Record, Turn
-from .script import Step
 from .settling import settled
 from .tool_watch import ToolWatch
 from .transcript import FunctionCall, Transcript
 from .unheard import origins_noted
+from .words import SCRIPTED, Words
 
 if TYPE_CHECKING:
     from livekit.agents.voice.run_result import RunResult
@@ -98,6 +98,11 @@ class Harness:
         return self._clock.now
 
     @property
+    def words(self) -> Words:
+        """What messages advise to write."""
+        return self._stage.words
+
+    @property
     def allow(self) -> frozenset[str]:
         """The kinds of finding that are let pass."""
         return self._stage.findings.allow
@@ -116,11 +121,10 @@ class Harness:
             await agent.update_chat_ctx(history)
         session = AgentSession(**arguments)
         self.take(session)
+        await self.start_by(lambda: self._start(session, agent), "the start of the session")
 
-        async def start() -> None:
-            self.start_result = await session.start(agent, capture_run=True)
-
-        await self.start_by(start, "the start of the session")
+    async def _start(self, session: AgentSession[Any], agent: Agent) -> None:
+        self.start_result = await session.start(agent, capture_run=True)
 
     def take(self, session: AgentSession[Any]) -> None:
         """Have `session`, which has not started, under test."""
@@ -287,11 +291,7 @@ class Harness:
         if not self._stage.take_expected(error):
             if isinstance(error, (UnscriptedRequest, UsageError)):
                 raise error.with_traceback(None)
-            if (step := self.model.script_of(error)) is not None:
-                _take_from_script(error, step)
-            elif self._stage.is_scripted(error):  # by what is spoken or heard
-                error.__traceback__ = None
-            raise error
+            raise self.as_scripted(error)
 
     def _misfit(self, turn: Turn) -> ScriptError | None:
         """Find a scripted call whose arguments the tool did not take for what they are."""
@@ -312,6 +312,21 @@ class Harness:
         for one in with_causes(error):
             self.record.errors = [known for known in self.record.errors if known is not one]
 
+    def as_scripted(self, error: BaseException) -> BaseException:
+        """Return `error`; a scripted one with its place, and without the way through our code."""
+        if (script := self._stage.script_of(error)) is not None:
+            notes = getattr(error, "__notes__", [])  # several tests may raise the same object
+            error.__notes__ = [*(one for one in notes if not one.startswith(SCRIPTED)), script]
+            for link in with_causes(error):
+                link.__traceback__ = None
+                link.__suppress_context__ = True
+        return error
+
+    @property
+    def scripted_errors(self) -> Sequence[BaseException]:
+        """The errors that were scripted and came, those from which LiveKit recovered too."""
+        return [step.error for step in self.model.failed if step.error is not None]
+
     def take_expected_errors(self) -> None:
         """Show the errors that only the session reported to an `expect_error` that is open."""
         take = self._stage.take_expected
@@ -331,22 +346,26 @@ class Harness:
         self.record.errors.clear()
         closed = self.record.closed
         if closed is not None and closed.reason == "error" and not self.close_is_expected:
+            script = self._stage.script_of(self.record.close_error)
             findings.add(
                 SessionClosedError(
                     f"the session closed on an error: {closed.error}; if that is what the test is "
                     f"about, {self._stage.words.expect_close('error')}"
+                    + (f"\n  {script}" if script is not None else "")
                 )
             )
 
     def _as_finding(self, error: BaseException, where: str) -> BaseException:
         if isinstance(error, (BehaviourError, UsageError)):
             return error
-        finding = SessionError(
+        told = (
             f"{where} failed: {type(error).__name__}: {error}; if that is what the test is about, "
             f"{self._stage.words.expect_error(type(error))}"
         )
-        if not self._stage.is_scripted(error):  # which has nothing to show but what is said above
-            finding.__cause__ = error
+        if (script := self._stage.script_of(error)) is not None:
+            return SessionError(f"{told}\n  {script}")
+        finding = SessionError(told)
+        finding.__cause__ = error
         return finding
 
     # --- waiting
@@ -449,11 +468,3 @@ class _GoingOn:
         self._bounds.__exit__(kind, error, traceback)
         if error is None:
             self._judge(self._turn)
-
-
-def _take_from_script(error: BaseException, step: Step) -> None:
-    """Leave out the way that a scripted error took: it begins in our code."""
-    error.add_note(f"scripted at {step.written_at}: {step.describe()}")
-    for link in with_causes(error):
-        link.__traceback__ = None
-        link.__suppress_context__ = True

@@ -32,6 +32,8 @@ _ON_ITS_WAY = 0.02
 
 _STARTING = "<a thread that starts>"
 _WITHOUT_THREADS = ("asyncio.", "livekit.", "pytest_lkagent.")
+_without_threads: set[str] = set()
+"""The modules of those that were met so far: a future is made for every step of a conversation."""
 
 
 class RealWork:
@@ -67,6 +69,10 @@ class RealWork:
 
         `open_files` are the file descriptors that the loop still listens to.
         """
+        if not (
+            self._waits or self._processes or self._jobs or self._promised or self._owed
+        ):  # as nearly always
+            return None
         self._processes = [one for one in self._processes if one.get_returncode() is None]
         if self._waits or self._processes or not all(job.done() for job in self._jobs):
             return float("inf")
@@ -116,9 +122,13 @@ class RealWork:
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)  # as asyncio does
         caller = sys._getframe(1)
         module = caller.f_globals.get("__name__") or ""
+        if module in _without_threads:
+            return future
         if module == "asyncio.futures":  # wrap_future, of what a thread computes
             self._jobs.add(future)
-        elif not module.startswith(_WITHOUT_THREADS):
+        elif module.startswith(_WITHOUT_THREADS):
+            _without_threads.add(module)
+        else:
             self._promised[future] = (_package(caller), monotonic() + PATIENCE)
         return future
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class Record:
         self.is_over = False
         """Whether the test is over: how the session closes then is not its doing."""
         self._earlier: set[str] = set()  # the items of the turns before the current one
+        self._before: list[Any] = []  # the history when the current turn began
         self._collected: tuple[Any, ...] = ()
         self._names: dict[str, Any] = {}
         self._handoffs: dict[str, _Handoff] = {}
@@ -121,6 +123,7 @@ class Record:
         """Begin a turn; what the session does from now on belongs to it."""
         self.collect()
         self._earlier.update(item.id for item in self.current.items)
+        self._before = list(self.history())
         turn = Turn(user=user)
         self.transcript.turns.append(turn)
         return turn
@@ -151,7 +154,7 @@ class Record:
         output in the history; LiveKit's RunResult has the call when it begins, before what comes
         of it. The clock cannot tell which was first where no time passes between them.
         """
-        items = [item for item in self.history() if item.id not in self._earlier]
+        items = self._later(self.history())
         items = _calls_as_made(items, self.place_of)
         places = {item.id: place for place, item in enumerate(items)}
         place = len(items)
@@ -161,6 +164,13 @@ class Record:
             elif item.id not in self._earlier:
                 items.insert(place, item)
         return items
+
+    def _later(self, items: Sequence[Any]) -> list[Any]:
+        """Return the items that no earlier turn took."""
+        before = len(self._before)
+        if before <= len(items) and all(map(operator.is_, self._before, items)):
+            items = items[before:]
+        return [item for item in items if item.id not in self._earlier]
 
     def _closed_before(self, turn: Turn) -> bool:
         return any(

@@ -49,7 +49,7 @@ from .swallowed import HandlerWatch, Swallowed
 from .tasks import end, patiently
 from .unheard import Unheard
 from .wall_clock import WallClock
-from .words import Words
+from .words import SCRIPTED, Words
 
 if TYPE_CHECKING:
     from .fake.tts import FakeTTS
@@ -297,9 +297,15 @@ class Stage:
 
     def is_scripted(self, error: BaseException | None) -> bool:
         """Whether a script, or how something is to be spoken or heard, says that it is raised."""
-        if self.is_call and any(error is one for one in self.tts.failed):
-            return True
-        return any(model.script_of(error) is not None for model in self._models)
+        return self.script_of(error) is not None
+
+    def script_of(self, error: BaseException | None) -> str | None:
+        """Say where it is scripted that this is raised, None where it is not."""
+        for model in self._models:
+            if (step := model.script_of(error)) is not None:
+                return f"{SCRIPTED}{step.written_at}: {step.describe()}"
+        failed = self.tts.failed if self.is_call else ()
+        return next((str(one) for one in failed if one.error is error), None)
 
     def _answering(self) -> list[str]:
         return [

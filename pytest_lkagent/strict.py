@@ -104,11 +104,15 @@ class Findings:
     def add(self, error: BaseException, *, kind: str | None = None) -> bool:
         """Take a finding in, once; return whether it is one, and not allowed."""
         kind = kind or (error.kind if isinstance(error, BehaviourError) else None)
-        if kind in self.allow:
+        if self.allows(error, kind):
             return False
         if not any(error is found for found in self._found):
             self._found.append(error)
         return True
+
+    def allows(self, error: BaseException, *kinds: str | None) -> bool:
+        """Whether `error`, of one of these kinds, is allowed; a mistake of the test's never is."""
+        return not isinstance(error, UsageError) and not self.allow.isdisjoint(kinds)
 
     def is_reported(self, error: BaseException | None) -> bool:
         """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""

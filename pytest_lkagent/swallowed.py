@@ -19,7 +19,7 @@ from typing import Any, Self
 from livekit import rtc
 from livekit.agents import StopResponse, llm
 
-from .errors import BehaviourError, NeverAwaited
+from .errors import BehaviourError, NeverAwaited, UsageError
 from .frames import is_users, raised_at
 from .sites import OUR_FOLDER
 from .strict import BACKGROUND_ERROR, HANDLER_ERROR, Findings
@@ -79,7 +79,7 @@ class Swallowed:
         # an AgentTask that the end of the session cancels raises ToolError in LiveKit's own tasks
         if isinstance(error, CONTROL_FLOW) or self._is_shown(error):
             return True
-        if {BACKGROUND_ERROR, own_kind} & self._findings.allow:
+        if self._findings.allows(error, BACKGROUND_ERROR, own_kind):
             return False
         self.keep(BACKGROUND_ERROR, error, where=what)
         return True
@@ -120,10 +120,10 @@ class _Kept:
     def explained(self) -> BaseException:
         """Return the error as it was, with a note that says where nobody heard of it."""
         if self.where:
-            self.error.add_note(
-                f"raised in {self.where}{self._place()}, where nobody hears of it; allow "
-                f"{self.kind!r} if that is right"
-            )
+            note = f"raised in {self.where}{self._place()}, where nobody hears of it"
+            if not isinstance(self.error, UsageError):
+                note += f"; allow {self.kind!r} if that is right"
+            self.error.add_note(note)
         return self.error.with_traceback(self.traceback)
 
     def _place(self) -> str:

@@ -42,10 +42,10 @@ class ToolWatch:
         """What a tool that is expected to fail raised, and where, by the id of its call."""
         self.meant_to_fail: set[str] = set()
         """The calls in which a mock raised what it was told to."""
-        self.calling: Callable[[Agent, Any, tuple[Any, ...], Mapping[str, Any]], float] = (
-            lambda *_: 0.0
-        )
-        """Called with each call of an agent's tool; says how many seconds it takes to begin."""
+        self.calling: Callable[
+            [Agent, Any, tuple[Any, ...], Mapping[str, Any]], Awaitable[None] | None
+        ] = lambda *_: None
+        """Called with each call of an agent's tool; gives what the tool has to wait for."""
         self.returned: Callable[[RunContext[Any], Any], object] = lambda *_: None
         """Called with what a tool gave back."""
         self.is_over = False
@@ -72,8 +72,8 @@ class ToolWatch:
 
             try:
                 with origins_noted(noted=True):
-                    if seconds := self.calling(agent, tool, args, kwargs):
-                        await asyncio.sleep(seconds)
+                    if (pause := self.calling(agent, tool, args, kwargs)) is not None:
+                        await pause
                     if made is not None:
                         given = await made.play(tool, context, real, args, kwargs)
                     else:

@@ -27,6 +27,7 @@ from .errors import UsageError
 __all__ = ["WallClock", "follow", "unfollow"]
 
 _NANO = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WallClock:
@@ -39,6 +40,7 @@ class WallClock:
 
     def __init__(self, start: datetime, *, ticks: bool = False) -> None:
         self.start = start.astimezone(UTC)
+        self._start = (self.start - _EPOCH) // timedelta(microseconds=1) * 1000
         self._zone = start.tzinfo if isinstance(start.tzinfo, ZoneInfo) else UTC
         self._ticks = ticks
         self._shown = 0  # nanoseconds since the start
@@ -72,8 +74,10 @@ class WallClock:
     def _time_ns(self) -> int:
         """Stand in for time-machine's own method."""
         self.looked_at()
-        traveller = self._traveller
-        return int(type(traveller).time_ns(traveller))
+        if self._runs or self._ticks:
+            traveller = self._traveller
+            return int(type(traveller).time_ns(traveller))
+        return self._start + self._shown
 
     def suspend(self) -> None:
         """Give the process its real time back, unless something else holds the clock by now."""
@@ -113,15 +117,10 @@ class WallClock:
 
     def show(self, seconds: float) -> None:
         """Show the instant `seconds` after the start."""
-        before, self._shown = self._shown, round(seconds * _NANO)
-        if self._traveller is None:
-            return
+        self._shown = round(seconds * _NANO)
         if self._runs:
             self._runs = False
             self._traveller.move_to(self.instant, tick=False)
-        else:
-            # told to the nanosecond each time, so that no error adds up
-            self._traveller.shift((self._shown - before) / _NANO)
 
     def run(self) -> None:
         """Run on in real time, until it is told what to show."""

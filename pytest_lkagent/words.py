@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["ScenarioWords", "Words"]
+__all__ = ["SCRIPTED", "ScenarioWords", "Words"]
+
+SCRIPTED = "scripted at "
+"""How the note begins that says where an error was scripted."""
 
 
 class Words:
@@ -12,6 +15,9 @@ class Words:
 
     timed = "say('…').timed(duration=2)"
     bound = "lk(timeout=…)"
+
+    def milliseconds(self, count: float) -> str:
+        return f"{count / 1000:g} for {count:g} ms"
 
     def allow(self, kind: str) -> str:
         return f"@pytest.mark.lk(allow=[{kind!r}])"
@@ -32,6 +38,9 @@ class ScenarioWords(Words):
 
     timed = "{say: …, duration: 2s}"
     bound = "timeout: in the scenario"
+
+    def milliseconds(self, count: float) -> str:
+        return f"{count:g}ms"
 
     def allow(self, kind: str) -> str:
         return f"allow: [{kind}]"

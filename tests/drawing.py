@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import Phase, find, given, seed, settings
+from hypothesis import HealthCheck, Phase, find, given, seed, settings
 from hypothesis import strategies as st
 
 __all__ = ["drawn_from", "simplest"]
@@ -21,7 +21,13 @@ def drawn_from(strategy: st.SearchStrategy[Any], number: int) -> list[Any]:
     """Return about so many values, as often each as it is drawn; the same ones each time."""
     drawn: list[Any] = []
 
-    @settings(max_examples=_EXAMPLES, database=None, deadline=None, phases=[Phase.generate])
+    @settings(
+        max_examples=_EXAMPLES,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=[HealthCheck.large_base_example, HealthCheck.too_slow],
+    )
     @given(st.lists(strategy, min_size=_EACH, max_size=_EACH))
     def draw(values: list[Any]) -> None:
         drawn.extend(values)

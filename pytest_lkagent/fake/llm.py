@@ -23,12 +23,13 @@ from ..binding import check_calls
 from ..errors import UnscriptedRequest, UsageError, one_of
 from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
 from ..script.verdicts import VERDICTS
+from .identity import Fake
 from .instants import until
 
 __all__ = ["FakeLLM", "as_json", "in_time", "pieces_of"]
 
 
-class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
+class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
     """An ``llm.LLM`` that says what the script says, and fails loudly where the script is silent.
 
     `script` appends steps to a queue, `when` adds rules that are tried before it, `requests` is
@@ -57,14 +58,6 @@ class FakeLLM(llm.LLM[Literal["metrics_collected"]]):
 
     def __repr__(self) -> str:
         return f"<FakeLLM: {len(self._requests)} requests, {len(self.remaining)} steps left>"
-
-    @property
-    def model(self) -> str:
-        return "fake"
-
-    @property
-    def provider(self) -> str:
-        return "pytest-lkagent"
 
     def script(self, *steps: StepSource) -> None:
         """Append steps to the queue; each answers one request, in order."""

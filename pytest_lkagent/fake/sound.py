@@ -7,6 +7,7 @@ LiveKit replaces by silence, is not heard.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,9 +16,12 @@ from itertools import accumulate
 from livekit import rtc
 
 from ..errors import UsageError
+from ..sites import Site
+from ..words import SCRIPTED
 
 __all__ = [
     "SAMPLE_RATE",
+    "Failed",
     "Sound",
     "Utterance",
     "check_error",
@@ -26,7 +30,9 @@ __all__ = [
     "sound_in",
 ]
 
-SAMPLE_RATE = 16_000
+SAMPLE_RATE = 8_000
+"""Of a telephone; what is half as much is copied and looked at in half the time."""
+
 _KEY = "lk_sound"
 
 
@@ -47,6 +53,7 @@ class Utterance:
         error: What it raises at the end of it, in the place of a transcript.
         attempts: How many of its attempts raise that.
         end_of_turn: How probable a turn detector finds it that the user is done, from 0 to 1.
+        written_at: Where it was written, for the message about its error.
     """
 
     text: str
@@ -61,23 +68,22 @@ class Utterance:
     error: Exception | None = None
     attempts: int = 1
     end_of_turn: float = 1.0
+    written_at: Site | None = None
 
     def words(self, start: float, end: float) -> list[str]:
         """Return the words, as they are heard, that are complete between these seconds of it."""
-        start, end = round(start, 6), round(end, 6)
-        return [word for word, done in _spread(self) if start < done <= end]
+        words, ends = _spread(self)
+        first, last = (bisect_right(ends, round(place, 6)) for place in (start, end))
+        return list(words[first:last])
 
 
 @lru_cache(maxsize=8)
-def _spread(utterance: Utterance) -> Sequence[tuple[str, float]]:
-    """Return the words, each with the second at which it has been said: long ones take longer."""
+def _spread(utterance: Utterance) -> tuple[Sequence[str], Sequence[float]]:
+    """Return the words, and the second at which each has been said: long ones take longer."""
     words = (utterance.text if utterance.heard is None else utterance.heard).split()
     letters = sum(map(len, words))
     said = accumulate(map(len, words))
-    return [
-        (word, round(utterance.lasts * so_far / letters, 6))
-        for word, so_far in zip(words, said, strict=True)
-    ]
+    return words, [round(utterance.lasts * so_far / letters, 6) for so_far in said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,18 @@ class Sound:
     @property
     def words(self) -> list[str]:
         return self.utterance.words(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt to speak or to hear that was made to fail, and what says so."""
+
+    error: Exception
+    what: str
+    written_at: Site | None
+
+    def __str__(self) -> str:
+        return f"{SCRIPTED}{self.written_at}: {self.what}"
 
 
 def check_seconds(given: object, what: str, *, some: bool = False) -> None:

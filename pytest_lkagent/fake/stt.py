@@ -17,8 +17,9 @@ from livekit.agents.types import (
     NotGivenOr,
 )
 
+from .identity import Fake
 from .instants import until
-from .sound import Utterance, sound_in
+from .sound import Failed, Utterance, sound_in
 
 __all__ = ["FakeSTT"]
 
@@ -26,7 +27,7 @@ _Type = stt.SpeechEventType
 _TRANSCRIPTS = (_Type.INTERIM_TRANSCRIPT, _Type.PREFLIGHT_TRANSCRIPT, _Type.FINAL_TRANSCRIPT)
 
 
-class FakeSTT(stt.STT[Any]):
+class FakeSTT(Fake, stt.STT[Any]):
     """An ``stt.STT`` that takes speech for what its `Utterance` says it is taken for.
 
     `heard` is called with an utterance and the transcript that became of it, `raised` with what an
@@ -36,7 +37,7 @@ class FakeSTT(stt.STT[Any]):
     def __init__(
         self,
         heard: Callable[[Utterance, str], None] = lambda *_: None,
-        raised: Callable[[Exception], None] = lambda _: None,
+        raised: Callable[[Failed], None] = lambda _: None,
     ) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
         self.heard = heard
@@ -44,16 +45,10 @@ class FakeSTT(stt.STT[Any]):
         self.is_up = asyncio.Event()
         """Whether it hears: one that failed connects again, after a while."""
         self.is_up.set()
+        self.due = 0.0
+        """The instant at which the last of what it heard so far is told."""
         self.failures: dict[Utterance, int] = {}
         """How often recognition failed on an utterance so far."""
-
-    @property
-    def model(self) -> str:
-        return "fake"
-
-    @property
-    def provider(self) -> str:
-        return "pytest-lkagent"
 
     def stream(
         self,
@@ -91,7 +86,7 @@ class FakeSTT(stt.STT[Any]):
             return
         self.failures[utterance] = self.failures.get(utterance, 0) + 1
         self.is_up.clear()
-        self._raised(utterance.error)
+        self._raised(Failed(utterance.error, f"say({utterance.text!r})", utterance.written_at))
         raise utterance.error.with_traceback(None) from None
 
 
@@ -145,7 +140,7 @@ class _FakeRecognition(stt.RecognizeStream):
         """Make something of an utterance that is over."""
         words, self._words = self._words, []
         if utterance.error is not None:
-            await until(self._loop.time() + utterance.delay)
+            await until(self._due(utterance.delay))
             self._stt.fail_on(utterance)  # and what it was is lost, as to a connection that breaks
         self._utterance = None
         if not words:
@@ -171,7 +166,7 @@ class _FakeRecognition(stt.RecognizeStream):
         if not after:
             self._event_ch.send_nowait(event)
             return
-        self._last_due = self._loop.time() + after
+        self._last_due = self._due(after)
 
         def arrive() -> None:
             self._timers.discard(timer)
@@ -182,6 +177,12 @@ class _FakeRecognition(stt.RecognizeStream):
 
         timer = self._loop.call_at(self._last_due, arrive)
         self._timers.add(timer)
+
+    def _due(self, after: float) -> float:
+        """Return the instant that is `after` so many seconds, at which something is told."""
+        due = self._loop.time() + after
+        self._stt.due = max(self._stt.due, due)
+        return due
 
     def _place(self, instant: float | None = None) -> float:
         """Return where an instant, now for None, is in the audio, in LiveKit's seconds."""

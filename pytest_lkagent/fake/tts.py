@@ -18,14 +18,14 @@ from livekit.agents.utils import shortuuid
 
 from ..errors import UsageError
 from ..sites import Site, call_site
+from .identity import Fake
 from .instants import until
-from .sound import check_error, check_seconds
+from .sound import SAMPLE_RATE, Failed, check_error, check_seconds
 
 __all__ = ["FakeTTS", "Voice", "seconds_of"]
 
 _LETTERS_A_SECOND = 15.0
 """How fast it speaks: 150 words a minute, as people do."""
-_SAMPLE_RATE = 16_000
 _SENTENCE = re.compile(r".*?[.!?…]+[\"')\]]*(?=\s)|.+", re.DOTALL)
 
 
@@ -49,7 +49,7 @@ class Voice:
     """Whether the text has to be said."""
 
 
-class FakeTTS(tts.TTS[Any]):
+class FakeTTS(Fake, tts.TTS[Any]):
     """A ``tts.TTS`` that speaks each sentence for as long as its text takes.
 
     `voice` says otherwise, for a text or for all; `spoken` is what it was asked to say.
@@ -58,27 +58,20 @@ class FakeTTS(tts.TTS[Any]):
     def __init__(self, *, aligned: bool = False) -> None:
         super().__init__(
             capabilities=tts.TTSCapabilities(streaming=True, aligned_transcript=aligned),
-            sample_rate=_SAMPLE_RATE,
+            sample_rate=SAMPLE_RATE,
             num_channels=1,
         )
         self.spoken: list[str] = []
         self.said: set[str] = set()
         """The part of `spoken` that it said itself, and no realtime model."""
-        self.failed: list[Exception] = []
+        self.failed: list[Failed] = []
+        """What was made to fail so far: of recognition, too."""
         self._voices: list[Voice] = []
         self._used: dict[Voice, int] = {}
         self._failures: dict[Voice, int] = {}
         self._default = Voice(
             text=None, lasts=None, ttfb=0.0, error=None, after=0.0, attempts=1, written_at=None
         )
-
-    @property
-    def model(self) -> str:
-        return "fake"
-
-    @property
-    def provider(self) -> str:
-        return "pytest-lkagent"
 
     def voice(
         self,
@@ -164,7 +157,8 @@ class FakeTTS(tts.TTS[Any]):
         if voice.error is None or self._failures.get(voice, 0) >= voice.attempts:
             return voice, seconds, None
         self._failures[voice] = self._failures.get(voice, 0) + 1
-        self.failed.append(voice.error)
+        told = "voice()" if voice.text is None else f"voice({voice.text!r})"
+        self.failed.append(Failed(voice.error, told, voice.written_at))
         return voice, seconds, voice.error
 
     def synthesize(
@@ -186,7 +180,7 @@ class _FakeSpeech(tts.SynthesizeStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(
             request_id=shortuuid("fake_tts_"),
-            sample_rate=_SAMPLE_RATE,
+            sample_rate=SAMPLE_RATE,
             num_channels=1,
             mime_type="audio/pcm",
             frame_size_ms=1000,
@@ -238,7 +232,7 @@ class _Segment:
     def _push(self, seconds: float) -> None:
         assert self._seconds is not None, "the segment has begun"
         self._seconds += seconds
-        self._emitter.push(bytes(2 * round(seconds * _SAMPLE_RATE)))
+        self._emitter.push(bytes(2 * round(seconds * SAMPLE_RATE)))
 
     def end(self) -> None:
         if self._seconds is not None:

@@ -22,10 +22,12 @@ from .completions import completions
 from .conversations import Conversation, FuzzedTurn, conversations
 from .histories import chat_contexts
 from .inputs import user_inputs
+from .machine import AgentMachine
 from .near_misses import Arguments
 from .schedules import Schedule, schedules
 
 __all__ = [
+    "AgentMachine",
     "Arguments",
     "Conversation",
     "FuzzedTurn",

@@ -26,7 +26,7 @@ from . import private
 from .found import Findable, Names, mocked, tell
 from .play import Drawn, Example, Subject
 
-__all__ = ["Fuzzed", "FuzzedAgent", "fuzz_agent", "fuzz_test"]
+__all__ = ["Fuzzed", "FuzzedAgent", "fuzz_agent", "fuzz_test", "fuzzed_agent"]
 
 # pytest looks for it here too: a mistake in a call is shown at the line where it is written
 __tracebackhide__ = True
@@ -66,7 +66,38 @@ def fuzz_agent(
     Raises:
         UsageError: An argument is none of this.
     """
-    where = f"fuzz_agent({_name(agent)})"
+    return fuzz_test(
+        fuzzed_agent(
+            agent,
+            where=f"fuzz_agent({_name(agent)})",
+            site=call_site(),
+            mocks=mocks,
+            invariants=invariants,
+            without=without,
+            userdata=userdata,
+            session_options=session_options,
+            turns=turns,
+        )
+    )
+
+
+def fuzzed_agent(
+    agent: Any,
+    *,
+    where: str,
+    site: Site,
+    mocks: Mapping[Any, Any] | None,
+    invariants: Iterable[Invariant],
+    without: Iterable[str],
+    userdata: Any,
+    session_options: Mapping[str, Any] | None,
+    turns: int,
+) -> FuzzedAgent:
+    """Check what `fuzz_agent` takes, written at `site`; messages begin with `where`.
+
+    Raises:
+        UsageError: An argument is none of this.
+    """
     if isinstance(agent, Agent) or not callable(agent):
         raise UsageError(
             f"{where}: each example needs an agent of its own; give the class, or a factory such "
@@ -90,10 +121,10 @@ def fuzz_agent(
         userdata=userdata,
         options=dict(session_options or {}),
         turns=turns,
-        site=call_site(),
+        site=site,
     )
     subject.mocked()
-    return fuzz_test(subject)
+    return subject
 
 
 class Fuzzed(Subject, Findable, Protocol):
@@ -112,11 +143,11 @@ def fuzz_test(
     It has these `fixtures` as parameters, and lets `take` have their values before each example.
     """
 
-    def test(data: Any, **values: Any) -> None:
+    def test(data: Any, **values: Any) -> None:  # noqa: ARG001  (hypothesis needs one to draw)
         __tracebackhide__ = True
         take(values)
         is_final = private.is_final()
-        example = Example(subject, private.Drawing(data), is_shown=is_final)
+        example = Example(subject, private.Drawing(), is_shown=is_final)
         try:
             example.play()
         except Exception as error:

@@ -9,7 +9,7 @@ one is there in the next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -28,7 +28,7 @@ from .completions import completions_for
 from .inputs import user_inputs
 from .schedules import delays
 
-__all__ = ["Draw", "Drawn", "DrawnTurn", "Example", "Subject"]
+__all__ = ["Draw", "Drawn", "DrawnTurn", "Example", "Improvised", "Subject"]
 
 _T = TypeVar("_T")
 
@@ -94,11 +94,49 @@ _INTERRUPTS: SearchStrategy[float | None] = st.sampled_from((*[None] * 8, 0.1, 0
 _WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 30.0))
 
 
+class Improvised:
+    """What is drawn while a session of `stage` goes on: the model's answers, first of all.
+
+    Attributes:
+        drawn: The conversation, as far as it came.
+        left: What drawing raised: LiveKit, which would swallow it, gets something in its place.
+        steps: How many answers were drawn in the current turn.
+    """
+
+    def __init__(self, stage: Stage, draw: Draw) -> None:
+        self._stage = stage
+        self._draw = draw
+        self.drawn = Drawn()
+        self.left: BaseException | None = None
+        self.steps = 0
+        stage.let_anything_happen()
+        stage.model.when(lambda _: True, self._answer, times=None)
+
+    def __call__(self, strategy: SearchStrategy[_T], *, or_else: _T) -> _T:
+        """Draw a value."""
+        if self.left is None:
+            try:
+                return self._draw(strategy)
+            except BaseException as error:  # noqa: BLE001  (whoever plays the example raises it)
+                self.left = error
+        return or_else
+
+    def _answer(self, request: Request) -> Step:
+        self.steps += 1
+        if self._stage.swallowed.holds_any:  # what comes after a fault shows nothing
+            step = silence()
+        elif self.steps > _REQUESTS:
+            step = say("a")
+        else:
+            step = self(completions_for(request.tools), or_else=silence())
+        self.drawn.current.steps.append(step)
+        return step
+
+
 class Example:
     """One example, to be played once; LiveKit's log of it is only there where it `is_shown`.
 
     Attributes:
-        drawn: The conversation, as far as it came.
         harness: The session, None where it did not come to be.
     """
 
@@ -106,11 +144,14 @@ class Example:
         self._subject = subject
         self._draw = draw
         self._log = nullcontext if is_shown else _livekit.silent_log
-        self._left: BaseException | None = None
-        self._steps = 0
         self._stage = subject.stage()
-        self.drawn = Drawn()
+        self._drawn = Improvised(self._stage, draw)
         self.harness: Harness | None = None
+
+    @property
+    def drawn(self) -> Drawn:
+        """The conversation, as far as it came."""
+        return self._drawn.drawn
 
     def play(self) -> None:
         """Play it.
@@ -131,8 +172,8 @@ class Example:
             stage.give_back()
             stage.mocks.restore()
             wall.end()
-        if self._left is not None:
-            raise self._left
+        if self._drawn.left is not None:
+            raise self._drawn.left
         verdict = stage.findings.verdict(failure or next(iter(stage.late), None))
         if isinstance(verdict, BehaviourError):
             verdict.__context__ = None  # by which hypothesis would tell one fault from itself
@@ -142,8 +183,6 @@ class Example:
     async def _on_loop(self) -> BaseException | None:
         """Play it on a loop of its own, and return what a turn raised."""
         stage = self._stage
-        stage.let_anything_happen()
-        stage.model.when(lambda _: True, self._answer, times=None)
         stage.opened = self._look_on
         failure: BaseException | None = None
         async with stage.on_loop():
@@ -170,7 +209,7 @@ class Example:
 
     async def _take_turn(self, harness: Harness) -> None:
         turn = self._draw_turn()
-        if self._left is not None:
+        if self._drawn.left is not None:
             return
         try:
             if turn.wait is not None:
@@ -184,24 +223,15 @@ class Example:
 
     async def _end_turn(self) -> None:
         """Look at the turn that is over, unless it is known to have gone wrong."""
-        self._steps = 0
+        self._drawn.steps = 0
         if not self._is_over():
             await self._invariants.check()
 
     def _is_over(self) -> bool:
-        has_ended = self._left is not None or self._invariants.are_settled
+        has_ended = self._drawn.left is not None or self._invariants.are_settled
         return has_ended or bool(self._stage.findings)
 
     # --- what is drawn
-
-    def _drawn(self, strategy: SearchStrategy[_T], *, or_else: _T) -> _T:
-        """Draw a value; what drawing raises is kept from LiveKit, which would swallow it."""
-        if self._left is None:
-            try:
-                return self._draw(strategy)
-            except BaseException as error:  # noqa: BLE001  (`play` raises it)
-                self._left = error
-        return or_else
 
     def _draw_turn(self) -> DrawnTurn:
         turn = DrawnTurn(wait=self._drawn(_WAITS, or_else=None))
@@ -211,22 +241,12 @@ class Example:
         self.drawn.turns.append(turn)
         return turn
 
-    def _answer(self, request: Request) -> Step:
-        self._steps += 1
-        if self._stage.swallowed.holds_any:  # what comes after a fault shows nothing
-            step = silence()
-        elif self._steps > _REQUESTS:
-            step = say("a")
-        else:
-            step = self._drawn(completions_for(request.tools), or_else=silence())
-        self.drawn.current.steps.append(step)
-        return step
-
     def _calling(
         self, agent: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> float:
+    ) -> Awaitable[None] | None:
         self._invariants.calling(tool, args, kwargs)
         key = (type(agent), str(tool.id))
         if key not in self.drawn.delays:
             self.drawn.delays[key] = self._drawn(delays(), or_else=0.0)
-        return self.drawn.delays[key]
+        seconds = self.drawn.delays[key]
+        return asyncio.sleep(seconds) if seconds else None

@@ -14,7 +14,7 @@ from hypothesis.control import current_build_context
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-__all__ = ["Drawing", "is_final", "is_flaky", "tell_apart", "untimed"]
+__all__ = ["Drawing", "is_final", "is_flaky", "is_machines", "is_of", "tell_apart", "untimed"]
 
 _T = TypeVar("_T")
 _TURN = 1
@@ -22,10 +22,10 @@ _TURN = 1
 
 
 class Drawing:
-    """Draws as ``data.draw`` does, without a line of output for each value."""
+    """Draws for the running example as ``data.draw`` does, without a line of output for each."""
 
-    def __init__(self, data: Any) -> None:
-        self._data = data.conjecture_data
+    def __init__(self) -> None:
+        self._data: Any = current_build_context().data
 
     def __call__(self, strategy: SearchStrategy[_T], /) -> _T:
         value: _T = self._data.draw(strategy)
@@ -65,6 +65,17 @@ def tell_apart(test: Any, name: str) -> None:
     test.hypothesis.inner_test._hypothesis_internal_add_digest = name.encode()
 
 
+def is_of(test_case: Any, subject: object) -> None:
+    """Note what the test of a state machine is about, and what it needs as `untimed` says."""
+    test_case.runTest.lk_fuzzed = subject
+    test_case.settings = _without_explaining(test_case.settings)
+
+
+def is_machines(test: Any) -> bool:
+    """Whether a test is that of a state machine, which hypothesis makes by itself."""
+    return not hasattr(test, "hypothesis")
+
+
 def untimed(test: Any) -> None:
     """Let no example of `test` be too slow, whatever its settings say of that.
 
@@ -72,5 +83,9 @@ def untimed(test: Any) -> None:
     traced that a failure goes through: that is all of LiveKit, and takes ten times as long.
     """
     given = test._hypothesis_internal_use_settings
+    test._hypothesis_internal_use_settings = _without_explaining(given)
+
+
+def _without_explaining(given: settings) -> settings:
     phases = [phase for phase in given.phases if phase is not Phase.explain]
-    test._hypothesis_internal_use_settings = settings(given, deadline=None, phases=phases)
+    return settings(given, deadline=None, phases=phases)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..fake.tts import Voice, seconds_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..voice.call import VoiceCall
     from .names import Names
 
-__all__ = ["check_call_turn", "give_voices", "hear_start", "play_call_turn"]
+__all__ = ["check_call_turn", "give_voices", "hear_start", "play_call_turn", "why_otherwise"]
 
 _FRAME = 50
 """Milliseconds by which a claim about an interruption may be off: a frame of the user's speech."""
@@ -61,8 +61,8 @@ async def play_call_turn(
 ) -> Turn:
     """Play one turn of a call.
 
-    It ends when nobody speaks any more, or where the turn `after` it talks over the agent, when the
-    agent speaks.
+    It ends when nobody speaks any more; where the turn `after` it talks over the agent, when the
+    agent speaks; where that comes at a given time over its words, then.
     """
     __tracebackhide__ = True
     record = call.harness.record
@@ -72,14 +72,17 @@ async def play_call_turn(
         if after is not None and after.interjection is not None:
             await call.agent_speaks()
         elif turn.settle and not turn.hang_up:
-            await call.settle()
+            if after is None or after.at is None:
+                await call.settle()
+            else:
+                await call.settle_by(after.at)
     finally:
         record.collect()
     for error in record.errors:
         if not any(error is one for one in known):
             record.current.error = error  # as the run of a text would raise it
             call.harness.told(error)
-            raise error
+            raise call.harness.as_scripted(error)
     return record.current
 
 
@@ -91,20 +94,20 @@ async def _do(
     record = call.harness.record
     if turn.wait is not None:
         record.begin(None)
-        await call.silence(turn.wait)
+        await call.silence(turn.wait, at=turn.at)
     elif turn.dtmf is not None:
         record.begin(None)
-        await call.dtmf(fill(turn.dtmf))
+        await call.dtmf(fill(turn.dtmf), at=turn.at)
     elif turn.hang_up:
         record.begin(None)
-        await call.hang_up()
+        await call.hang_up(at=turn.at)
     elif (over := turn.interjection) is not None:
         speak = call.interrupt if over.verb == "interrupt" else call.backchannel
-        text, how = _said(over.said, names, fill)
+        text, how = _said(over.said, turn, names, fill)
         await speak(text, after=over.after, lasts=turn.lasts, **how)
     else:
         assert turn.user is not None, "a turn has an input"
-        text, how = _said(turn.user, names, fill)
+        text, how = _said(turn.user, turn, names, fill)
         await call.say(text, at=turn.at, lasts=turn.lasts, **how)
         if turn.interrupt is not None:
             await call.cut_in(after=turn.interrupt)
@@ -112,12 +115,24 @@ async def _do(
         await call.agent_answers(within=turn.within)
 
 
-def _said(said: UserInput, names: Names, fill: Callable[[Any], Any]) -> tuple[str, dict[str, Any]]:
+def _said(
+    said: UserInput, turn: ScenarioTurn, names: Names, fill: Callable[[Any], Any]
+) -> tuple[str, dict[str, Any]]:
     how = {key: fill(value) if isinstance(value, str) else value for key, value in said.how.items()}
     if (fail := how.pop("fail", None)) is not None:
         how["error"] = error_of(fail, names)
         how["attempts"] = fail.attempts or 1
+        how["written_at"] = turn.site
     return fill(said.text), how
+
+
+def why_otherwise(turn: ScenarioTurn, call: VoiceCall) -> Iterator[str]:
+    """Walk what may explain that a turn had other events than its file says."""
+    if turn.wait is not None and not call.has_spoken and (why := call.why_silent()):
+        yield f"nothing was said{why}"
+    is_interruption = turn.interjection is not None and turn.interjection.verb == "interrupt"
+    if is_interruption and (why := call.why_not_stopped()):
+        yield f"the agent was not stopped{why}"
 
 
 def check_call_turn(
@@ -135,7 +150,7 @@ def check_call_turn(
         spoken = call.talked_over()
         wanted = round(turn.interrupted_at * 1000)
         if spoken is None or not spoken.interrupted:
-            told = "and it was not cut off"
+            told = f"and it was not cut off{call.why_not_stopped()}"
         else:
             cut = (spoken.end or 0) - spoken.start
             if abs(cut - wanted) <= _FRAME:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.agents import Agent
 
 from ..errors import BehaviourError, ScriptError, SnapshotMismatch, UnusedStep, UsageError
+from ..expected import recovered_from
 from ..invariants import Invariants, allowed
 from ..references import References, fixture_names
 from ..scenarios.expect import (
@@ -29,7 +30,7 @@ from ..script import Step
 from ..sites import Site
 from ..strict import TOOL_ERROR
 from ..transcript import FunctionCallOutput, Transcript, Turn, render
-from .calls import check_call_turn, give_voices, hear_start, play_call_turn
+from .calls import check_call_turn, give_voices, hear_start, play_call_turn, why_otherwise
 from .captures import Captures
 from .mocks import put_mocks
 from .names import Names, resolve_classes
@@ -138,10 +139,12 @@ class Play:
             harness.model.advice = f"add it to llm: of {where} ({turn.site})"
             harness.model.script(*steps_of(turn, self.names, lambda: self._captures))
             with self._located(turn.site, where):
+                known = len(harness.scripted_errors)
                 played = await self._play(turn, following, harness, call)
             if call is not None:
                 self._refuse(check_call_turn(turn, call, self._captures.fill), turn.site, where)
-            await self._judge(_Moment(turn, played, where), harness, fixtures)
+            came = harness.scripted_errors[known:]
+            await self._judge(_Moment(turn, played, where, came, call), harness, fixtures)
             await self._check_invariants(turn.site, where)
             self.happened[number - 1] = self._happened(turn, played)
         self._refuse(match_absent(scenario.absent, harness.transcript.events), scenario.site)
@@ -204,6 +207,7 @@ class Play:
                 raise BehaviourError(
                     f"the run raised {type(error).__name__}: {error}; if that is right, write "
                     f"expect_error: {{type: {type(error).__name__}}}"
+                    + "".join(f"\n      {note}" for note in getattr(error, "__notes__", ()))
                 ) from error
             return played
 
@@ -217,7 +221,10 @@ class Play:
             self._refuse(Mismatch(told, tuple(render(played.events))), turn.site, where)
         if turn.expect_error is not None:
             expected = self._captures.fill(turn.expect_error)
-            self._refuse(match_error(expected, played.error), turn.site, where)
+            missed = match_error(expected, played.error)
+            came = [one for one in moment.came if match_error(expected, one) is None]
+            notes = [recovered_from(came[-1])] if came else []
+            self._refuse(missed and missed.with_notes(notes), turn.site, where)
         self._compare(moment, harness)
         self._refuse_leftovers(turn, harness, where)
         is_call = self.scenario.mode == "audio"
@@ -270,6 +277,8 @@ class Play:
                 for event in events
                 if isinstance(event, FunctionCallOutput) and event.call_id in harness.tools.failed
             ]
+            if missed is not None and moment.call is not None:
+                raised += why_otherwise(turn, moment.call)
             self._refuse(missed and missed.with_notes(raised), turn.site, moment.where)
             if any(isinstance(one, CloseExpectation) for one in expectations):
                 harness.close_is_expected = True
@@ -353,3 +362,6 @@ class _Moment:
     turn: ScenarioTurn
     played: Turn
     where: str
+    came: Sequence[BaseException] = ()
+    """The errors that were scripted for it, and came."""
+    call: VoiceCall | None = None

@@ -26,6 +26,7 @@ __all__ = [
     "FileFormat",
     "FuzzFormat",
     "HandoffFormat",
+    "HeardFormat",
     "InterjectionFormat",
     "JobFormat",
     "LlmFormat",
@@ -97,17 +98,29 @@ class FailFormat(_Closed):
     attempts: int = _may("How many attempts fail; all if unset.", ge=1)
 
 
-class UserFormat(_Closed):
-    """What the user says, and how it reaches the agent."""
+class HeardFormat(_Closed):
+    """In a call, how what the user says is heard."""
 
-    text: _Text
-    modality: Literal["text", "audio"] = "text"
     heard: _Text = _may("In a call: what speech recognition takes it for.")
     confidence: _Share = _may("In a call: how sure it is of that.")
     language: _Text = _may("In a call: the language that it hears.")
     delay: _Duration = _may("In a call: how far transcripts come behind the speech.")
+    interim: bool = Field(
+        default=True, description="In a call: transcripts come while the user still speaks."
+    )
+    preflight: bool = Field(
+        default=False, description="In a call: one that is nearly sure comes before the last one."
+    )
+    final: bool = Field(default=True, description="In a call: the last transcript ever comes.")
     end_of_turn: _Share = _may("In a call: how probable the end of the turn is.")
     fail: _ClassName | FailFormat = _may("In a call: speech recognition fails on it.")
+
+
+class UserFormat(HeardFormat):
+    """What the user says, and how it reaches the agent."""
+
+    text: _Text
+    modality: Literal["text", "audio"] = "text"
 
 
 class LlmFormat(_Closed):
@@ -221,14 +234,12 @@ class StartFormat(_Closed):
     snapshot: _Snapshot = _may()
 
 
-class InterjectionFormat(_Closed):
+class InterjectionFormat(HeardFormat):
     """What the user says over the agent's words."""
 
     text: _Text = _may("What is said; nothing is a noise.")
     after: _Duration = Field(description="How far the agent has come in its words.")
     lasts: _Duration = _may("How long the user speaks.")
-    heard: _Text = _may("What speech recognition takes it for.")
-    delay: _Duration = _may("How far transcripts come behind the speech.")
 
 
 class VoiceFormat(_Closed):
@@ -251,7 +262,7 @@ class TurnFormat(StartFormat):
     silence: _Duration = _may("In a call: time passes, nobody says anything.")
     dtmf: _Text = _may("In a call: the keys that are pressed.")
     hang_up: Literal[True] = _may("In a call: the user hangs up.")
-    at: _Duration = _may("In a call: when the user speaks, from its beginning.")
+    at: _Duration = _may("In a call: when the user does that, from its beginning.")
     lasts: _Duration = _may("In a call: how long the user speaks.")
     heard: _Text = _may("In a call: what speech recognition made of it.")
     interrupted_at: _Duration = _may("In a call: how far the agent came before it was cut off.")

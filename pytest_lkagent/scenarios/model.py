@@ -260,9 +260,9 @@ class ScenarioTurn:
     A turn of `turns` has either `user` or `wait` (time passes), or in a call one of `interjection`,
     `dtmf` and `hang_up`. `expect` is None where only script and errors are checked; ``...`` in it
     skips any number of events. `interrupt` is when the user cuts in, `within` how long the turn may
-    take; in a call, until the agent answers. There, `at` and `lasts` say when the user speaks,
-    `heard` is what recognition makes of it, and `interrupted_at` how far the agent came in its own
-    words.
+    take; in a call, until the agent answers. There, `at` is when the user does that, `lasts` how
+    long the user speaks, `heard` what recognition makes of it, and `interrupted_at` how far the
+    agent came in its own words.
     """
 
     user: UserInput | None = None

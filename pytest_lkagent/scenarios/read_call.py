@@ -6,6 +6,7 @@ from typing import Any
 
 from yaml.nodes import Node, ScalarNode
 
+from ..errors import one_of
 from .model import Interjection, UserInput
 from .read_failure import only_true, read_failure
 from .reading import Reading
@@ -23,8 +24,11 @@ __all__ = [
 _INTERJECTIONS = ("interrupt", "backchannel")
 INPUT_KEYS = ("backchannel", "silence", "dtmf", "hang_up")
 CALL_KEYS = (*INPUT_KEYS, "at", "lasts", "heard", "interrupted_at")
-HOW_KEYS = ("heard", "confidence", "language", "delay", "end_of_turn", "fail")
-INTERJECTION_KEYS = ("text", "after", "lasts", "heard", "delay")
+_TRANSCRIPTS = ("interim", "preflight", "final")
+HOW_KEYS = ("heard", "confidence", "language", "delay", *_TRANSCRIPTS, "end_of_turn", "fail")
+INTERJECTION_KEYS = ("text", "after", "lasts", *HOW_KEYS)
+_SAY_WHEN = ("user", "silence", "dtmf", "hang_up")
+"""What happens at a time that `at` gives."""
 
 
 def refuse_without_call(reading: Reading, *, is_call: bool) -> None:
@@ -40,9 +44,10 @@ def read_call_keys(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
     for verb in _INTERJECTIONS:
         if verb in fields and (verb == "backchannel" or not fields.keys() & {"user", "wait"}):
             turn |= _interjection(reading, fields[verb], verb)
-    for key in ("at", "lasts"):
-        if key in fields and "user" not in fields:
-            reading.problem(fields[key], f"{key} is for user:, what is said then; take it away")
+    if "at" in fields and not fields.keys() & set(_SAY_WHEN):
+        reading.problem(fields["at"], f"at says when, of {one_of(_SAY_WHEN)}; take it away")
+    if "lasts" in fields and "user" not in fields:
+        reading.problem(fields["lasts"], "lasts is for user:, what is said then; take it away")
     if "silence" in fields:
         turn["wait"] = reading.seconds(fields["silence"], "silence")
     if "dtmf" in fields:
@@ -87,6 +92,9 @@ def read_how(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
     for key in ("confidence", "end_of_turn"):
         if key in fields:
             how[key] = reading.share(fields[key], key)
+    for key in _TRANSCRIPTS:
+        if key in fields:
+            how[key] = reading.flag(fields[key], key)
     if "delay" in fields:
         how["delay"] = reading.seconds(fields["delay"], "delay")
     if "fail" in fields:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from livekit.agents import AgentSession
@@ -13,6 +14,7 @@ from ..fake.instants import until
 from ..fake.room import FakeRoom
 from ..fake.sound import Utterance, check_error, check_seconds
 from ..fake.tts import FakeTTS, seconds_of
+from ..sites import call_site
 from ..timeline import UserSpeech
 from .claims import Claims
 from .harness import VoiceHarness
@@ -41,7 +43,7 @@ class VoiceCall(Claims):
 
     @property
     def tts(self) -> FakeTTS:
-        """What the agent speaks with: ``call.tts.voice("Good evening.", lasts=2)``."""
+        """What the agent speaks with: ``voice_call.tts.voice("Good evening.", lasts=2)``."""
         return self._line.tts
 
     # --- what the user does
@@ -66,61 +68,75 @@ class VoiceCall(Claims):
                 scripted.
         """
         __tracebackhide__ = True
-        utterance = _utterance("call.say", text, lasts, how)
-        what = f"call.say({text!r})"
-        if at is not None:
-            self._refuse_past(what, at)
-        with self._during(what, utterance.lasts + (at or 0.0)):
+        utterance = _utterance("voice_call.say", text, lasts, how)
+        what = f"voice_call.say({text!r})"
+        with self._during(what, utterance.lasts + self._seconds_until(at, what)):
             if at is None:
                 await self.harness.agent_is_heard_out()
-            else:
-                await until(self._instant(at))
+            await self._until(at)
             return await self._speak(what, utterance)
 
     async def interrupt(
-        self, text: str, *, after: float, lasts: float | None = None, **how: Any
+        self, text: str, *, after: float | None = None, lasts: float | None = None, **how: Any
     ) -> UserSpeech:
         """Say something over the agent's words, `after` so many seconds of them.
 
         Raises:
-            UsageError: The agent does not speak, or has come further than that.
+            UsageError: The agent does not speak, or has come further than that; or nobody says
+                `after` how many seconds: without it, when would be anybody's guess.
         """
         __tracebackhide__ = True
         return await self._speak_over("interrupt", text, after, lasts, how)
 
     async def backchannel(
-        self, text: str = "uh-huh", *, after: float, lasts: float | None = None, **how: Any
+        self,
+        text: str = "uh-huh",
+        *,
+        after: float | None = None,
+        lasts: float | None = None,
+        **how: Any,
     ) -> UserSpeech:
         """Say a word to show that one listens; otherwise as `interrupt`."""
         __tracebackhide__ = True
         return await self._speak_over("backchannel", text, after, lasts, how)
 
-    async def silence(self, seconds: float) -> None:
-        """Let `seconds` pass in which the user says nothing."""
+    async def silence(self, seconds: float, *, at: float | None = None) -> None:
+        """Let `seconds` pass in which the user says nothing, from now or from `at` on."""
         __tracebackhide__ = True
-        check_seconds(seconds, f"call.silence({seconds!r})", some=True)
-        self._since = self._log.now
-        with self._during(f"call.silence({seconds:g})", seconds):
+        check_seconds(seconds, f"voice_call.silence({seconds!r})", some=True)
+        what = f"voice_call.silence({seconds:g})"
+        with self._during(what, seconds + self._seconds_until(at, what)):
+            await self._until(at)
+            self._begin_waiting(is_silence=True)
             await asyncio.sleep(seconds)
 
-    async def dtmf(self, digits: Any) -> None:
-        """Press keys."""
+    async def dtmf(self, digits: Any, *, at: float | None = None) -> None:
+        """Press keys, now or `at` that second of the call."""
         __tracebackhide__ = True
         if not isinstance(self._room, FakeRoom):
-            raise UsageError("call.dtmf(): keys are pressed in our own room")
+            raise UsageError("voice_call.dtmf(): keys are pressed in our own room")
         if not isinstance(digits, str) or not digits:
-            raise UsageError(f"call.dtmf({digits!r}): which keys? write a text, such as '12#'")
-        with self._during(f"call.dtmf({digits!r})"):
+            raise UsageError(
+                f"voice_call.dtmf({digits!r}): which keys? write a text, such as '12#'"
+            )
+        what = f"voice_call.dtmf({digits!r})"
+        with self._during(what, self._seconds_until(at, what)):
+            await self._until(at)
             self._log.happened("dtmf", digits)
-            self._since = self._log.now
+            self._begin_waiting()
             await self._room.receive_dtmf(digits, sender=self._caller())
 
-    async def hang_up(self) -> None:
-        """Hang up; LiveKit closes the session, with the reason ``participant_disconnected``."""
+    async def hang_up(self, *, at: float | None = None) -> None:
+        """Hang up, now or `at` that second of the call, whoever is speaking.
+
+        LiveKit closes the session, with the reason ``participant_disconnected``.
+        """
         __tracebackhide__ = True
         if not isinstance(self._room, FakeRoom):
-            raise UsageError("call.hang_up(): one hangs up in our own room")
-        with self._during("call.hang_up()"):
+            raise UsageError("voice_call.hang_up(): one hangs up in our own room")
+        what = "voice_call.hang_up()"
+        with self._during(what, self._seconds_until(at, what)):
+            await self._until(at)
             self._log.happened("hang up")
             self._line.hang_up()
             self._room.remove_participant(self._caller())
@@ -129,13 +145,13 @@ class VoiceCall(Claims):
     async def agent_speaks(self) -> None:
         """Wait until the agent speaks, or will not by itself."""
         __tracebackhide__ = True
-        with self._during("call.agent_speaks()"):
+        with self._during("voice_call.agent_speaks()"):
             await self._wait(self._talking)
 
     async def cut_in(self, *, after: float) -> None:
         """Have the session interrupted, without a word, `after` so many seconds of speech."""
         __tracebackhide__ = True
-        with self._during("call.cut_in()", after):
+        with self._during("voice_call.cut_in()", after):
             if await self._wait(self._talking) is None:
                 raise self._usage("the agent does not speak: there is nothing to interrupt")
             await asyncio.sleep(after)
@@ -144,13 +160,22 @@ class VoiceCall(Claims):
     async def settle(self) -> None:
         """Wait until nobody speaks, and nothing is under way that would make the agent speak."""
         __tracebackhide__ = True
-        with self._during("call.settle()"):
+        with self._during("voice_call.settle()"):
             await self.harness.settled()
+
+    async def settle_by(self, at: float) -> None:
+        """Wait as `settle` does, or until that second of the call where the agent speaks then."""
+        __tracebackhide__ = True
+        with self._during("voice_call.settle()"):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._instant(at)):
+                    await self.harness.settled()
+            await self._wait(self._talking)
 
     # --- how
 
     async def _speak(self, what: str, utterance: Utterance) -> UserSpeech:
-        if self.now < self._speaks_until:
+        if self.now + self.harness.lateness < self._speaks_until:
             raise UsageError(
                 f"{what}: the user speaks already, until {self._speaks_until:g} s: one mouth says "
                 "one thing at a time"
@@ -162,23 +187,29 @@ class VoiceCall(Claims):
         index = len(self._log.user)
         self._speaks_until = self.now + utterance.lasts
         self._line.speak(utterance)
-        _, self._since, _ = self._log.user[-1]
+        _, end, _ = self._log.user[-1]
+        self._begin_waiting(end)
         await until(asyncio.get_running_loop().time() + utterance.lasts)
         return self._log.user_speech(index)
 
     async def _speak_over(
-        self, verb: str, text: str, after: float, lasts: float | None, how: Any
+        self, verb: str, text: str, after: float | None, lasts: float | None, how: Any
     ) -> UserSpeech:
         __tracebackhide__ = True
-        check_seconds(after, f"call.{verb}({text!r}, after={after!r})")
-        what = f"call.{verb}({text!r}, after={after:g})"
-        utterance = _utterance(f"call.{verb}", text, lasts, how)
+        if after is None:
+            raise UsageError(
+                f"voice_call.{verb}({text!r}): when? write after= so many seconds of the agent's "
+                "words, such as after=0.4"
+            )
+        check_seconds(after, f"voice_call.{verb}({text!r}, after={after!r})")
+        what = f"voice_call.{verb}({text!r}, after={after:g})"
+        utterance = _utterance(f"voice_call.{verb}", text, lasts, how)
         with self._during(what, after + utterance.lasts):
             spoken = await self._wait(self._talking)
             if spoken is None:
                 raise self._usage(f"{what}: the agent does not speak: there is nothing to {verb}")
             at = spoken.start / 1000 + after
-            if self.now > at:
+            if self.now - self.harness.lateness > at:
                 raise self._usage(
                     f"{what}: the agent has spoken for {self.now - spoken.start / 1000:.3f} s "
                     "already"
@@ -186,19 +217,30 @@ class VoiceCall(Claims):
             await until(self._instant(at))
             if spoken.is_over:
                 took = (spoken.end or 0) - spoken.start
-                raise self._usage(f"{what}: the agent had finished after {took / 1000:g} s")
+                told = f"{what}: the agent had finished after {took / 1000:g} s"
+                if after * 1000 > took * 10:
+                    told += f"; times are seconds: {self.harness.words.milliseconds(after)}"
+                raise self._usage(told)
             return await self._speak(what, utterance)
 
     def _instant(self, at: float) -> float:
         return self._log.began + at
 
-    def _refuse_past(self, what: str, at: float) -> None:
+    def _seconds_until(self, at: float | None, what: str) -> float:
+        """Return how long it is until that second of the call, and refuse one that has passed."""
+        if at is None:
+            return 0.0
         check_seconds(at, f"{what}: at={at!r}")
-        if at < self.now:
+        if at < self.now - self.harness.lateness:
             raise UsageError(
                 f"{what}: at={at:g}, and it is {self.now:.3f} s into the call already: times count "
                 "from its beginning"
             )
+        return at - self.now
+
+    async def _until(self, at: float | None) -> None:
+        if at is not None:
+            await until(self._instant(at))
 
     def _caller(self) -> str:
         for identity in self._room.remote_participants:
@@ -222,4 +264,6 @@ def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance
         share = how.get(name, 1.0)
         if not isinstance(share, (int, float)) or not 0 <= share <= 1:
             raise UsageError(f"{what}: {name}={share!r}: write a number from 0 to 1")
+    if "error" in how:
+        how = {"written_at": call_site(), **how}
     return Utterance(text=text, lasts=seconds, **how)

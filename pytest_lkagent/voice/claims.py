@@ -12,10 +12,14 @@ from ..fake.sound import Utterance, check_seconds
 from ..timeline import AgentSpeech, Timeline
 from .harness import VoiceHarness
 from .log import Spoken
+from .reasons import what_took, why_not_stopped, why_passed_over, why_silent
 
 __all__ = ["Claims"]
 
 _Found = TypeVar("_Found")
+
+_LONGEST_WAIT_SECONDS = 60.0
+"""What a claim may take beyond what has passed already: more are milliseconds by mistake."""
 
 
 class Claims:
@@ -29,6 +33,8 @@ class Claims:
         self._log = harness.line.log
         self._since = 0
         """What an answer is counted from: the end of what the user did last."""
+        self._is_silence = False
+        """Whether that was to say nothing."""
         self._claimed = 0
 
     @property
@@ -58,22 +64,19 @@ class Claims:
             BehaviourError: It says nothing, comes later, or says something else.
         """
         __tracebackhide__ = True
-        _check_within(within, "agent_answers")
+        self._check_within(within, "agent_answers", self._since)
         user = self._log.user[-1] if self._log.user else None
         to = f" {user[2].text!r}" if user and user[1] == self._since else ""
-        with self._during("call.agent_answers()"):
+        with self._during("voice_call.agent_answers()"):
             spoken = await self._wait(self._next_answer)
         if spoken is None:
-            self._fail(f"the agent did not answer{to}")
+            self._fail(f"the agent did not answer{to}{self.why_silent()}")
         self._claimed = self._log.agent.index(spoken) + 1
         took = spoken.start - self._since
-        if within is not None and took > round(within * 1000):
-            self._fail(
-                f"the agent answered{to} after {took} ms, and has to within {within * 1000:g} ms",
-                spoken.start,
-            )
+        why = what_took(self._log.tools, self._since, spoken.start)
+        self._hold(f"the agent answered{to} after {took} ms", took, within, spoken.start, why)
         if text is not None:
-            with self._during("call.agent_answers()"):
+            with self._during("voice_call.agent_answers()"):
                 await self._hear_out(lambda: spoken.is_over or None)
             said = self._log.agent_speech(spoken)
             whole = f"{said.text} {said.unsaid}".strip()
@@ -87,28 +90,25 @@ class Claims:
     async def agent_stops(self, *, within: float | None = None) -> AgentSpeech:
         """Wait for the agent to stop for the user's last words, and return what it was saying.
 
-        `within` counts from their beginning. A pause is a stop: LiveKit may find that it was no
+        `within` counts from their beginning, or from that of the speech where the agent began to
+        speak during them. A pause is a stop: LiveKit may find that it was no
         interruption, and go on (`agent_resumes`).
 
         Raises:
             BehaviourError: It spoke on, or stopped later.
         """
         __tracebackhide__ = True
-        _check_within(within, "agent_stops")
         start, _, utterance = self._last_words("agent_stops")
-        spoken = self._talking_at(start)
-        if spoken is None:
-            self._fail(f"the agent did not speak when the user said {utterance.text!r}", start)
-        with self._during("call.agent_stops()"):
+        self._check_within(within, "agent_stops", start)
+        spoken = self._talked_over("agent_stops")
+        start = max(start, spoken.start)
+        with self._during("voice_call.agent_stops()"):
             stopped = await self._wait(lambda: _stopped(spoken, start))
         if stopped is None or (spoken.is_over and not spoken.interrupted and not spoken.pauses):
-            self._fail(f"the agent was not stopped by {utterance.text!r}", start)
-        if within is not None and stopped - start > round(within * 1000):
-            self._fail(
-                f"the agent stopped {stopped - start} ms into {utterance.text!r}, and has to "
-                f"within {within * 1000:g} ms",
-                stopped,
-            )
+            why = self.why_not_stopped()
+            self._fail(f"the agent was not stopped by {utterance.text!r}{why}", start)
+        took = stopped - start
+        self._hold(f"the agent stopped {took} ms into {utterance.text!r}", took, within, stopped)
         return self._log.agent_speech(spoken)
 
     async def agent_resumes(self, *, within: float | None = None) -> AgentSpeech:
@@ -117,19 +117,15 @@ class Claims:
         `within` counts from the end of the user's last words.
         """
         __tracebackhide__ = True
-        _check_within(within, "agent_resumes")
         start, end, utterance = self._last_words("agent_resumes")
-        spoken = self._talking_at(start)
-        with self._during("call.agent_resumes()"):
-            resumed = await self._wait(lambda: None if spoken is None else _resumed(spoken, start))
-        if spoken is None or resumed is None:
+        self._check_within(within, "agent_resumes", end)
+        spoken = self._talked_over("agent_resumes")
+        with self._during("voice_call.agent_resumes()"):
+            resumed = await self._wait(lambda: _resumed(spoken, start))
+        if resumed is None:
             self._fail(f"the agent did not go on after {utterance.text!r}", start)
-        if within is not None and resumed - end > round(within * 1000):
-            self._fail(
-                f"the agent went on {resumed - end} ms after {utterance.text!r}, and has to within "
-                f"{within * 1000:g} ms",
-                resumed,
-            )
+        took = resumed - end
+        self._hold(f"the agent went on {took} ms after {utterance.text!r}", took, within, resumed)
         return self._log.agent_speech(spoken)
 
     async def agent_keeps_talking(self) -> AgentSpeech:
@@ -140,10 +136,8 @@ class Claims:
         """
         __tracebackhide__ = True
         start, _, utterance = self._last_words("agent_keeps_talking")
-        spoken = self._talking_at(start)
-        if spoken is None:
-            self._fail(f"the agent did not speak when the user said {utterance.text!r}", start)
-        with self._during("call.agent_keeps_talking()"):
+        spoken = self._talked_over("agent_keeps_talking")
+        with self._during("voice_call.agent_keeps_talking()"):
             await self._hear_out(lambda: spoken.is_over or _stopped(spoken, start))
         if not spoken.is_over or spoken.interrupted or _stopped(spoken, start) != spoken.end:
             self._fail(
@@ -154,13 +148,32 @@ class Claims:
     async def agent_keeps_silent(self, seconds: float) -> None:
         """Let `seconds` pass, in which the agent does not begin to speak."""
         __tracebackhide__ = True
+        check_seconds(seconds, f"voice_call.agent_keeps_silent({seconds!r})", some=True)
         known = len(self._log.agent)
-        with self._during(f"call.agent_keeps_silent({seconds:g})", seconds):
+        with self._during(f"voice_call.agent_keeps_silent({seconds:g})", seconds):
             await asyncio.sleep(seconds)
         if len(self._log.agent) > known:
             spoken = self._log.agent[known]
             said = self._log.agent_speech(spoken)
             self._fail(f"the agent was to be silent, and said {said.text!r}", spoken.start)
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether the agent began to speak since the user's last act."""
+        return any(one.start >= self._since for one in self._log.agent)
+
+    def why_silent(self) -> str:
+        """Say why the agent said nothing, or nothing more, since the user's last act."""
+        why = why_silent(self.harness, self._since, is_silence=self._is_silence)
+        spoken = None if self._is_silence else self._met()
+        return why or (why_passed_over(self.harness, spoken) if spoken is not None else "")
+
+    def why_not_stopped(self) -> str:
+        """Say why the user's last words did not stop the agent; empty if they did."""
+        spoken = self._met()
+        if spoken is None or spoken.interrupted or spoken.is_paused:
+            return ""
+        return why_not_stopped(self.harness, spoken)
 
     def talked_over(self) -> Spoken | None:
         """Return what the user's last words were said over, or what was cut off after them."""
@@ -171,6 +184,11 @@ class Claims:
         return self._talking_at(start) or next(cut, None)
 
     # --- how
+
+    def _begin_waiting(self, since: int | None = None, *, is_silence: bool = False) -> None:
+        """Count an answer from a moment on, by default from now."""
+        self._since = self._log.now if since is None else since
+        self._is_silence = is_silence
 
     def _during(self, what: str, seconds: float = 0.0) -> AbstractContextManager[None]:
         __tracebackhide__ = True
@@ -208,10 +226,44 @@ class Claims:
                 return spoken
         return None
 
+    def _talked_over(self, claim: str) -> Spoken:
+        """Return what the agent said when the user's last words began, or began to say in them."""
+        __tracebackhide__ = True
+        start, _, utterance = self._last_words(claim)
+        spoken = self._met()
+        if spoken is None:
+            self._fail(f"the agent did not speak when the user said {utterance.text!r}", start)
+        return spoken
+
+    def _met(self) -> Spoken | None:
+        if not self._log.user:
+            return None
+        start, end, _ = self._log.user[-1]
+        during = (one for one in self._log.agent if start < one.start < end)
+        return self._talking_at(start) or next(during, None)
+
     def _last_words(self, claim: str) -> tuple[int, int, Utterance]:
         if not self._log.user:
-            raise UsageError(f"call.{claim}(): the user has not said anything yet")
+            raise UsageError(f"voice_call.{claim}(): the user has not said anything yet")
         return self._log.user[-1]
+
+    def _check_within(self, within: float | None, claim: str, since: int) -> None:
+        """Refuse what is no time, or so long a one that milliseconds must be meant."""
+        if within is None:
+            return
+        what = f"voice_call.{claim}(within={within!r})"
+        check_seconds(within, what)
+        if within > (self._log.now - since) / 1000 + _LONGEST_WAIT_SECONDS:
+            raise UsageError(
+                f"{what}: that is {within:g} seconds, and nobody waits for more than "
+                f"{_LONGEST_WAIT_SECONDS:g}; write {self.harness.words.milliseconds(within)}"
+            )
+
+    def _hold(self, told: str, took: int, within: float | None, mark: int, why: str = "") -> None:
+        """Fail where what is told of took longer than it may."""
+        __tracebackhide__ = True
+        if within is not None and took > round(within * 1000):
+            self._fail(f"{told}, and has to within {within * 1000:g} ms{why}", mark)
 
     def _fail(self, told: str, mark: int | None = None) -> NoReturn:
         __tracebackhide__ = True
@@ -222,11 +274,6 @@ class Claims:
 
     def _drawn(self, mark: int | None) -> list[str]:
         return [f"  {line}" for line in self.timeline.lanes(mark=mark)]
-
-
-def _check_within(within: object, claim: str) -> None:
-    if within is not None:
-        check_seconds(within, f"call.{claim}(within={within!r})")
 
 
 def _stopped(spoken: Spoken, since: int) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, APIError, llm, room_io
@@ -50,6 +50,11 @@ class VoiceHarness(Harness):
     def speech(self) -> Line:
         return self.line
 
+    @property
+    def lateness(self) -> float:
+        """Seconds by which what is due may come late."""
+        return self._clock.lateness
+
     def stand_in(self, theirs: Any) -> _livekit.Model:
         """Return the scripted model, which hears and speaks in the place of one that does."""
         if isinstance(theirs, str):
@@ -77,19 +82,9 @@ class VoiceHarness(Harness):
         self._brought = {name: given[name] for name in _livekit.SPEECH if name in given}
         return made
 
-    async def start(
-        self, agent: Agent, *, history: llm.ChatContext | None, **arguments: Any
-    ) -> None:
-        if history is not None:
-            await agent.update_chat_ctx(history)
-        session = AgentSession(**arguments)
-        self.take(session)
-
-        async def start() -> None:
-            room = self._stage.job.context.room
-            await session.start(agent, room=room, room_options=_OUR_LINE, session_host=False)
-
-        await self.start_by(start, "the start of the session")
+    async def _start(self, session: AgentSession[Any], agent: Agent) -> None:
+        room = self._stage.job.context.room
+        await session.start(agent, room=room, room_options=_OUR_LINE, session_host=False)
 
     def take(self, session: AgentSession[Any]) -> None:
         super().take(session)
@@ -101,7 +96,7 @@ class VoiceHarness(Harness):
         model = agent.llm if is_given(agent.llm) else self.session.llm
         if isinstance(model, llm.RealtimeModel):
             if self._brought is not None:
-                _livekit.hears_by_itself(agent, _superfluous(model, self._brought))
+                _livekit.hears_by_itself(agent, _superfluous(model, agent, self._brought))
             if model.capabilities.audio_output:
                 return
         if agent.tts is None or (not is_given(agent.tts) and self.session.tts is None):
@@ -142,10 +137,14 @@ class VoiceHarness(Harness):
 
     def settle_account(self) -> None:
         super().settle_account()
-        for error in self.line.tts.failed:
+        for error in (one.error for one in self.line.tts.failed):
             # of what is none of its own errors, LiveKit tells nobody
             if not isinstance(error, APIError) and not self._stage.take_expected(error):
                 self._stage.findings.add(self._as_finding(error, "the voice"))
+
+    @property
+    def scripted_errors(self) -> Sequence[BaseException]:
+        return [*super().scripted_errors, *(one.error for one in self.line.tts.failed)]
 
     def picture(self) -> list[str]:
         return [*super().picture(), *(f"  {line}" for line in self.line.log.timeline.lanes())]
@@ -168,15 +167,18 @@ class VoiceHarness(Harness):
 
     async def settled(self) -> None:
         """Wait until the user has been heard, and nobody says or does anything any more."""
-        await self.line.quiet()
+        await self.line.quiet(self.quiet)
         await settled(self.session, self.record, self._clock.quiet)
 
 
-def _superfluous(model: llm.RealtimeModel, brought: Mapping[str, Any]) -> Iterator[str]:
+def _superfluous(
+    model: llm.RealtimeModel, agent: Agent, brought: Mapping[str, Any]
+) -> Iterator[str]:
     """Walk what a session would not have brought for a model that hears by itself."""
     names = ["stt"]
     if model.capabilities.turn_detection:
-        if brought.get("turn_detection") in (None, "realtime_llm"):
+        own = agent.turn_detection
+        if (own if is_given(own) else brought.get("turn_detection")) in (None, "realtime_llm"):
             names.append("vad")  # the two together would turn the server's detection off
         names.append("turn_detection")
     return (name for name in names if name not in brought)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ from ..fake.realtime import FakeRealtimeModel
 from ..fake.sound import Utterance
 from ..fake.stt import FakeSTT
 from ..fake.tts import FakeTTS
-from ..fake.turns import FakeTurnDetector
+from ..fake.turns import FakeAudioTurnDetector, FakeTurnDetector
 from ..fake.vad import FakeVAD
 from .log import CallLog
 
@@ -39,6 +39,7 @@ class Line:
         self.stt = FakeSTT(self.log.heard, tts.failed.append)
         self.vad = FakeVAD()
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
+        self.audio_turn_detection = FakeAudioTurnDetector(self._end_of_turn)
         self._input = FakeAudioInput(self._impairments.is_lost)
         self._synchronizer: TranscriptSynchronizer | None = None
         self._realtime: list[FakeRealtimeModel] = []
@@ -71,18 +72,28 @@ class Line:
             utterance = replace(utterance, heard=self._impairments.heard(utterance.text))
         self.log.user_speaks(utterance)
         self._input.speak(utterance)
-        silences = [self.vad.min_silence_duration, *(one.silence for one in self._realtime)]
-        told = max(*silences, utterance.delay)
-        self._quiet_at = asyncio.get_running_loop().time() + utterance.lasts + told
+        ended = asyncio.get_running_loop().time() + utterance.lasts
+        self._quiet_at = ended + self.vad.min_silence_duration
 
-    async def quiet(self) -> None:
-        """Wait until it is known of everything that was said that it was."""
-        while self._quiet_at > asyncio.get_running_loop().time():
-            await until(self._quiet_at)
+    async def quiet(self, calm: Callable[[], Awaitable[None]]) -> None:
+        """Wait until it is known of everything that was said that it was.
+
+        `calm` lets what is on its way arrive: in real time, it comes a little later than it is due.
+        """
+        await calm()
+        while (due := self._due) > asyncio.get_running_loop().time():
+            await until(due)
+            await calm()
         if not self.stt.is_up.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.stt.is_up.wait(), _PATIENCE_SECONDS)
             self.stt.is_up.set()  # or LiveKit has given it up
+
+    @property
+    def _due(self) -> float:
+        """The instant at which nobody has any more to make of what they heard so far."""
+        callers = [one.caller for model in self._realtime for one in model.sessions]
+        return max(self._quiet_at, self.stt.due, *(caller.due for caller in callers))
 
     def _make_noise(self) -> None:
         """Let something be heard while the agent speaks, if the line is like that."""

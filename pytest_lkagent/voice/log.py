@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from livekit.agents import AgentSession
+from livekit.agents.voice import SpeechHandle
 
 from .. import _livekit
 from ..fake.sound import Utterance
@@ -23,6 +24,8 @@ class Spoken:
 
     start: int
     agent: str | None
+    speech: SpeechHandle | None
+    """What LiveKit knows it by."""
     asked: int
     """How many sentences the voice had been asked for when the one before it was over."""
     asked_in_all: int | None = None
@@ -116,7 +119,8 @@ class CallLog:
         assert self._session is not None, "a session speaks"
         # who hands over may still speak when the next one is the current agent
         speaker = _livekit.speaking_agent() or self._session.current_agent
-        self.agent.append(Spoken(self.now, type(speaker).__name__, self._asked))
+        speech = self._session.current_speech
+        self.agent.append(Spoken(self.now, type(speaker).__name__, speech, self._asked))
         self.agent_began()
         self._changed()
 
@@ -190,6 +194,11 @@ class CallLog:
         self._changed()
 
     # --- what it comes to
+
+    @property
+    def tools(self) -> Collection[ToolSpan]:
+        """The tools that were at work, and are."""
+        return self._tools.values()
 
     @property
     def timeline(self) -> Timeline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -75,3 +76,27 @@ async def test_a_noise_is_not_heard_over_the_user():
         sounds = [sound for sound in map(sound_in, [one async for one in microphone]) if sound]
         assert {sound.utterance for sound in sounds} == {words}
         assert [word for sound in sounds for word in sound.words] == ["two", "words"]
+
+
+def test_a_moment_of_a_long_speech_costs_as_much_as_one_of_a_short_one():
+    def steps(words):
+        speech = Utterance(text="word " * words, lasts=words * 0.5)
+        assert speech.words(0.0, 1.0) == ["word", "word"]  # and knows now when each is said
+        counted = 0
+
+        def count(frame, event, _):
+            nonlocal counted
+            frame.f_trace_opcodes = True
+            counted += event == "opcode"
+            return count
+
+        before = sys.gettrace()
+        sys.settrace(count)
+        try:
+            moment = speech.words(2.0, 2.5)
+        finally:
+            sys.settrace(before)
+        assert moment == ["word"]
+        return counted
+
+    assert steps(10) == steps(1000) > 0

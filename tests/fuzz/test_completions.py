@@ -127,16 +127,20 @@ def test_completions_shrink_to_the_simplest_of_their_kind():
     assert simplest(completions(Desk)) == say("a")
     assert simplest(completions(Mute)) == say("a")
     assert simplest(completions(Desk), lambda step: step.calls) == call("book", slot="")
+    assert simplest(completions(Desk), is_slow_and_does_nothing).text == "a"
     both = st.tuples(completions(Desk), completions(Desk))
-    assert simplest(both, lambda steps: len(steps[1].calls) == 1) == (
-        say("a"),
-        call("book", slot=""),
-    )
+    first, second = simplest(both, lambda steps: steps[1].error)
+    assert first == say("a")
+    assert second.describe() == "fail(APIConnectionError('Connection error.'), attempts=1)"
     assert simplest(completions(Desk), lambda step: len(step.calls) > 1) == reply(
         None, call("book", slot=""), call("book", slot="")
     )
     broken = simplest(completions(Desk), lambda step: is_broken_call_of("book", step))
     assert broken in (raw_call("book", '{"slot": null}'), raw_call("book", "{"))
+
+
+def is_slow_and_does_nothing(step):
+    return step.ttft and not step.calls and not step.error
 
 
 def is_broken_call_of(name, step):

@@ -135,6 +135,45 @@ async def test_unless_the_voice_recovers(voice_call, user_says, fake_llm, fake_t
     result.shows_no("*also: *")
 
 
+def test_words_that_are_not_answered_are_logged_where_they_are_lost(calls):
+    result = calls(
+        GREET
+        + """
+import logging
+
+class Waiter(FrontDesk):
+    async def on_enter(self):
+        self.session.say("I am the waiter.")
+
+class Host(FrontDesk):
+    @function_tool
+    async def pass_on(self):
+        \"\"\"Pass the caller on.\"\"\"
+        return Waiter(), "passing on"
+
+    async def on_exit(self):
+        await asyncio.sleep(2)
+
+async def test_at_the_end_of_a_call_they_are_kept(voice_call, fake_llm, caplog):
+    await voice_call.say("hi there", at=1, lasts=0.5, end_of_turn=0.1, interim=False)
+    await voice_call.hang_up()
+    assert kept(voice_call)[0] == ("user", "hi there", False)
+    assert caplog.messages == []
+
+@pytest.mark.lk(agent=Host)
+async def test_but_not_in_a_hand_over(voice_call, fake_llm, caplog):
+    fake_llm.script(call("pass_on"), say("One moment."))
+    await voice_call.say("the waiter please", at=1, lasts=1)
+    await voice_call.agent_answers()
+    await voice_call.say("hello?", at=3.5, lasts=0.5)
+    await voice_call.agent_answers("I am the waiter.")
+    await voice_call.settle()
+    assert caplog.messages == ["skipping user input, speech scheduling is paused"]
+"""
+    )
+    result.outcomes(passed=2)
+
+
 def test_user_says_lets_the_agent_finish_first(calls):
     result = calls(
         GREET

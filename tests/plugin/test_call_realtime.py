@@ -320,6 +320,51 @@ def test_a_hand_over_leads_to_a_pipeline_and_back(telephone):
     result.outcomes(passed=3)
 
 
+def test_agents_with_models_of_their_own_hand_a_caller_on(telephone):
+    result = telephone("""
+        class Waiter(Host):
+            async def on_enter(self):
+                self.session.generate_reply()
+
+        class Reception(Host):
+            @function_tool
+            async def waiter(self) -> Agent:
+                await asyncio.sleep(1)
+                return Waiter(host.model())
+
+        pytestmark = pytest.mark.lk(agent=Reception)
+        GREETING = "I am the waiter, and what will it be?"
+
+        async def test_the_next_one_is_interrupted_as_the_first(voice_call, fake_llm):
+            first = voice_call.session.current_agent.realtime_llm_session
+            fake_llm.script(
+                call("waiter").by(Reception), say(GREETING).by(Waiter), say("Sure.").by(Waiter),
+            )
+            await voice_call.say("the waiter, please", at=1, lasts=1)
+            asked = await voice_call.agent_answers(within=1.5)
+            assert (asked.agent, asked.latency) == ("Waiter", 1500)
+            await voice_call.interrupt("a table", after=1)
+            await voice_call.agent_stops(within=0.05)
+            assert (await voice_call.agent_answers("Sure.")).latency == 500
+            second = voice_call.session.current_agent.realtime_llm_session
+            assert first.is_closed and not second.is_closed
+            assert [one.audio_end_ms for one in second.truncations] == [1050]
+
+        async def test_words_across_the_hand_over_are_heard_in_part_by_each(voice_call, fake_llm):
+            fake_llm.script(
+                call("waiter").by(Reception), say(GREETING).by(Waiter), say("Sure.").by(Waiter),
+            )
+            await voice_call.say("the waiter, please", at=1, lasts=1)
+            await voice_call.say("hello there, you all", at=3, lasts=1)
+            assert (await voice_call.agent_answers("Sure.")).latency == 500
+            assert voice_call.timeline.user[1].heard == "there, you all"
+            assert fake_llm.requests[-1].last_input == "there, you all"
+            cut = voice_call.timeline.agent[0]
+            assert (cut.agent, cut.text, cut.unsaid) == ("Waiter", "", GREETING)
+        """)
+    result.outcomes(passed=2)
+
+
 SCENARIO = """\
 agent: host.py:Host
 scenarios:
@@ -354,6 +399,41 @@ def test_a_scenario_is_played_on_a_realtime_agent(telephone):
         "scenarios.yaml:*: Nobody scripted an answer, turn 1: Host asked its model for a *",
         "  add it to llm: of turn 1 (scenarios.yaml:*)",
     )
+
+
+IMPAIRED = """\
+agent: host.py:Host
+defaults: {mode: audio}
+scenarios:
+  - label: Frames are missing
+    impairments: [packet_loss]
+    turns:
+      - user: a table for two, please, and be quick, would you
+        heard: a table two, please, and be would you
+        llm: [For what time?]
+  - label: Words are wrong
+    impairments: [low_quality_microphone]
+    turns:
+      - user: a table for two, please, and be quick, would you
+        heard: a table for two, please, be quick, would you
+        llm: [For what time?]
+  - label: A noise cuts the agent off, and is no turn
+    impairments: [background_noise]
+    turns:
+      - user: a table for two, please
+        llm: ["For what time would you like it, at seven or at nine?"]
+        expect: [{message: {matches: ^For, interrupted: true}}]
+      - user: seven is fine
+        heard: seven is fine
+        within: 500ms
+        llm: [Fine.]
+        expect: [...]
+"""
+
+
+def test_a_realtime_model_hears_what_a_bad_line_leaves(telephone):
+    result = telephone("", "impaired.yaml", impaired_yaml=IMPAIRED)
+    result.outcomes(passed=3)
 
 
 ENTRYPOINTS = """\
@@ -438,6 +518,27 @@ def test_it_hears_by_itself_unless_it_is_given_something_to_hear_with(telephone)
             voice_call.session.commit_user_turn()
             assert (await voice_call.agent_answers()).start == 5000
 
+        detector = inference.TurnDetector(version="v1-mini")
+
+        def detects_turns(voice_call):
+            session = voice_call.session.current_agent.realtime_llm_session
+            return session.capabilities.turn_detection
+
+        @session(turn_handling={"turn_detection": detector})
+        async def test_a_detector_on_audio_takes_turns_from_the_server(voice_call, fake_llm):
+            assert (await answer_to(voice_call, fake_llm)).latency == 550
+            assert not detects_turns(voice_call)
+
+        @pytest.mark.lk(agent=lambda: Host(turn_detection=detector))
+        async def test_so_does_one_of_the_agents(voice_call, fake_llm):
+            assert (await answer_to(voice_call, fake_llm)).latency == 550
+            assert not detects_turns(voice_call)
+
+        @session(turn_handling={"turn_detection": detector}, vad=None)
+        async def test_but_not_without_vad(voice_call, fake_llm):
+            assert (await answer_to(voice_call, fake_llm)).latency == 500
+            assert detects_turns(voice_call)
+
         @session(stt="deepgram/nova-3")
         async def test_recognition_beside_it_is_not_asked(voice_call, fake_llm):
             await answer_to(voice_call, fake_llm)
@@ -465,7 +566,7 @@ def test_it_hears_by_itself_unless_it_is_given_something_to_hear_with(telephone)
             assert voice_call.session.current_agent.llm is slow
             assert voice_call.timeline.user[0].heard == "a table for two"
         """)
-    result.outcomes(passed=10)
+    result.outcomes(passed=13)
 
 
 def test_what_cannot_be_is_told_in_a_line(telephone):
@@ -519,13 +620,33 @@ def test_a_name_is_taken_for_the_model_that_livekit_takes_it_for(telephone):
         async def test_a_duplex_model_of_the_sessions(voice_call):
             await voice_call.settle()
 
+        class Reception(Host):
+            @function_tool
+            async def colleague(self) -> Agent:
+                return named("openai/gpt-live-1")()
+
+        @pytest.mark.lk(agent=Reception)
+        async def test_a_duplex_model_of_the_next_agents(voice_call, fake_llm):
+            fake_llm.script(call("colleague"))
+            await voice_call.say("somebody else, please", at=1)
+            await voice_call.settle()
+
+        @pytest.mark.lk(agent=Reception, allow=["background_error"])
+        async def test_which_nothing_lets_pass(voice_call, fake_llm):
+            fake_llm.script(call("colleague"))
+            await voice_call.say("somebody else, please", at=1)
+            await voice_call.settle()
+
         @pytest.mark.lk(agent=named("openai/gpt-live-1"))
         async def test_in_text_it_is_as_any(user_says, fake_llm):
             fake_llm.script("Yes.")
             assert (await user_says("hi")).events[-1].text == "Yes."
         """)
-    result.outcomes(passed=4, failed=1, errors=1)
+    result.outcomes(passed=4, failed=3, errors=1)
     told = (
         "a DuplexModel listens while it speaks, which no scripted model does: test the agent in *"
     )
     result.shows(told, told)
+    where = "raised in the task AgentSession._update_activity_task, where nobody hears of it"
+    result.shows("_* test_a_duplex_model_of_the_next_agents _*", told, where)
+    result.shows("_* test_which_nothing_lets_pass _*", told, where)

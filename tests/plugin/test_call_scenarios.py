@@ -27,6 +27,21 @@ class Greeter(Host):
         await asyncio.sleep(0.5)
         await self.session.generate_reply()
 '''
+LISTENER = """\
+from host import Host
+
+
+class Listener(Host):
+    async def on_enter(self) -> None:
+        self.session.on("user_input_transcribed", lambda event: TOLD.append(event))
+
+
+TOLD = []
+
+
+def tells():
+    raise AssertionError([f"{one.transcript}, {one.is_final}" for one in TOLD])
+"""
 SERVER = """\
 from host import Host
 from livekit.agents import AgentServer, AgentSession
@@ -46,10 +61,11 @@ async def entrypoint(context):
 def phone(desk):
     """Run one scenario on a Host."""
 
-    def run(scenario, top="agent: host.py:Host", arguments=()):
+    def run(scenario, top="agent: host.py:Host", arguments=(), **more):
         text = f"{top}\nscenarios:\n  - label: A call\n"
         text += indent(dedent(scenario).removeprefix("\n"), "    ")
         files = {"host.py": HOST, "server.py": SERVER, "call.yaml": text, "conftest.py": ""}
+        files |= more
         return desk(files).run("--lk-scenarios=call.yaml", *arguments)
 
     return run
@@ -175,6 +191,87 @@ def test_what_is_heard_may_be_something_else(phone):
     )
 
 
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("{}", "['a, False', 'a table, False', 'a table please, True']"),
+        ("{interim: false}", "['a table please, True']"),
+        ("{final: false}", "['a, False', 'a table, False', 'a table please, False']"),
+        (
+            "{preflight: true}",
+            "['a, False', 'a table, False', 'a table please, False', 'a table please, True']",
+        ),
+    ],
+)
+def test_a_turn_says_which_transcripts_there_are(phone, how, told):
+    said = "{text: a table please, " + how[1:]
+    result = phone(
+        f"""
+        mode: audio
+        turns:
+          - user: {said}
+            llm: [{"" if "final" in how else "Yes?"}]
+            check: listener.py:tells
+        """,
+        top="agent: listener.py:Listener",
+        **{"listener.py": LISTENER},
+    )
+    result.outcomes(failed=1)
+    result.shows(f"E *AssertionError: {told}")
+
+
+def test_a_word_over_the_agents_may_be_heard_in_any_way(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - interrupt: {text: at seven, after: 1s, final: true, end_of_turn: 0.1, confidence: 0.5}
+            llm: [At seven.]
+            within: 3s
+        """)
+    result.outcomes(passed=1)
+
+
+def test_the_user_hangs_up_in_mid_speech(phone):
+    scenario = """
+        mode: audio
+        turns:
+          - {user: a table for two, at: 1s, llm: [We have one at seven and another one at nine.]}
+          - hang_up: true
+            at: %s
+            expect: [{message: {contains: We have one, interrupted: true}}, ...]
+        """
+    phone(scenario % "4s").outcomes(passed=1)
+    late = phone(scenario % "10s")
+    late.shows(
+        "call.yaml:9: A call, turn 2: expected interrupted message that contains 'We have one'",
+        "*[0] close *participant_disconnected",
+    )
+
+
+def test_keys_and_silence_come_at_their_time(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - {dtmf: 1, at: 2s}
+          - {silence: 1s, at: 3s}
+          - {user: a table for two, at: 3500ms, llm: [Yes?]}
+        """)
+    result.shows(
+        "call.yaml:8: A call, turn 3: voice_call.say('a table for two'): at=3.5, and it is 4.000 *"
+    )
+
+
+def test_a_claim_in_milliseconds_is_told_in_the_words_of_the_file(phone):
+    result = phone("mode: audio\nturns: [{user: hi, llm: [Hello.], within: 800}]")
+    result.outcomes(failed=1)
+    result.shows(
+        "call.yaml:5: A call, turn 1: voice_call.agent_answers(within=800.0): that is 800 seconds, "
+        "and nobody waits for more than 60; write 800ms"
+    )
+
+
 FAILURES = """
     mode: audio
     voices:
@@ -203,10 +300,108 @@ def test_a_voice_that_fails_in_mid_sentence_is_an_error_of_the_turn(phone):
     result.outcomes(failed=1)
     result.shows(
         "call.yaml:9: A call, turn 2: the run raised APIConnectionError: Connection error.; if "
-        "that is right, write expect_error: {type: APIConnectionError}"
+        "that is right, write expect_error: {type: APIConnectionError}",
+        "*scripted at call.yaml:6: voice('At seven or at nine?')",
     )
     expected = "expect_error: {type: APIConnectionError}"
     phone(FAILURES % (", after: At seven", "At", expected)).outcomes(passed=1)
+
+
+def test_an_error_from_which_livekit_recovered_is_told_as_that(phone):
+    result = phone(FAILURES % (", attempts: 1", "seven", "expect_error: APIConnectionError"))
+    result.outcomes(failed=1)
+    result.shows(
+        "call.yaml:12: A call, turn 2: expected APIConnectionError",
+        "*nothing was raised",
+        "*after APIConnectionError: Connection error. LiveKit tried again, and recovered; with "
+        "more attempts that fail it does not",
+    )
+
+
+def test_a_turn_that_a_tool_made_too_long_names_it(phone):
+    result = phone("""
+        mode: audio
+        mocks: {Host: {book: {returns: booked, delay: 3s}}}
+        turns:
+          - user: a table for two
+            llm: [{call: {book: {people: 2}}}, It is booked.]
+            within: 800ms
+        """)
+    result.shows(
+        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 3550 ms, and has "
+        "to within 800 ms: book(people=2) took 3000 ms of that"
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "line"),
+    [
+        (
+            "interrupted_at: 1.5s",
+            (
+                "call.yaml:9: A call, turn 2: expected the agent to be cut off after 1500 ms of "
+                "its words, and it was not cut off: min_words is 2, and 'wait' was heard"
+            ),
+        ),
+        (
+            "expect: [{message: {contains: We have, interrupted: true}}]",
+            "*the agent was not stopped: min_words is 2, and 'wait' was heard",
+        ),
+    ],
+)
+def test_words_that_did_not_interrupt_say_why(phone, claim, line):
+    result = phone(f"""
+        mode: audio
+        session: {{turn_handling: {{interruption: {{min_words: 2}}}}}}
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - interrupt: {{text: wait, after: 1s}}
+            {claim}
+        """)
+    result.outcomes(failed=1)
+    result.shows(line)
+
+
+def test_a_backchannel_is_not_meant_to_stop_anybody(phone):
+    result = phone("""
+        mode: audio
+        session: {turn_handling: {interruption: {min_words: 2}}}
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - backchannel: {text: uh-huh, after: 1s}
+            expect: [{message: At seven.}]
+        """)
+    result.outcomes(failed=1)
+    result.shows("call.yaml:10: A call, turn 2: expected message 'At seven.'")
+    result.shows_no("*not stopped*")
+
+
+def test_words_after_which_the_agent_went_on_did_not_interrupt(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - interrupt: {text: wait, after: 1s, heard: ""}
+            interrupted_at: 1.5s
+        """)
+    result.outcomes(failed=1)
+    result.shows("*, and it was not cut off: it paused, and went on as after a false interruption")
+
+
+def test_a_silence_in_which_nothing_is_said_says_why(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - silence: 10s
+            expect: [{message: Are you still there?}]
+        """)
+    result.shows(
+        "call.yaml:7: A call, turn 1: expected message 'Are you still there?'",
+        "*nothing was said: user_away_timeout is 15 s, which had not passed since anybody spoke",
+    )
 
 
 IMPAIRED = """
@@ -274,8 +469,8 @@ def test_what_is_for_calls_is_refused_in_text(phone, turn, line):
         ),
         ("mode: audio\nvoices: {'': 2s}", "*: a voice for nothing; write the text that is spoken"),
         (
-            "mode: audio\nturns: [{hang_up: true, at: 3s}]",
-            "*: at is for user:, what is said then; take it away",
+            "mode: audio\nturns: [{backchannel: {text: a, after: 1s}, at: 3s}]",
+            "*: at says when, of user, silence, dtmf, hang_up; take it away",
         ),
         (
             "mode: audio\nturns: [{silence: 2s, lasts: 3s}]",
@@ -290,6 +485,10 @@ def test_what_is_for_calls_is_refused_in_text(phone, turn, line):
             "*: confidence cannot be '2'; write a number from 0 to 1",
         ),
         ("mode: audio\nturns: [{user: a, at: -1s}]", "*: at cannot be '-1s'; write 250ms, *"),
+        (
+            "mode: audio\nturns: [{user: {text: a, final: 1}}]",
+            "*: final cannot be '1'; write true or false",
+        ),
     ],
 )
 def test_a_mistake_about_calls_is_one_line_with_its_place(phone, said, line):
@@ -335,13 +534,13 @@ def test_a_voice_that_a_scenario_itself_has_is_owed(phone):
     [
         (
             "[{user: a, at: 3s, llm: [Yes?]}, {user: b, at: 2s}]",
-            "call.yaml:5: A call, turn 2: call.say('b'): at=2, and it is 3.917 s into the *",
+            "call.yaml:5: A call, turn 2: voice_call.say('b'): at=2, and it is 3.650 s into the *",
         ),
         (
             "[{silence: 2s}, {interrupt: {text: wait, after: 1s}}]",
             (
-                "call.yaml:5: A call, turn 2: call.interrupt('wait', after=1): the agent does not "
-                "speak: there is nothing to interrupt"
+                "call.yaml:5: A call, turn 2: voice_call.interrupt('wait', after=1): the agent "
+                "does not speak: there is nothing to interrupt"
             ),
         ),
     ],

@@ -140,16 +140,17 @@ async def test_what_the_caller_takes_does_not_count(voice_call, fake_llm):
     result.outcomes(passed=1, failed=4)
     result.shows(
         "_* test_tool _*",
-        "E *Stuck: call.agent_answers() cannot finish: nothing can happen any more; the tool work "
-        "waits at test_it.py:*",
+        "E *Stuck: voice_call.agent_answers() cannot finish: nothing can happen any more; the "
+        "tool work waits at test_it.py:*",
         "E *function_call * work()",
         "E *user *[hi there*",
         "E *tools *> work()",
         "_* test_model _*",
-        "E *call.agent_answers() cannot finish: *; the model is still at stall() (test_it.py:*)",
+        "E *voice_call.agent_answers() cannot finish: *; the model is still at stall() "
+        "(test_it.py:*)",
         "_* test_slow _*",
-        "E *call.agent_answers() cannot finish: it went on for more than 5 virtual seconds (as "
-        "lk(timeout=…) says); the model is still at say('Yes?') (test_it.py:*)",
+        "E *voice_call.agent_answers() cannot finish: it went on for more than 5 virtual seconds "
+        "(as lk(timeout=…) says); the model is still at say('Yes?') (test_it.py:*)",
         "_* test_closing _*",
         "the call cannot finish: the tool work waits at test_it.py:*",
     )

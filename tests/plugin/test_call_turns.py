@@ -9,6 +9,8 @@ from __future__ import annotations
 from livekit.agents import __version__ as livekit_version
 
 ANSWER = """
+from livekit.agents import inference
+
 handling = pytest.mark.handling
 
 async def answer_to(voice_call, fake_llm, text="a table for two", *, ttft=0, **how):
@@ -246,6 +248,18 @@ class Detector:
 @handling(turn_detection=Detector())
 async def test_a_detector_of_the_users_own_is_ours_in_a_call(voice_call, fake_llm):
     assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 3000
+
+@handling(turn_detection=inference.TurnDetector(version="v1-mini"))
+async def test_one_on_audio_has_the_delays_that_livekit_has_for_it(voice_call, fake_llm):
+    assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 2500
+
+@handling(turn_detection=inference.TurnDetector(version="v1-mini"), endpointing={"max_delay": 4})
+async def test_or_the_users(voice_call, fake_llm):
+    assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 4000
+
+@handling(turn_detection=inference.TurnDetector(version="v1-mini"))
+async def test_and_does_not_wait_where_the_end_is_likely(voice_call, fake_llm):
+    assert await latency(voice_call, fake_llm) == 550
 """
     )
-    result.outcomes(passed=8)
+    result.outcomes(passed=11)

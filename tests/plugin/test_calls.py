@@ -91,7 +91,7 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
     [
         (
             "await voice_call.say('hello', at=4, lasts=1); await voice_call.say('you', at=2)",
-            "*UsageError: call.say('you'): at=2, and it is 5.000 s into the call already: *",
+            "*UsageError: voice_call.say('you'): at=2, and it is 5.000 s into the call already: *",
         ),
         (
             (
@@ -99,28 +99,41 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
                 "voice_call.say('you', at=4.5))"
             ),
             (
-                "*UsageError: call.say('you'): the user speaks already, until 5 s: one mouth says "
-                "one thing at a time"
+                "*UsageError: voice_call.say('you'): the user speaks already, until 5 s: one "
+                "mouth says one thing at a time"
             ),
         ),
         (
             "await voice_call.settle(); await voice_call.interrupt('wait', after=0.4)",
             (
-                "*UsageError: call.interrupt('wait', after=0.4): the agent does not speak: there "
-                "is nothing to interrupt"
+                "*UsageError: voice_call.interrupt('wait', after=0.4): the agent does not speak: "
+                "there is nothing to interrupt"
             ),
         ),
         (
             "await voice_call.silence(1); await voice_call.interrupt('wait', after=0.4)",
-            "*UsageError: call.interrupt('wait', after=0.4): the agent has spoken for *",
+            "*UsageError: voice_call.interrupt('wait', after=0.4): the agent has spoken for *",
         ),
         (
             "await voice_call.interrupt('wait', after=9)",
-            "*UsageError: call.interrupt('wait', after=9): the agent had finished after 1.933 s",
+            (
+                "*UsageError: voice_call.interrupt('wait', after=9): the agent had finished after "
+                "1.933 s"
+            ),
+        ),
+        (
+            "await voice_call.interrupt('wait', after=400)",
+            (
+                "*UsageError: voice_call.interrupt('wait', after=400): the agent had finished "
+                "after 1.933 s; times are seconds: 0.4 for 400 ms"
+            ),
         ),
         (
             "await voice_call.say('hello', lasts=-1)",
-            "*UsageError: call.say('hello', …): lasts=-1: how many seconds? write a number, *",
+            (
+                "*UsageError: voice_call.say('hello', …): lasts=-1: how many seconds? write a "
+                "number, *"
+            ),
         ),
         (
             "fake_tts.voice('Good evenin', lasts=2); await voice_call.settle()",
@@ -131,7 +144,7 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
         ),
         (
             "await voice_call.say('hello', at=4, hears='cello')",
-            "*UsageError: call.say() got an unexpected keyword argument 'hears'",
+            "*UsageError: voice_call.say() got an unexpected keyword argument 'hears'",
         ),
     ],
 )
@@ -274,36 +287,63 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
 @pytest.mark.parametrize(
     ("body", "line"),
     [
-        ("await voice_call.say(None)", "*UsageError: call.say(None): what is said is a text"),
+        ("await voice_call.say(None)", "*UsageError: voice_call.say(None): what is said is a text"),
         (
             "await voice_call.say('a', lasts='2s')",
-            "*UsageError: call.say('a', …): lasts='2s': how many seconds? write a number, *",
+            "*UsageError: voice_call.say('a', …): lasts='2s': how many seconds? write a number, *",
         ),
         (
             "await voice_call.say('a', at='4s')",
-            "*UsageError: call.say('a'): at='4s': how many seconds? write a number, such as 1.5",
+            (
+                "*UsageError: voice_call.say('a'): at='4s': how many seconds? write a number, such "
+                "as 1.5"
+            ),
         ),
-        ("await voice_call.silence('4s')", "*UsageError: call.silence('4s'): how many seconds? *"),
+        (
+            "await voice_call.silence('4s')",
+            "*UsageError: voice_call.silence('4s'): how many seconds? *",
+        ),
         (
             "await voice_call.silence(float('inf'))",
-            "*UsageError: call.silence(inf): how many seconds? write a number, such as 1.5",
+            "*UsageError: voice_call.silence(inf): how many seconds? write a number, such as 1.5",
         ),
         (
             "await voice_call.interrupt('a', after='1s')",
-            "*UsageError: call.interrupt('a', after='1s'): how many seconds? *",
+            "*UsageError: voice_call.interrupt('a', after='1s'): how many seconds? *",
+        ),
+        (
+            "await voice_call.interrupt('a')",
+            (
+                "*UsageError: voice_call.interrupt('a'): when? write after= so many seconds of the "
+                "agent's words, such as after=0.4"
+            ),
+        ),
+        (
+            "await voice_call.backchannel()",
+            "*UsageError: voice_call.backchannel('uh-huh'): when? *",
+        ),
+        (
+            "await voice_call.agent_keeps_silent('4s')",
+            "*UsageError: voice_call.agent_keeps_silent('4s'): how many seconds? *",
         ),
         (
             "await voice_call.agent_answers(within='800ms')",
-            "*UsageError: call.agent_answers(within='800ms'): how many seconds? *",
+            "*UsageError: voice_call.agent_answers(within='800ms'): how many seconds? *",
         ),
-        ("await voice_call.dtmf(12)", "*UsageError: call.dtmf(12): which keys? write a text, *"),
+        (
+            "await voice_call.dtmf(12)",
+            "*UsageError: voice_call.dtmf(12): which keys? write a text, *",
+        ),
         (
             "await voice_call.say('a', error='down')",
-            "*UsageError: call.say('a', …): error=… takes an exception, such as *, not 'down'",
+            (
+                "*UsageError: voice_call.say('a', …): error=… takes an exception, such as *, not "
+                "'down'"
+            ),
         ),
         (
             "await voice_call.say('a', confidence=90)",
-            "*UsageError: call.say('a', …): confidence=90: write a number from 0 to 1",
+            "*UsageError: voice_call.say('a', …): confidence=90: write a number from 0 to 1",
         ),
         (
             "fake_tts.voice('A.', fails=ValueError)",
@@ -327,6 +367,80 @@ def test_what_is_no_time_no_text_and_no_error_is_refused_at_once(telephone, body
         """)
     assert result.counts.get("failed") == 1, str(result)
     result.shows(line)
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            "await voice_call.agent_answers(within=800)",
+            (
+                "*UsageError: voice_call.agent_answers(within=800): that is 800 seconds, and "
+                "nobody waits for more than 60; write 0.8 for 800 ms"
+            ),
+        ),
+        (
+            "await voice_call.interrupt('a', after=1); await voice_call.agent_stops(within=300)",
+            "*UsageError: voice_call.agent_stops(within=300): *; write 0.3 for 300 ms",
+        ),
+        (
+            "await voice_call.interrupt('a', after=1); await voice_call.agent_resumes(within=500)",
+            "*UsageError: voice_call.agent_resumes(within=500): *; write 0.5 for 500 ms",
+        ),
+    ],
+)
+def test_a_claim_in_milliseconds_that_could_not_fail_is_refused(telephone, body, line):
+    result = telephone(f"async def test_it(voice_call): {body}")
+    result.outcomes(failed=1)
+    result.shows(line)
+
+
+def test_a_claim_may_reach_as_far_back_as_time_has_passed(telephone):
+    result = telephone("""
+        @pytest.fixture
+        def session_options():
+            return {"user_away_timeout": 90.0}
+
+        async def test_patience(voice_call):
+            await voice_call.settle()
+            await voice_call.silence(91)
+            await voice_call.agent_answers("Are you still there?", within=90)
+        """)
+    result.outcomes(passed=1)
+
+
+def test_whoever_says_when_does_that_then(telephone):
+    result = telephone("""
+        import pytest
+
+        async def test_it(voice_call):
+            await voice_call.silence(2, at=3)
+            assert voice_call.now == 5
+            await voice_call.dtmf("1", at=6)
+            await voice_call.hang_up(at=7)
+            keys, end, _ = voice_call.timeline.moments
+            assert (keys.at, str(keys)) == (6000, "dtmf: 1")
+            assert (end.at, str(end)) == (7000, "hang up")
+
+        async def test_over_the_agents_words(voice_call):
+            await voice_call.hang_up(at=1)
+            (greeting,) = voice_call.timeline.agent
+            assert (greeting.end, greeting.interrupted) == (1000, True)
+
+        @pytest.mark.parametrize(
+            ("does", "given"), [("silence", 1), ("dtmf", "1"), ("hang_up", ...)]
+        )
+        async def test_too_late(does, given, voice_call):
+            await voice_call.silence(2)
+            await getattr(voice_call, does)(*([] if given is ... else [given]), at=1)
+        """)
+    result.outcomes(passed=2, failed=3)
+    result.shows(
+        *(
+            f"E *UsageError: voice_call.{what}: at=1, and it is 2.000 s into the call already: *"
+            for what in ("silence(1)", "dtmf('1')", "hang_up()")
+        )
+    )
 
 
 def test_a_voice_that_fails_with_any_error_is_heard_of(telephone):

@@ -20,7 +20,7 @@ TURN = [
         "{user: [a]}",
         (
             "8: user cannot be a list; write a mapping with some of text, modality, "
-            "heard, confidence, language, delay, end_of_turn, fail"
+            "heard, confidence, language, delay, interim, preflight, final, end_of_turn, fail"
         ),
     ),
     ("{user: {modality: audio}}", "8: user says nothing; write text: and what is said"),

@@ -73,6 +73,7 @@ from pytest_lkagent.fuzz import (
     chat_contexts,
     completions,
     conversations,
+    fuzz_agent,
     schedules,
     tool_arguments,
     user_inputs,
@@ -309,6 +310,9 @@ async def test_call(voice_call: VoiceCall, fake_tts: FakeTTS) -> None:
     answer = await voice_call.agent_answers(within=0.8)
     assert_type(answer.latency, int | None)
     await voice_call.interrupt("wait", after=0.4)
+    await voice_call.silence(2, at=20.0)
+    await voice_call.dtmf("1#", at=23.0)
+    await voice_call.hang_up(at=24.0)
     assert_type(voice_call.timeline, Timeline)
 
 
@@ -319,6 +323,8 @@ async def test_realtime(voice_call: VoiceCall, fake_llm: FakeLLM) -> None:
 
 
 # --- fuzzing
+
+test_front_desk = fuzz_agent(FrontDesk, mocks={"book": "booked"}, turns=2)
 
 
 @given(

@@ -51,6 +51,8 @@ class Caller:
         self._turn: _Turn | None = None
         self._is_speaking = False
         self._heard_at = 0.0
+        self.due = 0.0
+        """The instant at which the last of what was heard so far has been taken for something."""
         self._timers: set[asyncio.TimerHandle] = set()
 
     def starts_speaking(self) -> None:
@@ -155,6 +157,7 @@ class Caller:
 
     def _at(self, instant: float, act: Callable[[], None]) -> None:
         """Act at an instant, at once where it is there."""
+        self.due = max(self.due, instant)
         loop = asyncio.get_running_loop()
         if instant <= loop.time():
             act()

@@ -9,6 +9,7 @@ from livekit.agents import llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 
 from ...errors import UsageError, one_of
+from ..identity import Fake
 from ..llm import FakeLLM
 from ..sound import Utterance
 from .session import FakeRealtimeSession
@@ -30,7 +31,7 @@ _AS_OPENAI = llm.RealtimeCapabilities(
 )
 
 
-class FakeRealtimeModel(llm.RealtimeModel):
+class FakeRealtimeModel(Fake, llm.RealtimeModel):
     """A realtime model that says what the script of `script_model` says.
 
     What it is asked is kept in the requests of `script_model`; a request that nothing answers and
@@ -82,14 +83,6 @@ class FakeRealtimeModel(llm.RealtimeModel):
 
     def __repr__(self) -> str:
         return f"<FakeRealtimeModel: {len(self.sessions)} sessions>"
-
-    @property
-    def model(self) -> str:
-        return "fake"
-
-    @property
-    def provider(self) -> str:
-        return "pytest-lkagent"
 
     @property
     def session_now(self) -> FakeRealtimeSession:

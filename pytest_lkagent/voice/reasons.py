@@ -1,0 +1,86 @@
+"""Why an agent did not do what was claimed of it, as far as the session itself knows.
+
+Each returns what follows the claim's own line, and nothing where nothing is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from livekit.agents.tokenize import basic
+from livekit.agents.utils import is_given
+
+from ..timeline import ToolSpan
+from .log import Spoken
+
+if TYPE_CHECKING:
+    from .harness import VoiceHarness
+
+__all__ = ["what_took", "why_not_stopped", "why_passed_over", "why_silent"]
+
+
+def what_took(tools: Iterable[ToolSpan], since: int, until: int) -> str:
+    """Name the tools that were at work between two moments, and how long."""
+    spans = [
+        (tool.call, min(until, until if tool.end is None else tool.end) - max(since, tool.start))
+        for tool in tools
+    ]
+    took = ", ".join(f"{call} took {span} ms of that" for call, span in spans if span > 0)
+    return took and f": {took}"
+
+
+def why_silent(harness: VoiceHarness, since: int, *, is_silence: bool) -> str:
+    """Say what kept the agent from speaking since a moment, with which a silence began or not."""
+    closed, timeline = harness.record.closed, harness.line.log.timeline
+    if closed is not None:
+        on_error = closed.error and f" on an error: {closed.error}"
+        return f": the session closed{on_error or f' ({closed})'}"
+    errors = [one.text for one in timeline.moments if one.kind == "error" and one.at >= since]
+    if errors:
+        return f": {errors[-1]}"
+    if not is_silence or any(one.state == "away" and one.at >= since for one in timeline.states):
+        return ""
+    timeout = harness.session.options.user_away_timeout
+    if timeout is None:
+        return ": LiveKit finds nobody away, as user_away_timeout is None"
+    return f": user_away_timeout is {timeout:g} s, which had not passed since anybody spoke"
+
+
+def why_not_stopped(harness: VoiceHarness, spoken: Spoken) -> str:
+    """Say why the agent spoke on, whatever the user's last words were."""
+    start, _, _ = harness.line.log.user[-1]
+    if (why := why_passed_over(harness, spoken)) or spoken.end is None:
+        return why
+    return f": it had said all {spoken.end - start} ms after that began"
+
+
+def why_passed_over(harness: VoiceHarness, spoken: Spoken) -> str:
+    """Say what kept the user's last words from being an interruption."""
+    line, session = harness.line, harness.session
+    _, _, utterance = line.log.user[-1]
+    rules = session.options.interruption
+    if spoken.interrupted:
+        return ""
+    if spoken.pauses:
+        return ": it paused, and went on as after a false interruption"
+    if spoken.speech is not None and not spoken.speech.allow_interruptions:
+        return ": what it says allows no interruptions (allow_interruptions)"
+    if _has(harness, "stt"):
+        heard = line.log.user_speech(-1).heard
+        if len(basic.split_words(heard, split_character=True)) < rules["min_words"]:
+            was_heard = f"{heard!r} was" if heard else "nothing was"
+            return f": min_words is {rules['min_words']}, and {was_heard} heard"
+    counted = round(utterance.lasts + line.vad.min_silence_duration, 3)
+    if _has(harness, "vad") and counted < rules["min_duration"]:
+        return (
+            f": min_duration is {rules['min_duration']:g} s, and it was {counted:g} s, the silence "
+            "counted that ends it"
+        )
+    return ""
+
+
+def _has(harness: VoiceHarness, name: str) -> bool:
+    """Whether the agent has something to hear with: one with a realtime model may have none."""
+    own = getattr(harness.session.current_agent, name)
+    return (own if is_given(own) else getattr(harness.session, name)) is not None

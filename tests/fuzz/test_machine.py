@@ -1,0 +1,218 @@
+"""`AgentMachine`: what a user writes, and what he reads when it finds something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from project import Result
+
+AGENT = '''
+import asyncio
+from dataclasses import dataclass
+
+from livekit.agents import Agent, RunContext, function_tool
+
+
+@dataclass
+class Stock:
+    left: int = 1
+    sold: int = 0
+
+
+class Shop(Agent):
+    """Looks whether there is one left, and takes it when the other tool is done as well."""
+
+    def __init__(self):
+        super().__init__(instructions="You sell.")
+        self.seen = 0
+
+    @function_tool
+    async def look(self, context: RunContext) -> str:
+        """Look what is left."""
+        self.seen = context.userdata.left
+        return f"{self.seen} left"
+
+    @function_tool
+    async def sell(self, context: RunContext) -> str:
+        """Sell what was seen."""
+        context.userdata.sold += self.seen
+        context.userdata.left -= self.seen
+        return "sold"
+
+
+class SoundShop(Shop):
+    @function_tool
+    async def sell(self, context: RunContext) -> str:
+        """Sell what there is."""
+        self.seen = context.userdata.left
+        return await super().sell(context)
+
+
+class Waits(Agent):
+    """Answers `first` only when `second` was called."""
+
+    def __init__(self):
+        super().__init__(instructions="You wait.")
+        self.called = asyncio.Event()
+
+    @function_tool
+    async def first(self) -> str:
+        """Do the first thing."""
+        await self.called.wait()
+        return "first"
+
+    @function_tool
+    async def second(self) -> str:
+        """Do the second thing."""
+        self.called.set()
+        return "second"
+
+
+class Greets(Agent):
+    def __init__(self):
+        super().__init__(instructions="You greet.")
+
+    async def on_enter(self):
+        raise ValueError("nobody there")
+'''
+
+PROFILE = """
+from hypothesis import Phase, settings
+
+ours = dict(
+    derandomize=True, database=None, stateful_step_count=10, report_multiple_bugs=False
+)
+settings.register_profile("shrinks", **ours, max_examples=200)
+settings.register_profile("ours", **ours, max_examples=200, phases=[Phase.generate])
+settings.register_profile("few", **ours, max_examples=20)
+settings.load_profile("ours")
+"""
+
+MACHINE = """
+from desk import *
+from hypothesis import *
+from hypothesis.stateful import *
+from pytest_lkagent import *
+from pytest_lkagent.fuzz import AgentMachine
+
+
+class Machine(AgentMachine):
+    agent = Shop
+    userdata_of = Stock
+
+    @invariant()
+    def sells_what_it_has(self):
+        assert self.userdata.left >= 0
+"""
+
+
+@pytest.fixture
+def machine(project) -> Any:
+    def run(test: str, *arguments: str) -> Result:
+        files = {
+            "pytest.ini": "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+            "pythonpath = .\n",
+            "conftest.py": PROFILE,
+            "desk.py": AGENT,
+            "test_desk.py": f"{MACHINE}\n{test}",
+        }
+        result: Result = project(files).run("-p", "no:randomly", *arguments)
+        return result
+
+    return run
+
+
+def test_a_fault_is_shown_with_the_steps_and_the_conversation_that_led_there(machine):
+    result = machine("TestShop = Machine.TestCase", "--hypothesis-profile=shrinks")
+    result.outcomes(failed=1)
+    result.shows(
+        ">       assert self.userdata.left >= 0",
+        "E       in this conversation:",
+        "E * function_call * sell()",
+        "E       state = Machine()",
+        "E       state.user_says(text='hi')",
+        "E       state.tool_ends(which=0)",
+        "test_desk.py:15: AssertionError",
+    )
+
+
+def test_nothing_is_found_in_what_is_sound(machine):
+    test = "class M(Machine):\n    agent = SoundShop\nTestShop = M.TestCase"
+    machine(test, "--hypothesis-profile=few").outcomes(passed=1)
+
+
+def test_a_session_that_waits_for_ever_is_found(machine):
+    result = machine("""
+class M(AgentMachine):
+    agent = Waits
+TestWaits = M.TestCase
+""")
+    result.outcomes(failed=1)
+    result.shows("*Stuck: user_says('hi') cannot finish: nothing can happen any more*")
+
+
+def test_what_on_enter_raises_is_found_before_the_first_step(machine):
+    result = machine("class M(AgentMachine):\n    agent = Greets\nTestGreets = M.TestCase")
+    result.outcomes(failed=1)
+    result.shows("*nobody there*", "E       in this conversation:")
+
+
+def test_an_invariant_may_be_switched_off(machine):
+    test = """
+class M(AgentMachine):
+    agent = Greets
+    without = ["raises_nothing"]
+TestGreets = M.TestCase
+"""
+    machine(test, "--hypothesis-profile=few").outcomes(passed=1)
+
+
+def test_rules_of_ones_own_talk_to_the_session(machine):
+    result = machine("""
+class M(AgentMachine):
+    agent = SoundShop
+    userdata_of = Stock
+    @rule()
+    def the_door_bell_rings(self):
+        self.run(self.agent_session.say("One moment."))
+    @invariant()
+    def no_bell_rings(self):
+        assert "One moment." not in str(self.transcript)
+TestBell = M.TestCase
+""")
+    result.outcomes(failed=1)
+    result.shows("E       state.the_door_bell_rings()")
+
+
+def test_parallel_tools_end_in_any_order(machine):
+    result = machine("""
+class M(AgentMachine):
+    agent = Waits
+    without = ["ends"]
+    @invariant()
+    def never_the_second_alone(self):
+        outputs = [one.name for one in self.transcript.events if one.type == "function_call_output"]
+        calls = [one.name for one in self.transcript.events if one.type == "function_call"]
+        assert not (calls[:2] == ["first", "second"] and outputs[:1] == ["second"])
+TestOrder = M.TestCase
+""")
+    result.outcomes(failed=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("TestIt = AgentMachine.TestCase", "*AgentMachine: which agent? write agent = FrontDesk *"),
+        (
+            "class M(AgentMachine):\n    agent = Shop()",
+            "*M: each example needs an agent of its own; give the class, or a factory such as *",
+        ),
+        (
+            "class M(AgentMachine):\n    agent = Shop\n    without = ['end']",
+            "*M: without names 'end', which is no invariant; * did you mean 'ends'?",
+        ),
+    ],
+)
+def test_a_mistake_in_a_machine_is_one_line(machine, body, line):
+    machine(body).shows(line)
