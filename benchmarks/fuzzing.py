@@ -47,7 +47,7 @@ def fuzz_row(rounds: int) -> None:
         print(f"  {'written by hand':<32}{hand:>8.0f} /s")
         print(f"  {'pytest-lkagent':<32}{own:>8.0f} /s")
         is_met = ratio <= 1.4 and own >= goal
-        print(f"  {ratio:.2f} x the floor.  Goal: <= 1.4 x, and >= {goal} a second where nobody else "
+        print(f"  {ratio:.2f} x the floor.  Goal: <= 1.4 x, and >= {goal} a second, if nobody else "
               f"works: {'met' if is_met else 'NOT MET'}")  # fmt: skip
 
 
