@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any, ClassVar
 
@@ -18,12 +18,13 @@ from ..errors import BehaviourError, UsageError
 from ..harness import Harness
 from ..invariants import Invariants
 from ..record import Turn
+from ..script import Request, Step
 from ..sites import Site
 from ..transcript import Transcript, render
 from . import private
 from .agent import FuzzedAgent, fuzzed_agent
 from .inputs import user_inputs
-from .play import DrawnTurn, Improvised
+from .play import DrawnTurn, Improvised, completions_of
 
 __all__ = ["AgentMachine"]
 
@@ -51,7 +52,7 @@ class AgentMachine(RuleBasedStateMachine):
     The user says something, says nothing, cuts in; the model answers anything. A tool that is
     called is held until `tool_ends` is drawn for it: parallel tools end in any order, and anything
     may happen meanwhile. The invariants of `fuzz_agent` hold after each turn. ``@rule`` adds what
-    else may happen: `run` runs a coroutine in the session's loop. Not for a conversation that is to
+    else may happen: `run` calls a function in the session's loop. Not for a conversation that is to
     become a scenario file: `fuzz_agent` writes those.
 
     Attributes:
@@ -94,11 +95,12 @@ class AgentMachine(RuleBasedStateMachine):
             raise UsageError(f"{type(self).__name__}: which agent? write agent = FrontDesk in it")
         subject = self.lk_fuzzed
         self._stage = subject.stage()
-        self._improvised = Improvised(self._stage, private.Drawing())
+        self._improvised = Improvised(self._stage, private.Drawing(), self.completions)
         self._stage.opened = self._look_on
         self._held: list[asyncio.Future[None]] = []
         self._turn: asyncio.Task[Turn] | None = None
         self._harness: Harness | None = None
+        self._at_work: set[asyncio.Task[Any]] = set()
         self._is_ending = False
         self._taken = ExitStack()
         try:
@@ -127,13 +129,23 @@ class AgentMachine(RuleBasedStateMachine):
         assert self._harness is not None, "the session has started"
         return self._harness.transcript
 
-    def run(self, awaitable: Awaitable[Any]) -> None:
-        """Await something in the session's loop, and let everything happen that takes no time."""
+    def completions(self, request: Request) -> st.SearchStrategy[Step]:
+        """Return what the model may answer; override it where some answers are to come oftener."""
+        return completions_of(request)
 
-        async def await_it() -> None:
-            await awaitable
+    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call a function in the session's loop, and let everything happen that takes no time.
 
-        self._do(await_it())
+        A coroutine function may take longer: it goes on while other rules run.
+        """
+
+        async def call() -> None:
+            made = function(*args, **kwargs)
+            if inspect.iscoroutine(made):
+                self._at_work.add(task := asyncio.ensure_future(made))
+                task.add_done_callback(self._at_work.discard)
+
+        self._do(call())
 
     # --- what happens
 

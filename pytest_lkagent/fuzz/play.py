@@ -9,7 +9,7 @@ one is there in the next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -28,7 +28,7 @@ from .completions import completions_for
 from .inputs import user_inputs
 from .schedules import delays
 
-__all__ = ["Draw", "Drawn", "DrawnTurn", "Example", "Improvised", "Subject"]
+__all__ = ["Draw", "Drawn", "DrawnTurn", "Example", "Improvised", "Subject", "completions_of"]
 
 _T = TypeVar("_T")
 
@@ -94,6 +94,11 @@ _INTERRUPTS: SearchStrategy[float | None] = st.sampled_from((*[None] * 8, 0.1, 0
 _WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 30.0))
 
 
+def completions_of(request: Request) -> SearchStrategy[Step]:
+    """Return what a model may answer to a request."""
+    return completions_for(request.tools)
+
+
 class Improvised:
     """What is drawn while a session of `stage` goes on: the model's answers, first of all.
 
@@ -103,9 +108,15 @@ class Improvised:
         steps: How many answers were drawn in the current turn.
     """
 
-    def __init__(self, stage: Stage, draw: Draw) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        draw: Draw,
+        completions: Callable[[Request], SearchStrategy[Step]] | None = None,
+    ) -> None:
         self._stage = stage
         self._draw = draw
+        self._completions = completions or completions_of
         self.drawn = Drawn()
         self.left: BaseException | None = None
         self.steps = 0
@@ -128,7 +139,7 @@ class Improvised:
         elif self.steps > _REQUESTS:
             step = say("a")
         else:
-            step = self(completions_for(request.tools), or_else=silence())
+            step = self(self._completions(request), or_else=silence())
         self.drawn.current.steps.append(step)
         return step
 

@@ -97,6 +97,7 @@ settings.load_profile("ours")
 MACHINE = """
 from desk import *
 from hypothesis import *
+from hypothesis import strategies as st
 from hypothesis.stateful import *
 from pytest_lkagent import *
 from pytest_lkagent.fuzz import AgentMachine
@@ -134,7 +135,7 @@ def test_a_fault_is_shown_with_the_steps_and_the_conversation_that_led_there(mac
     result.shows(
         ">       assert self.userdata.left >= 0",
         "E       in this conversation:",
-        "E * function_call * sell()",
+        "E * function_call *sell()",
         "E       state = Machine()",
         "E       state.user_says(text='hi')",
         "E       state.tool_ends(which=0)",
@@ -182,14 +183,25 @@ class M(AgentMachine):
     userdata_of = Stock
     @rule()
     def the_door_bell_rings(self):
-        self.run(self.agent_session.say("One moment."))
+        self.run(self.agent_session.say, "One moment.")
+    @rule()
+    def somebody_waits(self):
+        async def wait():
+            await asyncio.sleep(1)
+            self.agent_session.say("Here I am.")
+        self.run(wait)
     @invariant()
-    def no_bell_rings(self):
-        assert "One moment." not in str(self.transcript)
+    def says_not_both(self):
+        said = str(self.transcript)
+        assert not ("One moment." in said and "Here I am." in said)
 TestBell = M.TestCase
 """)
     result.outcomes(failed=1)
-    result.shows("E       state.the_door_bell_rings()")
+    result.shows(
+        "E *AssertionError*",
+        "E * message * 'One moment.'*",
+    )
+    result.shows("E       state.the_door_bell_rings()", "E       state.somebody_waits()")
 
 
 def test_parallel_tools_end_in_any_order(machine):
@@ -197,6 +209,8 @@ def test_parallel_tools_end_in_any_order(machine):
 class M(AgentMachine):
     agent = Notes
     userdata_of = list
+    def completions(self, request):
+        return st.sampled_from([say("a"), reply(None, call("first"), call("second"))])
     @invariant()
     def the_first_is_done_first(self):
         calls = [one.name for one in self.transcript.events if isinstance(one, FunctionCall)]
