@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import sys
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from livekit.agents import Agent, AgentSession
 
 from .. import _livekit
-from ..errors import UsageError
+from ..errors import BehaviourError, UsageError
 from ..harness import Harness
 from ..invariants import Invariants
 from ..record import Turn
@@ -103,7 +103,7 @@ class AgentMachine(RuleBasedStateMachine):
         self._taken = ExitStack()
         try:
             self._open()
-            self._do(self._start())
+            self._do(self._start(), is_turn=True)
         except BaseException:
             self.teardown()  # hypothesis calls that of a machine alone that there is
             raise
@@ -159,7 +159,7 @@ class AgentMachine(RuleBasedStateMachine):
         assert harness is not None, "the session has started"
         if self._turn is None:
             self._improvised.drawn.turns.append(DrawnTurn(wait=seconds))
-            self._do(harness.wait(seconds, settle=False))
+            self._do(harness.wait(seconds, settle=False), is_turn=True)
         else:
             self._do(asyncio.sleep(seconds))
 
@@ -225,7 +225,9 @@ class AgentMachine(RuleBasedStateMachine):
         for held in self._held:
             held.set_result(None)
         if self._turn is not None:
-            await asyncio.wait([self._turn])
+            # awaited itself, so that it hears of it if it cannot end; `_step` looks at what it was
+            with suppress(Exception):
+                await self._turn
 
     def _look_on(self, harness: Harness) -> None:
         subject = self.lk_fuzzed
@@ -242,22 +244,25 @@ class AgentMachine(RuleBasedStateMachine):
         self._held.append(held)
         return held
 
-    def _do(self, what: Coroutine[Any, Any, Any]) -> None:
-        """Run a step, let happen what comes of it, and look whether all is as it should be.
+    def _do(self, what: Coroutine[Any, Any, Any], *, is_turn: bool = False) -> None:
+        """Run a step, let happen what comes of it, and look at the turn that it is, or ends.
 
         Raises:
             Exception: What the agent did wrong.
             BaseException: What drawing raised, as hypothesis does where an example is of no use.
         """
         __tracebackhide__ = True
-        self._runner.run(self._step(what))
+        try:
+            self._runner.run(self._step(what, is_turn=is_turn))
+        except (BehaviourError, UsageError) as error:
+            raise error.with_traceback(None) from None  # its lines are ours and asyncio's
         if self._improvised.left is not None:
             raise self._improvised.left
         verdict = self._stage.findings.verdict(None)
         if verdict is not None:
             raise verdict
 
-    async def _step(self, what: Coroutine[Any, Any, Any]) -> None:
+    async def _step(self, what: Coroutine[Any, Any, Any], *, is_turn: bool) -> None:
         clock = self._stage.clock
         assert clock is not None, "the stage is on a loop"
         await what
@@ -270,7 +275,8 @@ class AgentMachine(RuleBasedStateMachine):
             except Exception as error:
                 if not self._watch.lets_pass(error):
                     raise
-        if self._turn is None and self._improvised.left is None and not self._is_over:
+            is_turn = True
+        if is_turn and self._improvised.left is None and not self._is_over:
             self._improvised.steps = 0
             await self._watch.check()
 

@@ -11,42 +11,47 @@ AGENT = '''
 import asyncio
 from dataclasses import dataclass
 
-from livekit.agents import Agent, RunContext, function_tool
+from livekit.agents import Agent, RunContext, ToolError, function_tool
 
 
 @dataclass
 class Stock:
     left: int = 1
-    sold: int = 0
 
 
 class Shop(Agent):
-    """Looks whether there is one left, and takes it when the other tool is done as well."""
-
     def __init__(self):
         super().__init__(instructions="You sell.")
-        self.seen = 0
-
-    @function_tool
-    async def look(self, context: RunContext) -> str:
-        """Look what is left."""
-        self.seen = context.userdata.left
-        return f"{self.seen} left"
 
     @function_tool
     async def sell(self, context: RunContext) -> str:
-        """Sell what was seen."""
-        context.userdata.sold += self.seen
-        context.userdata.left -= self.seen
+        """Sell one."""
+        context.userdata.left -= 1
         return "sold"
 
 
 class SoundShop(Shop):
     @function_tool
     async def sell(self, context: RunContext) -> str:
-        """Sell what there is."""
-        self.seen = context.userdata.left
+        """Sell one."""
+        if not context.userdata.left:
+            raise ToolError("sold out")
         return await super().sell(context)
+
+
+class Notes(Agent):
+    def __init__(self):
+        super().__init__(instructions="You take notes.")
+
+    @function_tool
+    async def first(self, context: RunContext) -> None:
+        """Do the first thing."""
+        context.userdata.append("first")
+
+    @function_tool
+    async def second(self, context: RunContext) -> None:
+        """Do the second thing."""
+        context.userdata.append("second")
 
 
 class Waits(Agent):
@@ -81,7 +86,7 @@ PROFILE = """
 from hypothesis import Phase, settings
 
 ours = dict(
-    derandomize=True, database=None, stateful_step_count=10, report_multiple_bugs=False
+    derandomize=True, database=None, stateful_step_count=6, report_multiple_bugs=False
 )
 settings.register_profile("shrinks", **ours, max_examples=200)
 settings.register_profile("ours", **ours, max_examples=200, phases=[Phase.generate])
@@ -149,7 +154,9 @@ class M(AgentMachine):
 TestWaits = M.TestCase
 """)
     result.outcomes(failed=1)
-    result.shows("*Stuck: user_says('hi') cannot finish: nothing can happen any more*")
+    result.shows(
+        "*Stuck: user_says(*) cannot finish: nothing can happen any more; the tool first waits at *"
+    )
 
 
 def test_what_on_enter_raises_is_found_before_the_first_step(machine):
@@ -188,16 +195,16 @@ TestBell = M.TestCase
 def test_parallel_tools_end_in_any_order(machine):
     result = machine("""
 class M(AgentMachine):
-    agent = Waits
-    without = ["ends"]
+    agent = Notes
+    userdata_of = list
     @invariant()
-    def never_the_second_alone(self):
-        outputs = [one.name for one in self.transcript.events if one.type == "function_call_output"]
-        calls = [one.name for one in self.transcript.events if one.type == "function_call"]
-        assert not (calls[:2] == ["first", "second"] and outputs[:1] == ["second"])
+    def the_first_is_done_first(self):
+        calls = [one.name for one in self.transcript.events if isinstance(one, FunctionCall)]
+        assert not (calls == ["first", "second"] and self.userdata == ["second", "first"])
 TestOrder = M.TestCase
 """)
     result.outcomes(failed=1)
+    result.shows("E       state.tool_ends(which=1)")
 
 
 @pytest.mark.parametrize(
