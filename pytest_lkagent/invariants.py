@@ -193,7 +193,7 @@ class Invariants:
         times = Counter(one.call_id for one in outputs)
         for output in outputs:
             given = self._given.get(output.call_id)
-            was_given = given is not None and not isinstance(given, BaseException)
+            was_given = not (given is None or isinstance(given, (Agent, BaseException)))
             if output.is_error and was_given and times[output.call_id] == 1:
                 yield f"{output.name} gave back what no model can read: {given!r}"
 
@@ -255,6 +255,7 @@ class Invariants:
         for one in given if isinstance(given, tuple) else (given,):
             if isinstance(one, Agent):
                 self._asked_for.append((context, one))
+                self._given[context.function_call.call_id] = one  # cut off, it is no output
 
     async def _check_own(self, own: Invariant) -> None:
         __tracebackhide__ = True

@@ -217,6 +217,17 @@ def test_a_call_of_the_session_that_the_agent_ends_itself_is_where_the_conversat
     played(project, hangs_up, BOOKS, THANKS).outcomes(passed=1)
 
 
+def test_a_hand_over_that_the_user_cuts_off_need_not_happen(project):
+    hands_over = """
+    @function_tool
+    async def book(self) -> Agent:
+        await asyncio.sleep(3)
+        return Other()
+"""
+    cut = BOOKS.replace("llm:", "interrupt: 1s\n        llm:")
+    played(project, hands_over, cut, THANKS).outcomes(passed=1)
+
+
 @function_tool
 async def book(count: int, slots: list[str], name: str | None = None) -> str:  # type: ignore[assignment]
     """Book."""

@@ -51,7 +51,7 @@ FINDS = {
     "silent_completion": (IndexError, "^list index out of range$"),
     "spelled_name": (KeyError, "."),
     "stale_total": (AssertionError, "euros instead of "),
-    "trusts_enum": (KeyError, "."),
+    "trusts_enum": ((KeyError, TypeError), "."),  # another text, or no text at all
     "userdata_lost": (AssertionError, "^of [0-9]+ noted there is left: "),
     "waits_for_itself": (RuntimeError, r"^cannot call `SpeechHandle\.wait_for_playout\(\)` "),
     "window_cut": (Violation, "^valid_context: Faulty sent its model an output without its call"),
