@@ -199,7 +199,7 @@ TestBell = M.TestCase
     result.outcomes(failed=1)
     result.shows(
         "E *AssertionError*",
-        "E * message * 'One moment.'*",
+        "E * assistant * One moment.",
     )
     result.shows("E       state.the_door_bell_rings()", "E       state.somebody_waits()")
 
