@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Mapping
 from hashlib import sha1
@@ -78,7 +80,8 @@ def _written(error: BaseException, drawn: Drawn, subject: Findable) -> list[str]
     label = playable_label(f"{type(error).__name__}: {error}".partition("\n")[0])
     text = as_scenario(drawn, label=label, tested=tested, settings=settings, notes=names.missing)
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest()[:8]
-    path = folder / f"{subject.name}-{digest}.yaml"
+    name = re.sub(r"[^\w-]", "", subject.name)  # a lambda's has brackets, as shells have
+    path = folder / f"{name}-{digest}.yaml"
     try:
         load_text(text, path)
     except LoadError as problem:
@@ -87,7 +90,7 @@ def _written(error: BaseException, drawn: Drawn, subject: Findable) -> list[str]
     path.write_text(text, encoding="utf-8")
     shown = os.path.relpath(path)
     lacking = [f"  which lacks something: {one}" for one in names.missing]
-    return [f"as a scenario: pytest --lk-scenarios={shown}", *lacking]
+    return [f"as a scenario: pytest --lk-scenarios={shlex.quote(shown)}", *lacking]
 
 
 def as_scenario(drawn: Drawn, **how: Any) -> str:

@@ -210,3 +210,33 @@ def test_what_no_agent_could_be_fuzzed_with_is_refused_in_one_line(project, call
     result = fuzzed(project, test)
     result.outcomes(errors=1)
     result.shows("test_desk.py:*: in <module>", f"E * pytest_lkagent.errors.UsageError: {line}")
+
+
+def test_mocks_are_written_and_what_a_file_cannot_name_is_told(project):
+    test = """
+def never(transcript):
+    assert not [one for one in transcript.events if one.type == "function_call_output"]
+
+test_desk = fuzz_agent(
+    lambda: Desk(), mocks={Desk: {"book": ToolError("taken")}}, invariants=[never], userdata=dict
+)
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    result.shows(
+        "E       as a scenario: pytest --lk-scenarios=.lk_fuzz/lambda-*.yaml",
+        "E         which lacks something: the userdata's factory dict has no name *",
+        "E         which lacks something: the agent <lambda> has no name that a file could give it",
+    )
+    [path] = re.findall(r"--lk-scenarios=(\S+)", str(result))
+    written = (project().pytester.path / path).read_text(encoding="utf-8")
+    assert "# the agent <lambda> has no name that a file could give it\n" in written
+    assert (
+        "      Desk:\n        book:\n          error: taken\n          optional: true\n" in written
+    )
+    conftest = (
+        f"{PROFILE}\nimport pytest\nfrom desk import Desk\n\nagent = pytest.fixture(lambda: Desk)\n"
+    )
+    again = fuzzed(project, test, f"--lk-scenarios={path}", conftest=conftest)
+    again.outcomes(failed=1)
+    again.shows("*in .lk_fuzz/lambda-*.yaml:*, turn 1")
