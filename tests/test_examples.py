@@ -89,7 +89,7 @@ told = {}
 
 @pytest.fixture(autouse=True)
 def note(request, scenario):
-    if scenario is None:
+    if scenario is None or hasattr(request.node.obj, "lk_fuzzed"):  # that has many
         yield
         return
     transcript = request.getfixturevalue("transcript")
@@ -117,7 +117,7 @@ def test_every_scenario_has_the_same_transcript_on_each_target_that_can_play_it(
     assert over == {name: here[name] for name in over}
     assert apart == {name: here[name] for name in apart}
     left_out = [name for name in here.keys() - over if not name.startswith("telephone/")]
-    assert len(left_out) == 1  # what was heard and not typed
+    assert len(left_out) == 3  # what was heard and not typed, and two that fuzzing found
     assert {name.partition("/")[0] for name in apart} == {"hotel"}
     assert len(apart) == 6
 

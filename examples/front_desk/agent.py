@@ -3,6 +3,7 @@
 import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from livekit.agents import (
     Agent,
@@ -17,6 +18,7 @@ from livekit.agents import (
     inference,
 )
 from livekit.agents.beta.workflows import GetEmailTask
+from pydantic import Field
 
 try:
     from dotenv import load_dotenv
@@ -75,7 +77,9 @@ class FrontDesk(Agent):
         self.session.generate_reply(instructions="Greet the caller and offer to find a time.")
 
     @function_tool
-    async def list_slots(self, ctx: RunContext[Desk], days: int = 14) -> str:
+    async def list_slots(
+        self, ctx: RunContext[Desk], days: Annotated[int, Field(ge=1, le=366)] = 14
+    ) -> str:
         """List the free times.
 
         Args:

@@ -36,6 +36,8 @@ class AskConsent(AgentTask[bool]):
     @function_tool
     async def consents(self, yes: bool) -> None:
         """Note whether the caller consents."""
+        if self.done():  # a model may call it twice in one breath
+            return
         self.session.userdata.consent = yes
         self.complete(yes)
 
@@ -52,6 +54,8 @@ class AskScore(AgentTask[int]):
         """Note the score."""
         if not 0 <= score <= 10:
             raise ToolError("the score is a number from 0 to 10")
+        if self.done():
+            return
         self.session.userdata.score = score
         self.complete(score)
 
@@ -73,7 +77,8 @@ class AskComment(AgentTask[str]):
         goodbye.add_done_callback(lambda _: self._hang_up(comment))
 
     def _hang_up(self, comment: str) -> None:
-        self.complete(comment)
+        if not self.done():
+            self.complete(comment)
         self.session.shutdown()
 
     async def _mood_of(self, comment: str) -> str:

@@ -59,6 +59,8 @@ class JudgeLLM(FakeLLM):
 
     def take(self, request: Request) -> Step:
         verdict = self._scripted.verdict_of(self._name)
+        if verdict is None and self._scripted.allow_misuse:
+            verdict = "pass"  # whatever it would say of a conversation that is drawn
         if verdict is None:
             raise self._refusal()
         if _TOOL in request.tools:
