@@ -181,6 +181,7 @@ def test_rules_of_ones_own_talk_to_the_session(machine):
 class M(AgentMachine):
     agent = SoundShop
     userdata_of = Stock
+    without = ["says_once"]
     @rule()
     def the_door_bell_rings(self):
         self.run(self.agent_session.say, "One moment.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from pytest_lkagent.fuzz import fuzz_agent
 from pytest_lkagent.invariants import Violation
 from pytest_lkagent.scenarios.load import load_text
 
+LIVEKIT = tuple(map(int, version("livekit-agents").split(".")[:3]))
+"""Before 1.8.3 it drops a hand-over before a slower tool by itself: livekit/agents 7320."""
 PLANTED = Path(__file__).parent.parent / "planted"
 
 FINDS = {
@@ -74,7 +77,10 @@ def fuzzed(name: str, agent: str, how: settings = SAME_EACH_TIME) -> Callable[[]
     path = PLANTED / f"{name}.yaml"
     userdata = load_text(path.read_text(encoding="utf-8"), path).scenarios[0].userdata
     invariants = [module.invariant] if hasattr(module, "invariant") else []
-    return how(fuzz_agent(getattr(module, agent), userdata=userdata, invariants=invariants))
+    is_livekits = LIVEKIT < (1, 8, 3) and (name, agent) != ("handover_called_off", "Faulty")
+    without = ["hands_over"] if is_livekits else []
+    made = getattr(module, agent)
+    return how(fuzz_agent(made, userdata=userdata, invariants=invariants, without=without))
 
 
 @pytest.mark.parametrize("name", FINDS)

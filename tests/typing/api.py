@@ -9,6 +9,7 @@ from typing import Any, assert_never, assert_type
 
 import pytest
 from hypothesis import given
+from hypothesis.stateful import rule
 from hypothesis.strategies import SearchStrategy
 from livekit.agents import (
     Agent,
@@ -66,6 +67,7 @@ from pytest_lkagent import (
     virtual_time,
 )
 from pytest_lkagent.fuzz import (
+    AgentMachine,
     Arguments,
     Conversation,
     FuzzedTurn,
@@ -325,6 +327,19 @@ async def test_realtime(voice_call: VoiceCall, fake_llm: FakeLLM) -> None:
 # --- fuzzing
 
 test_front_desk = fuzz_agent(FrontDesk, mocks={"book": "booked"}, turns=2)
+
+
+class Desk(AgentMachine):
+    agent = FrontDesk
+    userdata_of = dict
+
+    def completions(self, request: Request) -> SearchStrategy[Step]:
+        return completions(FrontDesk)
+
+    @rule(text=user_inputs())
+    def bell(self, text: str) -> None:
+        self.run(self.agent_session.say, text)
+        assert_type(self.transcript, Transcript)
 
 
 @given(
