@@ -29,7 +29,9 @@ ENDS = {
     "with a text": "sys.exit('no calendar')",
     "with an error": "raise LookupError('no calendar')",
     "at once": "os._exit(4)",
-    "interrupted": "signal.raise_signal(signal.SIGINT)",
+    # as at a terminal: what a shell began in the background ignores it
+    "interrupted": "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "signal.raise_signal(signal.SIGINT)",
     "terminated": "signal.raise_signal(signal.SIGTERM)",
     "killed": "signal.raise_signal(signal.SIGKILL)",
 }

@@ -117,9 +117,14 @@ def _tool(tool: ToolSpan, now: int) -> Span:
 
 
 def strips(timeline: Timeline, now: int) -> Iterator[Strip]:
-    """Yield the states of the user, then those of the agent; the last lasts until `now`."""
+    """Yield the states of the user, then those of the agent; the last lasts until `now`.
+
+    One that lasted no time is none of them.
+    """
     for who in ("user", "agent"):
         changes = sorted((s for s in timeline.states if s.who == who), key=lambda s: s.at)
         for change, after in zip_longest(changes, changes[1:]):
             end = after.at if after else now
+            if after and end == change.at:
+                continue
             yield Strip(who=who, state=clean(change.state), start=change.at, end=end)
