@@ -58,10 +58,11 @@ class FakeAudioInput(io.AudioInput):
             if self._is_lost():
                 continue
             frame = frame_of(end - start, Sound(utterance, start, end))
-            self._timers.append(loop.call_at(began + end, self._send, frame))
+            self._timers.append(loop.call_at(round(began + end, 6), self._send, frame))
         ended, silent = began + utterance.lasts, frame_of(FRAME_SECONDS)
         for step in range(1, _AFTERMATH_FRAMES + 1):
-            self._timers.append(loop.call_at(ended + FRAME_SECONDS * step, self._send, silent))
+            due = round(ended + FRAME_SECONDS * step, 6)  # what is due together is so to the digit
+            self._timers.append(loop.call_at(due, self._send, silent))
 
     def sound(self, noise: Utterance) -> None:
         """Let a noise be heard, unless the user speaks over it."""
@@ -163,7 +164,7 @@ class FakeAudioOutput(io.AudioOutput):
         """Count what was played since; audio that has not come cannot have been."""
         if self._since is not None:
             now = asyncio.get_running_loop().time()
-            self._played = min(self._pushed, self._played + now - self._since)
+            self._played = min(self._pushed, round(self._played + now - self._since, 6))
             self._since = now
 
     def _play(self) -> None:

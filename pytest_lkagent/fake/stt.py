@@ -180,7 +180,7 @@ class _FakeRecognition(stt.RecognizeStream):
 
     def _due(self, after: float) -> float:
         """Return the instant that is `after` so many seconds, at which something is told."""
-        due = self._loop.time() + after
+        due = round(self._loop.time() + after, 6)
         self._stt.due = max(self._stt.due, due)
         return due
 

@@ -69,7 +69,8 @@ class Speaker(io.AudioOutput):
 
     def _finish(self, position: float, *, interrupted: bool = False) -> None:
         self._seconds = 0.0
-        self.played.append(round(position, 6))
+        position = round(position, 6)  # LiveKit before 1.8 cuts it off to milliseconds
+        self.played.append(position)
         self.on_playback_finished(playback_position=position, interrupted=interrupted)
 
 
