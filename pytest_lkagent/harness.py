@@ -76,6 +76,11 @@ class Harness:
         return None
 
     @property
+    def timeout(self) -> float:
+        """Seconds of virtual time after which a turn is ended, beside what it waits."""
+        return self._stage.timeout
+
+    @property
     def has_session(self) -> bool:
         """Whether there is a session: an entrypoint may have started none."""
         return self._session is not None
@@ -135,7 +140,7 @@ class Harness:
     async def start_by(self, start: Callable[[], Awaitable[None]], what: str) -> None:
         """Let `start` start the session; what goes wrong in that is a finding, not raised."""
         try:
-            with self._bounded(self._stage.timeout, what) as turn:
+            with self._bounded(self.timeout, what) as turn:
                 try:
                     await start()
                 except Exception as error:  # noqa: BLE001  (the finding below)
@@ -169,7 +174,7 @@ class Harness:
             check_call(self.session.run, "user_says", user_input=text, **options)
         self._stage.check_time(f"user_says({text!r})")
         self.record.begin(text)
-        with self._bounded(self._stage.timeout, f"user_says({text!r})") as turn:
+        with self._bounded(self.timeout, f"user_says({text!r})") as turn:
             try:
                 await self._say(turn, text, interrupt, options)
             except Exception as error:  # noqa: BLE001  (raised below, once the rest is known)
@@ -194,13 +199,13 @@ class Harness:
         """
         __tracebackhide__ = True
         self._stage.check_time(what)
-        return _GoingOn(self._bounded(seconds + self._stage.timeout, what), self._raise_for)
+        return _GoingOn(self._bounded(seconds + self.timeout, what), self._raise_for)
 
     async def wait(self, seconds: float, *, settle: bool = True) -> Turn:
         """Let `seconds` pass while the user says nothing."""
         __tracebackhide__ = True
         self.record.begin(None)
-        with self._bounded(seconds + self._stage.timeout, f"wait {seconds:g} s") as turn:
+        with self._bounded(seconds + self.timeout, f"wait {seconds:g} s") as turn:
             await asyncio.sleep(seconds)
             await self._end_turn(settle=settle)
         self._raise_for(turn)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
 
@@ -26,7 +27,16 @@ from ..script.verdicts import VERDICTS
 from .identity import Fake
 from .instants import until
 
-__all__ = ["FakeLLM", "as_json", "in_time", "pieces_of"]
+__all__ = ["Answer", "FakeLLM", "as_json", "in_time", "pieces_of"]
+
+
+@dataclass(eq=False)
+class Answer:
+    """The playing of a step: from when to when, on the loop's clock; `ended` is None until then."""
+
+    step: Step
+    began: float
+    ended: float | None = None
 
 
 class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
@@ -44,7 +54,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         self._requests: list[Request] = []
         self._call_numbers = count(1)
         self.refused: list[UnscriptedRequest | UsageError] = []
-        self.answering: list[Step] = []
+        self.answers: list[Answer] = []
         self.called: dict[str, Step] = {}
         self._made: dict[str, tuple[int, int]] = {}
         self._told = 0
@@ -183,11 +193,18 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
     @contextmanager
     def at(self, step: Step) -> Iterator[None]:
         """Note that `step` is being played inside."""
-        self.answering.append(step)
+        time = asyncio.get_running_loop().time
+        answer = Answer(step, time())
+        self.answers.append(answer)
         try:
             yield
         finally:
-            self.answering.remove(step)
+            answer.ended = time()
+
+    @property
+    def answering(self) -> list[Step]:
+        """The steps that are being played."""
+        return [answer.step for answer in self.answers if answer.ended is None]
 
     def take(self, request: Request) -> Step:
         """Return the step that answers `request`, as the stream of that request asks for it."""

@@ -21,8 +21,8 @@ from typing import Any
 from ..sites import Site
 from ..transcript import Event, FunctionCallOutput, render
 from .align import Alignment, fits
-from .expectations import ErrorExpectation, Expectation, at, differences
-from .model import After, LlmEntry
+from .expectations import ErrorExpectation, Expectation, MessageExpectation, at, differences
+from .model import After, LlmEntry, ScenarioTurn
 
 __all__ = [
     "Mismatch",
@@ -31,6 +31,7 @@ __all__ = [
     "match_error",
     "match_failures",
     "match_turn",
+    "match_within",
 ]
 
 _INDENT = " " * 6
@@ -115,6 +116,20 @@ def match_absent(absent: Sequence[Expectation], events: Sequence[Event]) -> Mism
     return None
 
 
+def match_within(turn: ScenarioTurn, took: float, bound: float) -> Mismatch | None:
+    """Compare how long a turn took with its `within`; no turn is let take more than `bound`."""
+    if turn.within is None:
+        return None
+    if turn.within > bound:
+        return Mismatch(
+            f"within: {turn.within:g} means seconds, and lets everything pass: a turn is "
+            f"ended after {bound:g}; for milliseconds write within: {turn.within:g}ms"
+        )
+    if took > turn.within:
+        return Mismatch(f"it took {took:g} s, and should take {turn.within:g} s at most")
+    return None
+
+
 def match_error(expectation: ErrorExpectation, error: BaseException | None) -> Mismatch | None:
     """Look for the expected error in the error or anything in its `__cause__` chain."""
     lines: list[str] = []
@@ -193,6 +208,8 @@ def _missing(alignment: Alignment, index: int, expected: Expectation) -> Mismatc
     nearest = max(candidates, key=lambda one: _nearness(expected, alignment, one), default=None)
     if nearest is None:
         kind = str(expected).partition(" ")[0]
+        if isinstance(expected, MessageExpectation):
+            kind = expected.kind  # of a role, that was interrupted or not
         lines = _shown(alignment.events, None, f"closest: none, there was no other {kind}")
     else:
         k, differing = nearest

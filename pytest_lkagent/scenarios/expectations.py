@@ -89,9 +89,12 @@ class MessageExpectation:
             yield "it was interrupted" if event.interrupted else "it was not interrupted"
 
     def __str__(self) -> str:
-        who = "message" if self.role == "assistant" else f"{self.role} message"
         cut = {None: "", True: "interrupted ", False: "uninterrupted "}[self.interrupted]
-        return f"{cut}{who} {self.text}".rstrip()
+        return f"{cut}{self.kind} {self.text}".rstrip()
+
+    @property
+    def kind(self) -> str:
+        return "message" if self.role == "assistant" else f"{self.role} message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

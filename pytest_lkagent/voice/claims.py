@@ -73,7 +73,7 @@ class Claims:
             self._fail(f"the agent did not answer{to}{self.why_silent()}")
         self._claimed = self._log.agent.index(spoken) + 1
         took = spoken.start - self._since
-        why = what_took(self._log.tools, self._since, spoken.start)
+        why = what_took(self.harness, self._since, spoken.start)
         self._hold(f"the agent answered{to} after {took} ms", took, within, spoken.start, why)
         if text is not None:
             with self._during("voice_call.agent_answers()"):

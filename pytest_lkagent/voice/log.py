@@ -67,7 +67,11 @@ class CallLog:
     @property
     def now(self) -> int:
         """Milliseconds since the call began."""
-        return round((self._time() - self.began) * 1000)
+        return self.at(self._time())
+
+    def at(self, instant: float) -> int:
+        """Return an instant of the loop in milliseconds since the call began."""
+        return round((instant - self.began) * 1000)
 
     def begin(self) -> None:
         """Count time from now on."""

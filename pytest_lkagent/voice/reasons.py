@@ -5,13 +5,12 @@ Each returns what follows the claim's own line, and nothing where nothing is kno
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from livekit.agents.tokenize import basic
 from livekit.agents.utils import is_given
 
-from ..timeline import ToolSpan
 from .log import Spoken
 
 if TYPE_CHECKING:
@@ -20,13 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["what_took", "why_not_stopped", "why_passed_over", "why_silent"]
 
 
-def what_took(tools: Iterable[ToolSpan], since: int, until: int) -> str:
-    """Name the tools that were at work between two moments, and how long."""
-    spans = [
-        (tool.call, min(until, until if tool.end is None else tool.end) - max(since, tool.start))
-        for tool in tools
+def what_took(harness: VoiceHarness, since: int, until: int) -> str:
+    """Name what was at work between two moments, the model and the tools, and how long."""
+    log = harness.line.log
+    worked = [(tool.start, tool.end, tool.call) for tool in log.tools]
+    for answer in harness.model.answers:
+        ended = None if answer.ended is None else log.at(answer.ended)
+        worked.append((log.at(answer.began), ended, f"the model ({answer.step.written_at})"))
+    parts = [
+        (who, min(until, until if ended is None else ended) - max(since, began))
+        for began, ended, who in sorted(worked, key=itemgetter(0))
     ]
-    took = ", ".join(f"{call} took {span} ms of that" for call, span in spans if span > 0)
+    took = ", ".join(f"{who} took {span} ms of that" for who, span in parts if span > 0)
     return took and f": {took}"
 
 

@@ -57,7 +57,33 @@ async def test_it(voice_call, fake_llm):
 """
     )
     result.shows(
-        "E *ExpectationError: the agent answered 'thanks' after 2200 ms, and has to within 800 ms"
+        "E *ExpectationError: the agent answered 'thanks' after 2200 ms, and has to within 800 ms: "
+        "the model (test_it.py:23) took 2000 ms of that"
+    )
+
+
+def test_a_slow_model_is_what_took_the_time(calls):
+    result = calls(
+        TALK
+        + """
+async def test_its_first_word_is_late(voice_call, fake_llm):
+    fake_llm.script(call("book", slot="2pm").timed(ttft=1.5), say("It is booked.").timed(ttft=0.5))
+    await voice_call.say("a table please", at=1, lasts=1)
+    await voice_call.agent_answers(within=0.8)
+
+async def test_what_it_says_later_counts_as_long_as_nothing_is_heard(voice_call, fake_llm):
+    fake_llm.script(say("There is one. And another.").timed(ttft=0.5, duration=9))
+    await voice_call.say("a table please", at=1, lasts=1)
+    await voice_call.agent_answers(within=0.8)
+"""
+    )
+    result.outcomes(failed=2)
+    result.shows(
+        "E *ExpectationError: the agent answered 'a table please' after 2200 ms, and has to within "
+        "800 ms: the model (test_it.py:20) took 1500 ms of that, "
+        "the model (test_it.py:20) took 500 ms of that",
+        "E *ExpectationError: the agent answered 'a table please' after 7500 ms, and has to within "
+        "800 ms: the model (test_it.py:25) took 7300 ms of that",
     )
 
 

@@ -510,6 +510,32 @@ def test_a_turn_that_takes_longer_than_within_says_how_long_it_took(play):
     )
 
 
+def test_a_within_that_would_let_everything_pass_is_told(play):
+    result = play(
+        """
+        - label: Milliseconds were meant
+          turns: [{user: hi, llm: [Hello.], within: 800}]
+        - label: They are written so
+          turns: [{user: hi, llm: [Hello.], within: 800ms}]
+        - label: It may really take so long
+          turns: [{wait: 700, expect: [], within: 800}]
+        - label: So it may here
+          timeout: 15m
+          turns: [{user: hi, llm: [Hello.], within: 800}]
+        - label: At once
+          agent: agent.py:Greeter
+          start: {llm: [Welcome.], within: 601}
+          turns: []
+        """
+    )
+    result.outcomes(failed=2, passed=3)
+    result.shows(
+        "s.yaml:4: Milliseconds were meant, turn 1: within: 800 means seconds, and lets "
+        "everything pass: a turn is ended after 600; for milliseconds write within: 800ms",
+        "s.yaml:14: At once, start: within: 601 means seconds, *; for milliseconds *: 601ms",
+    )
+
+
 def test_what_the_agent_still_does_when_a_wait_is_over_counts_for_within(play):
     result = play(
         """

@@ -129,6 +129,8 @@ def test_what_is_missing_where_nothing_happened_at_all_is_told():
               nothing happened
               closest: none, there was no other message
         """)
+    assert told(match_turn([message("Hello.", interrupted=True)], [])).endswith("no other message")
+    assert told(match_turn([message("Bye.", role="user")], [])).endswith("no other user message")
 
 
 def test_dots_skip_any_number_of_events_anywhere():
