@@ -295,7 +295,9 @@ def simulation(job_context: JobContext) -> SimulationContext:
 
 
 @pytest.fixture
-def start_session(_lk_defaults: Defaults, _lk_stage: Stage) -> StartSession:
+def start_session(
+    request: pytest.FixtureRequest, _lk_defaults: Defaults, _lk_stage: Stage
+) -> StartSession:
     """A factory of sessions: several in one test, or one for each hypothesis example.
 
     What is left out comes from the fixtures. A used agent instance is refused. Not for calls: there
@@ -308,6 +310,11 @@ def start_session(_lk_defaults: Defaults, _lk_stage: Stage) -> StartSession:
                 "start_session(): a call has one session, that of voice_call, and nobody would "
                 "hear another; say what it is like with lk(agent=…), or the fixtures agent, "
                 "userdata and session_options"
+            )
+        if _lk_stage.clock is None and "_lk_main" in request.fixturenames:
+            raise UsageError(
+                "start_session(): the test has a session under test as well, which starts first, "
+                "and has not yet; let the fixture that calls this take agent_session"
             )
         harness = await _lk_stage.start_session(**_lk_defaults.arguments(agent, **given))
         return harness.session

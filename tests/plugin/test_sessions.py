@@ -30,6 +30,42 @@ def test_one_test_may_hold_several_sessions(desk):
     result.outcomes(passed=1)
 
 
+def test_an_async_fixture_starts_one_after_the_session_under_test(desk):
+    result = desk(
+        {
+            "test_sessions.py": """
+            import pytest_asyncio
+
+            @pytest_asyncio.fixture
+            async def early(start_session):
+                return await start_session()
+
+            @pytest_asyncio.fixture
+            async def second(agent_session, start_session):
+                return await start_session()
+
+            async def test_none_but_that(early, fake_llm):
+                fake_llm.script(say("Early."))
+                assert (await early.run(user_input="hi")).events[0].item.text_content == "Early."
+
+            async def test_before(early, user_says):
+                raise AssertionError("unreachable")
+
+            async def test_after(second, user_says, fake_llm):
+                fake_llm.script(say("One."), say("Two."))
+                assert (await user_says("hi")).events[-1].text == "One."
+                await second.run(user_input="hi")
+            """
+        }
+    ).run()
+    result.outcomes(passed=2, errors=1)
+    result.shows(
+        "E *UsageError: start_session(): the test has a session under test as well, which starts "
+        "first, and has not yet; let the fixture that calls this take agent_session",
+        "ERROR test_sessions.py::test_before - *",
+    )
+
+
 def test_an_agent_that_was_used_is_refused_at_the_line_that_starts_it_again(desk):
     result = desk(
         {
