@@ -8,7 +8,6 @@ events add which agent spoke, and how the session closed.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.agents import Agent, AgentSession
 
 from . import _livekit
+from .listeners import listener
 from .transcript import Close, Event, Transcript
 from .transcript import Turn as _Turn
 
@@ -78,9 +78,9 @@ class Record:
         """Follow the events of `session` from here on."""
         self._session = session
         self.history = lambda: session.history.items
-        session.on("conversation_item_added", _listener(self._on_item))
-        session.on("error", _listener(self._on_error))
-        session.on("close", _listener(self._on_close))
+        session.on("conversation_item_added", listener(self._on_item))
+        session.on("error", listener(self._on_error))
+        session.on("close", listener(self._on_close))
 
     @contextmanager
     def change(self) -> Iterator[asyncio.Future[None]]:
@@ -92,14 +92,14 @@ class Record:
             if not change.done():
                 change.set_result(None)
 
-        listener = _listener(tell)
+        told = listener(tell)
         for event in _CHANGES:
-            session.on(event, listener)
+            session.on(event, told)
         try:
             yield change
         finally:
             for event in _CHANGES:
-                session.off(event, listener)
+                session.off(event, told)
 
     @property
     def names(self) -> Mapping[str, Any]:
@@ -235,16 +235,3 @@ def _calls_as_made(
 
 def _made_by_run(turn: Turn) -> Sequence[Any]:
     return turn.answer if turn.result is None else [event.item for event in turn.result.events]
-
-
-_ONE_EVENT = inspect.Signature([inspect.Parameter("event", inspect.Parameter.POSITIONAL_ONLY)])
-
-
-def _listener(handle: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Give a handler its signature ready made: LiveKit asks for it whenever it emits."""
-
-    def listener(event: Any, /) -> None:
-        handle(event)
-
-    listener.__signature__ = _ONE_EVENT  # type: ignore[attr-defined]
-    return listener

@@ -66,6 +66,7 @@ FLOORS = MappingProxyType(
         "settling": 3,
         "references": 3,
         "leftovers": 3,
+        "listeners": 2,
         "words": 1,
         "stage": 3,
         "swallowed": 3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any
 
 from livekit.agents import AgentSession
@@ -250,8 +251,12 @@ class VoiceCall(Claims):
         raise UsageError("nobody is in the room: job_options gave it no participant")
 
 
+_HOW = frozenset(field.name for field in fields(Utterance))
+
+
 def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance:
-    check_call(Utterance, what, text=text, lasts=lasts, **how)
+    if not how.keys() <= _HOW:
+        check_call(Utterance, what, text=text, lasts=lasts, **how)
     if not isinstance(text, str):
         raise UsageError(f"{what}({text!r}): what is said is a text")
     what = f"{what}({text!r}, …)"

@@ -12,6 +12,7 @@ from livekit.agents.voice import SpeechHandle
 
 from .. import _livekit
 from ..fake.sound import Utterance
+from ..listeners import listener
 from ..timeline import AgentSpeech, Moment, State, Timeline, ToolSpan, UserSpeech
 from ..transcript import FunctionCall
 
@@ -171,7 +172,7 @@ class CallLog:
             "close": lambda event: self.happened("close", event.reason.value),
         }
         for name, handler in handlers.items():
-            session.on(name, handler)  # type: ignore[arg-type]
+            session.on(name, listener(handler))  # type: ignore[arg-type]
 
     def _state(self, who: str, state: str) -> None:
         self._states.append(State(at=self.now, who=who, state=state))
