@@ -123,12 +123,15 @@ class Speech(Protocol):
     @property
     def tts(self) -> tts.TTS[Any]: ...
     @property
-    def vad(self) -> vad.VAD: ...
-    @property
-    def turn_detection(self) -> Any: ...
+    def turn_detection(self) -> Any:
+        """In the place of a detector on text."""
+
     @property
     def audio_turn_detection(self) -> Any:
-        """In the place of one that goes by the audio, as ``inference.TurnDetector`` does."""
+        """In the place of one on audio, as LiveKit's default is (``inference.TurnDetector``)."""
+
+    def vad_like(self, theirs: vad.VAD | None) -> vad.VAD:
+        """Return what is as patient as `theirs`, or as LiveKit's default where nobody has one."""
 
 
 class Seam(Protocol):
@@ -339,13 +342,16 @@ def _take_models(agent: Agent, seam: Seam) -> None:
 def speech_for(name: str, own: Any, speech: Speech | None) -> Any:
     """Return what is to be there in the place of an own model for speech.
 
-    One that was taken away stays away, and a way to detect turns that is no model stays as it is.
+    `own` is ``...`` where a session takes LiveKit's default. One that was taken away stays away,
+    and a way to detect turns that is no model stays as it is.
     """
     if speech is None:
         return NOT_GIVEN
     if not is_given(own) or own is None or (name == "turn_detection" and isinstance(own, str)):
         return own
-    if name == "turn_detection" and isinstance(own, _StreamingTurnDetector):
+    if name == "vad":
+        return speech.vad_like(None if own is ... else own)
+    if name == "turn_detection" and (own is ... or isinstance(own, _StreamingTurnDetector)):
         return speech.audio_turn_detection
     return getattr(speech, name)
 

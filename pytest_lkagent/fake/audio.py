@@ -20,20 +20,18 @@ from .sound import Sound, Utterance, frame_of
 __all__ = ["FRAME_SECONDS", "FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener"]
 
 FRAME_SECONDS = 0.05
-_AFTERMATH_FRAMES = 12
-"""How many frames of silence follow an utterance: with the eleventh, voice detection finds that it
-is over. After that, no silence has to be made."""
 
 
 class FakeAudioInput(io.AudioInput):
     """The microphone: what the user says, in frames that come when they would.
 
-    Silence is as long as nobody speaks, and not sent for ever. `is_lost` says of each frame in turn
-    whether it never arrives.
+    Silence is as long as nobody speaks, and not sent for ever: `patience` is the longest that
+    anybody listens for, in seconds. `is_lost` says of each frame in turn whether it never arrives.
     """
 
     def __init__(self, is_lost: Callable[[], bool] = lambda: False) -> None:
         super().__init__(label="voice_call")
+        self.patience = 0.0
         self._frames: utils.aio.Chan[rtc.AudioFrame] = utils.aio.Chan()
         self._timers: list[asyncio.TimerHandle] = []
         self._is_lost = is_lost
@@ -60,7 +58,7 @@ class FakeAudioInput(io.AudioInput):
             frame = frame_of(end - start, Sound(utterance, start, end))
             self._timers.append(loop.call_at(round(began + end, 6), self._send, frame))
         ended, silent = began + utterance.lasts, frame_of(FRAME_SECONDS)
-        for step in range(1, _AFTERMATH_FRAMES + 1):
+        for step in range(1, 2 + round(self.patience / FRAME_SECONDS)):
             due = round(ended + FRAME_SECONDS * step, 6)  # what is due together is so to the digit
             self._timers.append(loop.call_at(due, self._send, silent))
 

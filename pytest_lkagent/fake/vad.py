@@ -18,12 +18,12 @@ class FakeVAD(Fake, vad.VAD):
 
     Args:
         min_speech_duration: Seconds of speech after which it has begun.
-        min_silence_duration: Seconds of silence after which it has ended; both are the defaults of
-            LiveKit's Silero plugin. ``inference.VAD``, the same model, takes 0.25 s.
+        min_silence_duration: Seconds of silence after which it has ended. Both are what LiveKit
+            takes where nobody brings a VAD (``inference.VAD``); its Silero plugin takes 0.55 s.
     """
 
     def __init__(
-        self, *, min_speech_duration: float = 0.05, min_silence_duration: float = 0.55
+        self, *, min_speech_duration: float = 0.05, min_silence_duration: float = 0.25
     ) -> None:
         super().__init__(capabilities=vad.VADCapabilities(update_interval=0.05))
         self.min_speech_duration = min_speech_duration
@@ -36,8 +36,9 @@ class FakeVAD(Fake, vad.VAD):
 class _FakeVADStream(vad.VADStream):
     """Counts speech and silence, as LiveKit's own detectors do.
 
-    A speech lasts until it has been found to be over: the silence at its end counts, so that any
-    sound becomes one of half a second, LiveKit's ``min_duration`` of an interruption.
+    A speech lasts until it has been found to be over: the silence at its end counts, so that a
+    sound of a quarter of a second becomes half of one, LiveKit's ``min_duration`` of an
+    interruption.
     """
 
     _vad: FakeVAD

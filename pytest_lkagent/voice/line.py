@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from livekit.agents import AgentSession
+from livekit.agents import AgentSession, vad
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from ..fake.audio import FakeAudioInput, FakeAudioOutput, FakeTextOutput
@@ -37,13 +37,21 @@ class Line:
         self._impairments = Impairments(impairments)
         self.log.agent_began = self._make_noise
         self.stt = FakeSTT(self.log.heard, tts.failed.append)
-        self.vad = FakeVAD()
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
         self.audio_turn_detection = FakeAudioTurnDetector(self._end_of_turn)
+        self._vads: dict[float, FakeVAD] = {}
         self._input = FakeAudioInput(self._impairments.is_lost)
         self._synchronizer: TranscriptSynchronizer | None = None
         self._realtime: list[FakeRealtimeModel] = []
         self._quiet_at = 0.0
+
+    def vad_like(self, theirs: vad.VAD | None) -> FakeVAD:
+        """Return what waits for as much silence as `theirs` does."""
+        patience = getattr(theirs, "min_silence_duration", None)  # which not every VAD has
+        made = FakeVAD() if patience is None else FakeVAD(min_silence_duration=patience)
+        made = self._vads.setdefault(made.min_silence_duration, made)
+        self._input.patience = max(self._vads)
+        return made
 
     def join(self, model: FakeRealtimeModel) -> None:
         """Let a realtime model hear and speak on this line."""
@@ -73,7 +81,7 @@ class Line:
         self.log.user_speaks(utterance)
         self._input.speak(utterance)
         ended = asyncio.get_running_loop().time() + utterance.lasts
-        self._quiet_at = ended + self.vad.min_silence_duration
+        self._quiet_at = ended + self._input.patience
 
     async def quiet(self, calm: Callable[[], Awaitable[None]]) -> None:
         """Wait until it is known of everything that was said that it was.

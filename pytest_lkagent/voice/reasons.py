@@ -6,7 +6,7 @@ Each returns what follows the claim's own line, and nothing where nothing is kno
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents.tokenize import basic
 from livekit.agents.utils import is_given
@@ -70,21 +70,22 @@ def why_passed_over(harness: VoiceHarness, spoken: Spoken) -> str:
         return ": it paused, and went on as after a false interruption"
     if spoken.speech is not None and not spoken.speech.allow_interruptions:
         return ": what it says allows no interruptions (allow_interruptions)"
-    if _has(harness, "stt"):
+    if _of_the_agent(harness, "stt") is not None:
         heard = line.log.user_speech(-1).heard
         if len(basic.split_words(heard, split_character=True)) < rules["min_words"]:
             was_heard = f"{heard!r} was" if heard else "nothing was"
             return f": min_words is {rules['min_words']}, and {was_heard} heard"
-    counted = round(utterance.lasts + line.vad.min_silence_duration, 3)
-    if _has(harness, "vad") and counted < rules["min_duration"]:
-        return (
-            f": min_duration is {rules['min_duration']:g} s, and it was {counted:g} s, the silence "
-            "counted that ends it"
-        )
+    if (detector := _of_the_agent(harness, "vad")) is not None:
+        counted = round(utterance.lasts + detector.min_silence_duration, 3)
+        if counted < rules["min_duration"]:
+            return (
+                f": min_duration is {rules['min_duration']:g} s, and it was {counted:g} s, the "
+                "silence counted that ends it"
+            )
     return ""
 
 
-def _has(harness: VoiceHarness, name: str) -> bool:
-    """Whether the agent has something to hear with: one with a realtime model may have none."""
+def _of_the_agent(harness: VoiceHarness, name: str) -> Any:
+    """Return what the agent hears with: one with a realtime model may have nothing."""
     own = getattr(harness.session.current_agent, name)
-    return (own if is_given(own) else getattr(harness.session, name)) is not None
+    return own if is_given(own) else getattr(harness.session, name)
