@@ -18,7 +18,8 @@ _LOST = 0.08
 class Impairments:
     """The impairments of one call, by LiveKit's names (``SimulationImpairments``).
 
-    ``background_noise`` is heard while the agent speaks, and taken for speech by voice detection;
+    ``background_noise`` is heard while the agent speaks, and taken for speech by voice detection:
+    for so long that with LiveKit's defaults the agent pauses;
     ``low_quality_microphone`` makes words into others; with ``packet_loss`` frames are missing.
     """
 
@@ -32,7 +33,7 @@ class Impairments:
         if "background_noise" not in self._names:
             return None
         after = round(self._noise.uniform(0.2, 1.0), 2)
-        return after, Utterance(text="", lasts=round(self._noise.uniform(0.1, 0.3), 2))
+        return after, Utterance(text="", lasts=round(self._noise.uniform(0.3, 0.5), 2))
 
     def heard(self, text: str) -> str:
         """Return what is left of a text."""

@@ -63,6 +63,12 @@ def voice(request):
     return getattr(request, "param", sample)
 
 
+class LongSilence(audio.FakeAudioInput):
+    """It hears speech for 0.1 s after there was any, and counts silence from there."""
+
+    patience = property(lambda self: 0.6, lambda self, _: None)
+
+
 @pytest.fixture(autouse=True)
 def default_vad(monkeypatch, voice):
     """Let the call have LiveKit's VAD, and the user a voice."""
@@ -78,6 +84,7 @@ def default_vad(monkeypatch, voice):
 
     monkeypatch.setattr(audio, "frame_of", frame_of)
     monkeypatch.setattr(line, "FakeVAD", inference.VAD)
+    monkeypatch.setattr(line, "FakeAudioInput", LongSilence)
 '''
 
 CALL = """

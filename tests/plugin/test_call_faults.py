@@ -53,8 +53,8 @@ async def test_in_mid_sentence_leaves_what_was_said(
 async def test_before_the_first_audio_is_tried_again(voice_call, fake_llm, fake_tts):
     fake_tts.voice("Hello.", fails=DOWN, attempts=1)
     await greet(voice_call, fake_llm)
-    assert (await voice_call.agent_answers("Hello.")).latency == 550 + 100
-    assert errors(voice_call) == [2050]
+    assert (await voice_call.agent_answers("Hello.")).latency == 300 + 100
+    assert errors(voice_call) == [1800]
 
 async def test_each_time_leaves_the_caller_without_an_answer(
     voice_call, fake_llm, fake_tts, expect_error
@@ -64,7 +64,7 @@ async def test_each_time_leaves_the_caller_without_an_answer(
     with expect_error(APIConnectionError):
         with pytest.raises(AssertionError, match="the agent did not answer 'hi there'"):
             await voice_call.agent_answers()
-    assert errors(voice_call) == [2050, 2150, 4150, 6150]
+    assert errors(voice_call) == [1800, 1900, 3900, 5900]
     assert len(kept(voice_call)) == (2 if KEPT[0] == STORY else 1)
     fake_llm.script(say("Here I am."))
     await voice_call.say("hello?")
@@ -189,7 +189,7 @@ async def test_it(voice_call, user_says, fake_llm):
     greeting, answer = voice_call.timeline.agent
     assert (greeting.end, greeting.interrupted) == (867, False)
     assert voice_call.timeline.user[0].start == 867 + 300
-    assert answer.latency == 550
+    assert answer.latency == 300
 
 async def test_options(voice_call, user_says):
     await user_says("hi there", input_modality="text")
@@ -208,7 +208,7 @@ def test_recognition_that_fails(calls):
         + """
 async def again(voice_call, fake_llm, at):
     await voice_call.say("hello again", at=at, lasts=0.5)
-    assert (await voice_call.agent_answers("Hello.")).latency == 550
+    assert (await voice_call.agent_answers("Hello.")).latency == 300
 
 async def test_once_loses_what_was_said_and_hears_again(voice_call, fake_llm):
     await greet(voice_call, fake_llm, error=DOWN)
@@ -260,7 +260,7 @@ pytestmark = [
 
 async def test_what_it_adds_is_for_one_request(voice_call, fake_llm):
     await greet(voice_call, fake_llm)
-    assert (await voice_call.agent_answers("Hello.")).latency == 550
+    assert (await voice_call.agent_answers("Hello.")).latency == 300
     assert [message.text for message in fake_llm.requests[0].messages] == [
         "(The house is full.)", "hi there",
     ]
@@ -270,7 +270,7 @@ async def test_what_it_adds_is_for_one_request(voice_call, fake_llm):
 async def test_the_time_it_takes_is_time_that_the_caller_waits(voice_call, fake_llm):
     fake_llm.script(say("Yes."))
     await voice_call.say("look", at=1, lasts=0.5)
-    assert (await voice_call.agent_answers("Yes.")).latency == 850
+    assert (await voice_call.agent_answers("Yes.")).latency == 300 + 300
 
 async def test_stop_response_leaves_the_turn_alone(voice_call, fake_llm):
     await voice_call.say("never mind", at=1, lasts=0.5)
@@ -389,7 +389,7 @@ class Ends(FrontDesk):
 
 async def hear_a_second_of(voice_call, fake_llm, text="Hello, this is the front desk."):
     await greet(voice_call, fake_llm, say(text))
-    await voice_call.agent_answers()  # from 2050 to 4050
+    await voice_call.agent_answers()  # from 1800 to 3800
     await voice_call.silence(1)
 
 def last(voice_call):
@@ -403,7 +403,7 @@ async def test_the_agent_finishes_before_it_shuts_down(voice_call, fake_llm):
     await hear_a_second_of(voice_call, fake_llm)
     voice_call.session.shutdown()
     await voice_call.settle()
-    assert last(voice_call) == (6050, "close: user_initiated", 4050, False)
+    assert last(voice_call) == (5800, "close: user_initiated", 3800, False)
 
 @pytest.mark.parametrize("way", ["aclose", "shutdown"])
 async def test_unless_it_is_to_break_off(way, voice_call, fake_llm):
@@ -413,13 +413,13 @@ async def test_unless_it_is_to_break_off(way, voice_call, fake_llm):
     else:
         voice_call.session.shutdown(drain=False)
     await voice_call.settle()
-    assert last(voice_call) == (5050, "close: user_initiated", 3050, True)
+    assert last(voice_call) == (4800, "close: user_initiated", 2800, True)
     assert kept(voice_call)[-1][2]
 
 async def test_a_caller_who_hangs_up_hears_no_more(voice_call, fake_llm):
     await hear_a_second_of(voice_call, fake_llm)
     await voice_call.hang_up()
-    assert last(voice_call) == (5050, "close: participant_disconnected", 3050, True)
+    assert last(voice_call) == (4800, "close: participant_disconnected", 2800, True)
 
 async def test_a_caller_who_hangs_up_says_no_more(voice_call, fake_llm):
     async def hang_up():

@@ -501,14 +501,14 @@ def test_it_hears_by_itself_unless_it_is_given_something_to_hear_with(telephone)
         async def test_a_vad_alone_changes_nothing(voice_call, fake_llm):
             assert (await answer_to(voice_call, fake_llm)).latency == 500
 
-        @session(turn_handling={"turn_detection": "vad"})
+        @session(turn_handling={"turn_detection": "vad", "endpointing": {"min_delay": 0.8}})
         async def test_vad_is_to_detect_them(voice_call, fake_llm):
-            assert (await answer_to(voice_call, fake_llm)).latency == 550
+            assert (await answer_to(voice_call, fake_llm)).latency == 800
             assert voice_call.timeline.user[0].heard == "a table for two"
 
         @pytest.mark.lk(agent=lambda: Host(host.model(turn_detection=False)))
         async def test_a_server_that_detects_none(voice_call, fake_llm):
-            assert (await answer_to(voice_call, fake_llm)).latency == 550
+            assert (await answer_to(voice_call, fake_llm)).latency == 300
 
         @session(turn_handling={"turn_detection": "manual"})
         async def test_the_program_says_when(voice_call, fake_llm):
@@ -526,12 +526,12 @@ def test_it_hears_by_itself_unless_it_is_given_something_to_hear_with(telephone)
 
         @session(turn_handling={"turn_detection": detector})
         async def test_a_detector_on_audio_takes_turns_from_the_server(voice_call, fake_llm):
-            assert (await answer_to(voice_call, fake_llm)).latency == 550
+            assert (await answer_to(voice_call, fake_llm)).latency == 300
             assert not detects_turns(voice_call)
 
         @pytest.mark.lk(agent=lambda: Host(turn_detection=detector))
         async def test_so_does_one_of_the_agents(voice_call, fake_llm):
-            assert (await answer_to(voice_call, fake_llm)).latency == 550
+            assert (await answer_to(voice_call, fake_llm)).latency == 300
             assert not detects_turns(voice_call)
 
         @session(turn_handling={"turn_detection": detector}, vad=None)

@@ -38,7 +38,7 @@ async def test_it(voice_call, fake_llm, mock_tool):
     )
     result.outcomes(failed=1)
     result.shows(
-        "E *ExpectationError: the agent answered 'a table please' after 3550 ms, and has to within "
+        "E *ExpectationError: the agent answered 'a table please' after 3300 ms, and has to within "
         "800 ms: look(day='Friday') took 2500 ms of that, book(slot='2pm') took 500 ms of that"
     )
 
@@ -103,7 +103,7 @@ async def test_what_it_says_later_counts_as_long_as_nothing_is_heard(voice_call,
         (
             'handling(interruption={"min_duration": 2.0})',
             ", heard='', lasts=0.2",
-            "min_duration is 2 s, and it was 0.75 s, the silence counted that ends it",
+            "min_duration is 2 s, and it was 0.45 s, the silence counted that ends it",
         ),
         (
             'handling(interruption={"enabled": False})',
@@ -157,7 +157,7 @@ class Quiet(FrontDesk):
 @handling(preemptive_generation={"enabled": False})
 async def test_but_these_interrupt(voice_call, fake_llm):
     await talk(voice_call, fake_llm)
-    await voice_call.backchannel("", after=0.5, lasts=0.2)
+    await voice_call.backchannel("", after=0.5, lasts=0.3)
     await voice_call.agent_resumes()
     await voice_call.interrupt("stop", after=4)
     await voice_call.agent_stops()

@@ -98,14 +98,14 @@ def test_a_turn_says_when_the_user_speaks_and_when_the_agent_has_to(phone):
         turns:
           - {user: a table for two, at: 1s, lasts: 1500ms, llm: [It is booked.], within: %s}
         """
-    phone(scenario % "650ms").outcomes(passed=1)
-    result = phone(scenario % "649ms")
+    phone(scenario % "400ms").outcomes(passed=1)
+    result = phone(scenario % "399ms")
     result.outcomes(failed=1)
     result.shows(
-        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 650 ms, and has "
-        "to within 649 ms",
+        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 400 ms, and has "
+        "to within 399 ms",
         "*|0 s*",
-        "*^ 3.15 s",
+        "*^ 2.9 s",
     )
 
 
@@ -328,7 +328,7 @@ def test_a_turn_that_a_tool_made_too_long_names_it(phone):
             within: 800ms
         """)
     result.shows(
-        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 3550 ms, and has "
+        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 3300 ms, and has "
         "to within 800 ms: book(people=2) took 3000 ms of that"
     )
 
@@ -503,7 +503,7 @@ def test_space_in_the_text_of_a_voice_does_not_count(phone):
     result = phone("""
         mode: audio
         voices: {"It is  booked.": {lasts: 3s, ttfb: 1s}}
-        turns: [{user: hi, llm: [It is booked.], within: 1550ms}]
+        turns: [{user: hi, llm: [It is booked.], within: 1300ms}]
         """)
     result.outcomes(passed=1)
 
@@ -534,7 +534,7 @@ def test_a_voice_that_a_scenario_itself_has_is_owed(phone):
     [
         (
             "[{user: a, at: 3s, llm: [Yes?]}, {user: b, at: 2s}]",
-            "call.yaml:5: A call, turn 2: voice_call.say('b'): at=2, and it is 3.650 s into the *",
+            "call.yaml:5: A call, turn 2: voice_call.say('b'): at=2, and it is 3.400 s into the *",
         ),
         (
             "[{silence: 2s}, {interrupt: {text: wait, after: 1s}}]",

@@ -172,7 +172,7 @@ async def test_two(voice_call, fake_llm, fake_tts):
     fake_llm.script(say("Good evening."))
     await voice_call.say("hi there", at=1, lasts=1)
     answer = await voice_call.agent_answers("Good evening.")
-    assert (answer.start, answer.end) == (2550, 3417)
+    assert (answer.start, answer.end) == (2300, 3167)
 
 async def test_text(agent_session, user_says, fake_llm):
     fake_llm.script(say("Good evening."))
@@ -239,7 +239,7 @@ class Loud(Agent):
 async def converse(voice_call, fake_llm):
     fake_llm.script(say("Yes?"))
     await voice_call.say("hi there", at=1, lasts=1)
-    assert (await voice_call.agent_answers("Yes?")).latency == 550
+    assert (await voice_call.agent_answers("Yes?")).latency == 300
 
 @pytest.mark.lk(agent=Own)
 async def test_of_an_agent(voice_call, fake_llm):
@@ -280,18 +280,18 @@ def away(voice_call):
 async def answered(voice_call, fake_llm):
     fake_llm.script(say("Good evening."))
     await voice_call.say("hi there", at=1, lasts=1)
-    return await voice_call.agent_answers("Good evening.")  # until 3417
+    return await voice_call.agent_answers("Good evening.")  # until 3167
 
 async def test_15_s_after_the_agent_fell_silent(voice_call, fake_llm):
     await answered(voice_call, fake_llm)
     await voice_call.silence(30)
-    assert away(voice_call) == (3417 + 15_000, "away")
+    assert away(voice_call) == (3167 + 15_000, "away")
 
 @pytest.mark.parametrize("session_options", [4.0], indirect=True)
 async def test_or_as_long_as_you_say(voice_call, fake_llm):
     await answered(voice_call, fake_llm)
     await voice_call.silence(30)
-    assert away(voice_call) == (3417 + 4_000, "away")
+    assert away(voice_call) == (3167 + 4_000, "away")
 
 @pytest.mark.parametrize("session_options", [None], indirect=True)
 async def test_or_never(voice_call, fake_llm):
