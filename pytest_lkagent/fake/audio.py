@@ -15,7 +15,7 @@ from livekit import rtc
 from livekit.agents import utils
 from livekit.agents.voice import io
 
-from .sound import Sound, Utterance, frame_of
+from .sound import SAMPLE_RATE, Sound, Utterance, frame_of
 
 __all__ = ["FRAME_SECONDS", "FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener"]
 
@@ -41,8 +41,8 @@ class FakeAudioInput(io.AudioInput):
         return await self._frames.__anext__()
 
     def pick_up(self) -> None:
-        """Be there: from now on LiveKit counts the seconds of the audio."""
-        self._send(frame_of(FRAME_SECONDS))
+        """Be there: LiveKit counts the seconds of the audio from where its first frame began."""
+        self._send(frame_of(1 / SAMPLE_RATE))
 
     def speak(self, utterance: Utterance) -> None:
         """Begin to say something now; whatever is being said is over."""
