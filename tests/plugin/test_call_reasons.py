@@ -127,6 +127,67 @@ async def test_it(voice_call, fake_llm):
     result.shows(f"E *ExpectationError: the agent was not stopped by 'wait': {why}")
 
 
+def test_the_silence_that_ends_a_sound_is_that_of_whoever_listens(calls):
+    result = calls(
+        TALK
+        + """
+from livekit.agents import vad
+
+class Patient(vad.VAD):
+    def __init__(self, seconds):
+        super().__init__(capabilities=vad.VADCapabilities(update_interval=0.1))
+        self.min_silence_duration = seconds
+
+    def stream(self):
+        raise LookupError("no model")
+
+@pytest.fixture
+def session_options(request):
+    return {"turn_handling": {"interruption": {"min_duration": 2.0}}, **getattr(request, "param", {})}
+
+own = pytest.mark.parametrize("session_options", [{"vad": Patient(0.55)}], indirect=True)
+
+async def interrupt(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.interrupt("wait", after=1, lasts=0.2, heard="")
+    await voice_call.agent_stops()
+
+class Slow(Agent):
+    def __init__(self):
+        super().__init__(instructions="", vad=Patient(1.0))
+
+async def test_livekits_default(voice_call, fake_llm):
+    await interrupt(voice_call, fake_llm)
+
+@own
+async def test_a_sessions_own(voice_call, fake_llm):
+    await interrupt(voice_call, fake_llm)
+
+@own
+@pytest.mark.lk(agent=Slow)
+async def test_an_agents_own_before_the_sessions(voice_call, fake_llm):
+    await interrupt(voice_call, fake_llm)
+
+class Deaf(Agent):
+    def __init__(self):
+        super().__init__(instructions="", vad=None)
+
+@pytest.mark.lk(agent=Deaf)
+async def test_nobodys(voice_call, fake_llm):
+    await interrupt(voice_call, fake_llm)
+"""
+    )
+    result.outcomes(failed=4)
+    told = "E *: the agent was not stopped by 'wait': {}"
+    short = told.format("min_duration is 2 s, and it was {} s, the silence counted that ends it")
+    result.shows(
+        short.format("0.45"),
+        short.format("0.75"),
+        short.format("1.2"),
+        told.format("it had said all 3000 ms after that began"),
+    )
+
+
 def test_words_that_were_no_interruption_are_not_answered(calls):
     result = calls(
         TALK

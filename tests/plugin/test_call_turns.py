@@ -187,6 +187,7 @@ async def test_how_sure_recognition_is_comes_with_the_message(voice_call, fake_l
 
 
 def test_each_way_to_detect_turns_has_its_own_end(calls):
+    # where no detector goes by the audio, LiveKit's delays are 0.5 and 3 s
     # since 1.8 LiveKit counts min_delay from the end that recognition tells, not from the words'
     late, later = (500, 700) if livekit_version.startswith("1.7.") else (700, 1200)
     result = calls(
@@ -195,6 +196,10 @@ def test_each_way_to_detect_turns_has_its_own_end(calls):
 @handling(turn_detection="vad")
 async def test_vad(voice_call, fake_llm):
     assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 500  # no detector is asked
+
+@handling(turn_detection=None)
+async def test_none_leaves_it_to_vad(voice_call, fake_llm):
+    assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 500
 
 @handling(turn_detection="stt")
 async def test_stt_at_once(voice_call, fake_llm):
@@ -248,10 +253,22 @@ class Detector:
 
 @handling(turn_detection=Detector())
 async def test_a_detector_of_the_users_own_is_ours_in_a_call(voice_call, fake_llm):
-    assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 3000
+    assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 3000  # LiveKit's for text
+
+@handling(turn_detection=Detector())
+async def test_which_finds_the_end_likely(voice_call, fake_llm):
+    assert await latency(voice_call, fake_llm) == 500
+
+class Reads(Agent):
+    def __init__(self):
+        super().__init__(instructions="", turn_detection=Detector())
+
+@pytest.mark.lk(agent=Reads)
+async def test_or_one_of_an_agents(voice_call, fake_llm):
+    assert await latency(voice_call, fake_llm) == 500
 
 @handling(turn_detection=inference.TurnDetector(version="v1-mini"))
-async def test_one_on_audio_has_the_delays_that_livekit_has_for_it(voice_call, fake_llm):
+async def test_one_on_audio_has_the_delays_of_the_default(voice_call, fake_llm):
     assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 2500
 
 @handling(turn_detection=inference.TurnDetector(version="v1-mini"), endpointing={"max_delay": 4})
@@ -263,4 +280,4 @@ async def test_and_does_not_wait_where_the_end_is_likely(voice_call, fake_llm):
     assert await latency(voice_call, fake_llm) == 300
 """
     )
-    result.outcomes(passed=11)
+    result.outcomes(passed=14)
