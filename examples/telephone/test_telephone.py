@@ -20,7 +20,7 @@ async def test_a_tool_that_takes_its_time_is_heard_as_silence(
     await voice_call.settle()
     await voice_call.say("a table for two on Monday")
     answer = await voice_call.agent_answers("On Monday we are closed.", within=1.0)
-    assert answer.latency == 800  # half a second of endpointing, and the voice's first audio
+    assert answer.latency == 550  # 300 ms of endpointing, and the voice's first audio
     timeline: Timeline = voice_call.timeline
     assert [tool.call for tool in timeline.tools] == ["book(day='Monday', people=2)"]
     assert "closed" in str(timeline)

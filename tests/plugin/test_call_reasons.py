@@ -143,7 +143,8 @@ class Patient(vad.VAD):
 
 @pytest.fixture
 def session_options(request):
-    return {"turn_handling": {"interruption": {"min_duration": 2.0}}, **getattr(request, "param", {})}
+    given = getattr(request, "param", {})
+    return {**given, "turn_handling": {"interruption": {"min_duration": 2.0}}}
 
 own = pytest.mark.parametrize("session_options", [{"vad": Patient(0.55)}], indirect=True)
 
