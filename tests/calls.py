@@ -1,4 +1,9 @@
-"""Calls that were invented: one in which a table is booked, and any that there could be."""
+"""Calls that were invented: one in which a table is booked, and any that there could be.
+
+The first has the times that LiveKit's defaults make: the user speaks after 50 ms of sound, listens
+after 250 ms of silence, and the turn is over after 300. The agent stops for half a second of sound,
+and goes on 2 s after it was none.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +15,14 @@ AGENT_STATES = {
     0: "initializing",
     300: "speaking",
     2100: "listening",
-    5000: "thinking",
+    4900: "thinking",
     5150: "speaking",
-    7420: "listening",
-    8700: "thinking",
+    7600: "listening",
+    8600: "thinking",
     10_640: "speaking",
-    16_450: "listening",
+    13_500: "listening",
+    15_650: "speaking",
+    17_300: "listening",
     18_900: "thinking",
     20_100: "speaking",
     22_500: "listening",
@@ -23,13 +30,13 @@ AGENT_STATES = {
 USER_STATES = {
     0: "listening",
     2450: "speaking",
-    4600: "listening",
+    4850: "listening",
     7150: "speaking",
-    8300: "listening",
+    8550: "listening",
     13_050: "speaking",
-    13_400: "listening",
+    13_650: "listening",
     17_650: "speaking",
-    18_600: "listening",
+    18_850: "listening",
 }
 
 BOOKING = Timeline(
@@ -49,7 +56,7 @@ BOOKING = Timeline(
         AgentSpeech(start=300, end=2100, text="Trattoria Aurora, good evening!"),
         AgentSpeech(
             start=5150,
-            end=7420,
+            end=7600,
             text="Friday it is. How many of you",
             unsaid="will be there, and at what time?",
             interrupted=True,
@@ -57,9 +64,9 @@ BOOKING = Timeline(
         ),
         AgentSpeech(
             start=10_640,
-            end=16_450,
+            end=17_300,
             text="On Sunday there is a table for two at seven, and one at nine on the terrace.",
-            pauses=[(13_150, 14_450)],
+            pauses=[(13_500, 15_650)],
             latency=2340,
         ),
         AgentSpeech(
@@ -75,8 +82,8 @@ BOOKING = Timeline(
         *(State(at=at, who="user", state=state) for at, state in USER_STATES.items()),
     ],
     moments=[
-        Moment(at=5000, kind="end of turn"),
-        Moment(at=8700, kind="end of turn"),
+        Moment(at=4900, kind="end of turn"),
+        Moment(at=8600, kind="end of turn"),
         Moment(at=18_900, kind="end of turn"),
         Moment(at=31_200, kind="hang up"),
     ],

@@ -14,28 +14,28 @@ LANES = """
 user                              [====================]                         [==========]
                                   I'd like a table for Friday, please.
                                                       Wait, for Sunday. (heard: Wait, for some day.)
-agent        [================]                      +550 ms [=====================x
+agent        [================]                      +550 ms [=======================x
              Trattoria Aurora, good evening!
                             Friday it is. How many of you (unsaid: will be there, and at what time?)
-moments                                                     * end of turn
-user is   |listening              |speaking             |listening               |speaking
-agent is  |in|speaking         |listening                   ||speaking              |listenin
+moments                                                    * end of turn
+user is   |listening              |speaking               |listening             |speaking
+agent is  |in|speaking         |listening                  |t|speaking                |listen
 
                  |9 s      |10 s     |11 s     |12 s     |13 s     |14 s     |15 s     |16 s
 user                                                     [==] uh-huh (heard: nothing)
-agent                   +2340 ms [========================.............===================]
+agent                   +2340 ms [============================.....................================]
                         On Sunday there is a table for two at seven, and one at nine on the terrace.
 tools             [=======] free_tables(day='Sunday')
-moments       * end of turn
-user is   |listening                                     |spe|listening
-agent is  |lis|thinking          |speaking                                                 |listenin
+moments      * end of turn
+user is   |s|listening                                   |speak|listening
+agent is  |li|thinking           |speaking                    |listening           |speaking
 
                  |18 s     |19 s     |20 s     |21 s     |22 s     |23 s
 user         [========] Seven, thanks.
 agent                        +1500 ms [======================] You're booked for Sunday at seven.
 tools                     [===] book(day='Sunday', time='19:00')
 moments                   * end of turn
-user is   |li|speaking |listening
+user is   |li|speaking   |listening
 agent is  |listening      |thinking   |speaking               |listening
 
            … 6.7 s …         |31 s
@@ -65,22 +65,22 @@ def test_a_marked_moment_is_shown_with_what_was_around_it():
                   |7 s      |8 s      |9 s      |10 s     |11 s     |12 s     |13 s
         user       [==========]                       uh-huh (heard: nothing) [==]
                    Wait, for Sunday. (heard: Wait, for some day.)
-        agent     <==x                       +2340 ms [========================........>
+        agent     <====x                     +2340 ms [============================....>
                   Friday it is. How many of you (unsaid: will be there, and at what
                   time?)
                      On Sunday there is a table for two at seven, and one at nine on the
                      terrace.
         tools                          [=======] free_tables(day='Sunday')
-        moments                    * end of turn
-        user is   ||speaking   |listening                                     |spe|liste
-        agent is  |spe|listening   |thinking          |speaking
+        moments                   * end of turn
+        user is   ||speaking     |listening                                   |speak|lis
+        agent is  |speak|listening|thinking           |speaking                    |list
                                                                             13.65 s ^
 
                   |14 s     |15 s     |16 s     |17 s     |18 s
         user                                          [========] Seven, thanks.
-        agent     <...===================]
-        user is   |listening                          |speaking |listening
-        agent is  |speaking               |listening
+        agent     <...............================]
+        user is   |listening                          |speaking
+        agent is  |listening      |speaking        |listening
         … left out: the last 12.55 s, 1 utterance, 1 tool call …
                   x cut off   .... paused   > goes on   +ms since the user's end
         """
@@ -101,7 +101,7 @@ def test_a_moment_is_marked_in_a_long_call_with_the_half_minute_before_it():
 
 
 def test_the_mark_stands_below_its_moment():
-    lines = BOOKING.lanes(mark=7420)
+    lines = BOOKING.lanes(mark=7600)
     [speech] = [line for line in lines if line.endswith("=x")]
     [mark] = [line for line in lines if "^" in line]
     assert mark.index("^") == len(speech)  # the bar ends before the moment at which it was cut off

@@ -64,17 +64,17 @@ def test_every_bar_has_its_words_in_full_with_its_times():
         "user, 7.1 s to 8.3 s: Wait, for Sunday. (heard: Wait, for some day.)",
         "agent, 0.3 s to 2.1 s: Trattoria Aurora, good evening!",
         (
-            "agent, 5.15 s to 7.42 s: Friday it is. How many of you "
+            "agent, 5.15 s to 7.6 s: Friday it is. How many of you "
             "(unsaid: will be there, and at what time?) (after 550 ms)"
         ),
-        "moments, 5 s: end of turn",
+        "moments, 4.9 s: end of turn",
         "user, 13 s to 13.4 s: uh-huh (heard: nothing)",
         (
-            "agent, 10.64 s to 16.45 s: On Sunday there is a table for two at seven, "
-            "and one at nine on the terrace. (after 2340 ms) (paused 13.15 s to 14.45 s)"
+            "agent, 10.64 s to 17.3 s: On Sunday there is a table for two at seven, "
+            "and one at nine on the terrace. (after 2340 ms) (paused 13.5 s to 15.65 s)"
         ),
         "tools, 9.15 s to 10.05 s: free_tables(day='Sunday')",
-        "moments, 8.7 s: end of turn",
+        "moments, 8.6 s: end of turn",
         "user, 17.6 s to 18.6 s: Seven, thanks.",
         "agent, 20.1 s to 22.5 s: You're booked for Sunday at seven. (after 1500 ms)",
         "tools, 18.98 s to 19.48 s: book(day='Sunday', time='19:00')",
@@ -112,7 +112,7 @@ def test_what_was_cut_off_and_what_paused_is_seen():
         for _, group in bars
         if group.find(f"{SVG}rect[@class='pause']") is not None
     ]
-    assert int(pause.get("width")) == 130
+    assert int(pause.get("width")) == 215
 
 
 def test_the_mark_stands_at_its_time_in_the_whole_call():
