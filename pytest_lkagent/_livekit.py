@@ -15,7 +15,7 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -76,6 +76,7 @@ __all__ = [
     "is_duplex",
     "is_said_by_code",
     "listening_agent",
+    "mark_defaults",
     "may_be_interrupted",
     "model_named",
     "neutral",
@@ -365,12 +366,21 @@ def prediction(probability: float) -> TurnDetectionEvent:
     )
 
 
-def hears_by_itself(agent: Agent, names: Iterable[str]) -> None:
-    """Keep the session's `names` of `SPEECH` away from an agent that has none of its own."""
+def mark_defaults(session: AgentSession[Any], brought: Collection[str]) -> None:
+    """Let LiveKit know what nobody `brought`: it trusts its own VAD less than one that is given.
+
+    Its default turn detector gives way to a realtime model's server, and so does its default VAD.
+    """
+    own: Any = session
+    own._using_default_vad = "vad" not in brought
+    own._turn_detection_explicit = "turn_detection" in brought
+
+
+def hears_by_itself(agent: Agent) -> None:
+    """Keep the session's STT away from an agent that brings none."""
     own: Any = agent
-    for name in names:
-        if not is_given(getattr(own, f"_{name}")):
-            setattr(own, f"_{name}", None)
+    if not is_given(own._stt):
+        own._stt = None
 
 
 def model_named(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, APIError, llm, room_io
@@ -43,7 +43,7 @@ class VoiceHarness(Harness):
         super().__init__(stage, model)
         self.line = line
         self._stand_ins: dict[llm.RealtimeModel, FakeRealtimeModel] = {}
-        self._brought: Mapping[str, Any] | None = None
+        self._brought: Collection[str] | None = None
         """What the session under test has of its own to hear with, None where it is the user's."""
 
     @property
@@ -79,7 +79,7 @@ class VoiceHarness(Harness):
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
         made = super().arguments(options)
         given = {**options, **options.get("turn_handling", {})}
-        self._brought = {name: given[name] for name in _livekit.SPEECH if name in given}
+        self._brought = [name for name in _livekit.SPEECH if name in given]
         return made
 
     async def _start(self, session: AgentSession[Any], agent: Agent) -> None:
@@ -88,6 +88,8 @@ class VoiceHarness(Harness):
 
     def take(self, session: AgentSession[Any]) -> None:
         super().take(session)
+        if self._brought is not None:
+            _livekit.mark_defaults(session, self._brought)
         self.line.connect(session)
         self.line.pick_up()
 
@@ -95,8 +97,8 @@ class VoiceHarness(Harness):
         super().agent_starting(agent)
         model = agent.llm if is_given(agent.llm) else self.session.llm
         if isinstance(model, llm.RealtimeModel):
-            if self._brought is not None:
-                _livekit.hears_by_itself(agent, _superfluous(model, agent, self._brought))
+            if self._brought is not None and "stt" not in self._brought:
+                _livekit.hears_by_itself(agent)
             if model.capabilities.audio_output:
                 return
         if agent.tts is None or (not is_given(agent.tts) and self.session.tts is None):
@@ -169,16 +171,3 @@ class VoiceHarness(Harness):
         """Wait until the user has been heard, and nobody says or does anything any more."""
         await self.line.quiet(self.quiet)
         await settled(self.session, self.record, self._clock.quiet)
-
-
-def _superfluous(
-    model: llm.RealtimeModel, agent: Agent, brought: Mapping[str, Any]
-) -> Iterator[str]:
-    """Walk what a session would not have brought for a model that hears by itself."""
-    names = ["stt"]
-    if model.capabilities.turn_detection:
-        own = agent.turn_detection
-        if (own if is_given(own) else brought.get("turn_detection")) in (None, "realtime_llm"):
-            names.append("vad")  # the two together would turn the server's detection off
-        names.append("turn_detection")
-    return (name for name in names if name not in brought)

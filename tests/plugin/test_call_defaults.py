@@ -49,11 +49,20 @@ def options_of(session):
     options["turn_handling"] = dict(options["turn_handling"])
     options["detector"] = hasattr(options["turn_handling"].pop("turn_detection"), "stream")
     options["silence"] = session.vad.min_silence_duration
+    options["defaults"] = (session._using_default_vad, not session._turn_detection_explicit)
     return options
 
 async def test_but_for_the_echo_that_is_none(voice_call):
     ours, theirs = options_of(voice_call.session), options_of(AgentSession())
     assert {name for name in theirs if ours[name] != theirs[name]} == {"aec_warmup_duration"}
+
+class TestWhatIsBrought:
+    @pytest.fixture
+    def session_options(self):
+        return {"vad": Patient(0.5), "turn_handling": {"turn_detection": "vad"}}
+
+    async def test_is_no_default(self, voice_call):
+        assert options_of(voice_call.session)["defaults"] == (False, False)
 
 async def test_in_figures(voice_call):
     ours = options_of(voice_call.session)
@@ -66,7 +75,7 @@ async def test_as_a_caller_hears_it(voice_call, fake_llm):
     assert await latency(voice_call, fake_llm, "Go on.", end_of_turn=0.1) == 2500
 """
     )
-    result.outcomes(passed=3)
+    result.outcomes(passed=4)
 
 
 OWN = """
