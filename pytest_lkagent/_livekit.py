@@ -55,6 +55,7 @@ from .transcript import (
     FunctionCall,
     FunctionCallOutput,
     Message,
+    arguments_of,
 )
 
 __all__ = [
@@ -503,7 +504,7 @@ def to_event(item: Any, agents: Mapping[str, Any] | None = None) -> Event | None
         )
     if item.type == "function_call":
         return FunctionCall(
-            name=item.name, arguments=_arguments(item.arguments), call_id=item.call_id
+            name=item.name, arguments=arguments_of(item.arguments), call_id=item.call_id
         )
     if item.type == "function_call_output":
         return FunctionCallOutput(
@@ -554,14 +555,6 @@ def _config_update(item: Any) -> AgentConfigUpdate:
         tools_added=tuple(item.tools_added or ()),
         tools_removed=tuple(item.tools_removed or ()),
     )
-
-
-def _arguments(raw: str) -> dict[str, Any] | str:
-    try:
-        parsed = json.loads(raw or "{}")
-    except ValueError:
-        return raw
-    return parsed if isinstance(parsed, dict) else raw
 
 
 def is_argument_error(item: Any) -> bool:

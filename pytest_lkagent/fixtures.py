@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
 from . import border
 from .errors import UsageError
+from .loop_fixtures import of_its_loop
 
 if TYPE_CHECKING:
     from livekit.agents import AgentSession, AgentTask, JobContext
@@ -89,18 +89,18 @@ def _lk_bare_stage(request: pytest.FixtureRequest, job_options: Any) -> Iterator
         yield stage
 
 
-def _on_loop(scope: Any) -> Any:
-    @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_on_{scope}_loop")
-    async def on_loop(_lk_bare_stage: Stage) -> AsyncIterator[JobContext]:
+def _stage_on_loop(**where: Any) -> Any:
+    @pytest_asyncio.fixture(**where)
+    async def stage_on_loop(_lk_bare_stage: Stage) -> AsyncIterator[JobContext]:
         with border.shown():
             async with _lk_bare_stage.on_loop() as context:
                 yield context
 
-    return on_loop
+    return stage_on_loop
 
 
-def _session_on_loop(scope: Any) -> Any:
-    @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_session_on_{scope}_loop")
+def _session_on_loop(**where: Any) -> Any:
+    @pytest_asyncio.fixture(**where)
     async def session_on_loop(
         _lk_defaults: Defaults, _lk_bare_stage: Stage
     ) -> AsyncIterator[Harness]:
@@ -110,21 +110,6 @@ def _session_on_loop(scope: Any) -> Any:
                 yield await _lk_defaults.session_on(stage)
 
     return session_on_loop
-
-
-def _of_its_loop(kind: Literal["on", "session_on"], request: pytest.FixtureRequest) -> Any:
-    """Return the value of one of these fixtures, that of the loop which the test runs on.
-
-    Those of a loop scope are registered when it is first met: there are ten of them, and pytest
-    lists every fixture there is when a user misspells one.
-    """
-    scope = border.loop_scope(request.node)
-    plugins, name = request.config.pluginmanager, f"lkagent-{scope}-loop"
-    if not plugins.has_plugin(name):
-        module = ModuleType(name)
-        vars(module).update(on=_on_loop(scope), session_on=_session_on_loop(scope))
-        plugins.register(module, name)
-    return request.getfixturevalue(f"_lk_{kind}_{scope}_loop")
 
 
 @pytest.fixture
@@ -137,7 +122,7 @@ def _lk_stage(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Stage:
     if "_lk_defaults" in request.fixturenames:  # which is put into the job before it is entered
         request.getfixturevalue("_lk_defaults")
     if border.is_coroutine_test(request.node) and "_lk_main" not in request.fixturenames:
-        _of_its_loop("on", request)
+        of_its_loop(request, "stage", _stage_on_loop)
     return _lk_bare_stage
 
 
@@ -165,7 +150,7 @@ def _lk_defaults(
 def _lk_main(request: pytest.FixtureRequest, _lk_defaults: Defaults) -> Harness:
     """The session under test."""
     border.refuse_without_loop(request.node)
-    harness: Harness = _of_its_loop("session_on", request)
+    harness: Harness = of_its_loop(request, "session", _session_on_loop)
     return harness
 
 
@@ -282,7 +267,7 @@ def job_context(request: pytest.FixtureRequest, _lk_defaults: Defaults) -> JobCo
     """The fake ``JobContext`` in which the test runs; its ``room`` is a `FakeRoom`."""
     if _lk_defaults.entrypoint is not None or "_lk_main" in request.fixturenames:
         request.getfixturevalue("_lk_main")
-    context: JobContext = _of_its_loop("on", request)
+    context: JobContext = of_its_loop(request, "stage", _stage_on_loop)
     return context
 
 

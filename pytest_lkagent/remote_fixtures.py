@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest_asyncio
 
 from . import border
 from .errors import UsageError
+from .loop_fixtures import of_its_loop
 
 if TYPE_CHECKING:
     from .fake.server import FakeLLMServer
@@ -26,8 +26,8 @@ def remote_transport() -> str:
     return "memory"
 
 
-def _remote_on_loop(scope: Any) -> Any:
-    @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_remote_on_{scope}_loop")
+def _remote_on_loop(**where: Any) -> Any:
+    @pytest_asyncio.fixture(**where)
     async def remote_on_loop(
         _lk_main: Harness, remote_transport: str
     ) -> AsyncIterator[RemoteSession]:
@@ -41,8 +41,8 @@ def _remote_on_loop(scope: Any) -> Any:
     return remote_on_loop
 
 
-def _server_on_loop(scope: Any) -> Any:
-    @pytest_asyncio.fixture(loop_scope=scope, name=f"_lk_server_on_{scope}_loop")
+def _server_on_loop(**where: Any) -> Any:
+    @pytest_asyncio.fixture(**where)
     async def server_on_loop(_lk_stage: Stage) -> AsyncIterator[FakeLLMServer]:
         from .fake.server import FakeLLMServer
 
@@ -53,17 +53,6 @@ def _server_on_loop(scope: Any) -> Any:
                 yield server
 
     return server_on_loop
-
-
-def _of_its_loop(kind: str, request: pytest.FixtureRequest) -> Any:
-    """Return the value of one of these fixtures, that of the loop which the test runs on."""
-    scope = border.loop_scope(request.node)
-    plugins, name = request.config.pluginmanager, f"lkagent-remote-{scope}-loop"
-    if not plugins.has_plugin(name):
-        module = ModuleType(name)
-        vars(module).update(remote=_remote_on_loop(scope), server=_server_on_loop(scope))
-        plugins.register(module, name)
-    return request.getfixturevalue(f"_lk_{kind}_on_{scope}_loop")
 
 
 @pytest.fixture
@@ -79,7 +68,7 @@ def remote_session(
 
     with border.shown():
         check_way(remote_transport)
-    remote: RemoteSession = _of_its_loop("remote", request)
+    remote: RemoteSession = of_its_loop(request, "remote", _remote_on_loop)
     return remote
 
 
@@ -97,5 +86,5 @@ def fake_llm_server(request: pytest.FixtureRequest, _lk_stage: Stage) -> FakeLLM
                 "write the test as async def"
             )
         )
-    server: FakeLLMServer = _of_its_loop("server", request)
+    server: FakeLLMServer = of_its_loop(request, "server", _server_on_loop)
     return server

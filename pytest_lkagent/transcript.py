@@ -22,6 +22,7 @@ __all__ = [
     "Message",
     "Transcript",
     "Turn",
+    "arguments_of",
     "describe_call",
     "render",
 ]
@@ -158,6 +159,15 @@ class Transcript:
 
     def __str__(self) -> str:
         return "\n".join(render(self.events))
+
+
+def arguments_of(raw: str) -> dict[str, Any] | str:
+    """Read the arguments of a call as a model sends them; what is no JSON object stays a text."""
+    try:
+        parsed = json.loads(raw or "{}")
+    except ValueError:
+        return raw
+    return parsed if isinstance(parsed, dict) else raw
 
 
 def describe_call(name: str, arguments: Mapping[str, Any] | str) -> str:

@@ -87,6 +87,7 @@ FLOORS = MappingProxyType(
         "snapshot.orphans": 4,
         "border": 4,
         "keys": 4,
+        "loop_fixtures": 4,
         "phases": 4,
         "defaults": 4,
         "plugin": 4,

@@ -5,14 +5,13 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
 from livekit.agents import llm
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from ..transcript import Event, FunctionCall, FunctionCallOutput, Message
+from ..transcript import Event, FunctionCall, FunctionCallOutput, Message, arguments_of
 
 __all__ = ["Body", "Completion", "describe_mistakes"]
 
@@ -149,16 +148,10 @@ def _events(message: _Message, names: Mapping[str, str]) -> Iterator[Event]:
         yield Message(role=message.role, text=message.text)
     for call in message.tool_calls or ():
         yield FunctionCall(
-            name=call.function.name, arguments=_arguments(call.function.arguments), call_id=call.id
+            name=call.function.name,
+            arguments=arguments_of(call.function.arguments),
+            call_id=call.id,
         )
-
-
-def _arguments(raw: str) -> dict[str, Any] | str:
-    try:
-        parsed = json.loads(raw or "{}")
-    except ValueError:
-        return raw
-    return parsed if isinstance(parsed, dict) else raw
 
 
 def describe_mistakes(error: ValidationError) -> str:

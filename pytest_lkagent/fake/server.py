@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -23,6 +22,7 @@ from .._livekit_remote import ASKER_HEADER
 from ..errors import BehaviourError, UsageError
 from .completions import Body, Completion, describe_mistakes
 from .llm import FakeLLM, _FakeStream
+from .ports import taking_port
 
 __all__ = ["FakeLLMServer"]
 
@@ -74,16 +74,10 @@ class FakeLLMServer:
         """
         # a client that goes away interrupts the answer, as an interruption does within a process
         self._web = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        try:
+        with taking_port(self.host, self.port):
             self._listening = await asyncio.get_running_loop().create_server(
                 self._web, self.host, self.port
             )
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            raise UsageError(
-                f"{self.host}:{self.port} is in use; leave the port away, and a free one is taken"
-            ) from None
         self.port = self._listening.sockets[0].getsockname()[1]
 
     async def aclose(self) -> None:

@@ -8,7 +8,6 @@ no more messages come.
 from __future__ import annotations
 
 import asyncio
-import errno
 from abc import abstractmethod
 from contextlib import suppress
 from typing import Self
@@ -18,7 +17,7 @@ from livekit.agents.utils import aio
 from livekit.protocol.agent_pb import agent_session as protocol
 
 from .._livekit_remote import MAX_FRAME, SessionTransport
-from ..errors import UsageError
+from ..fake.ports import taking_port
 
 __all__ = ["MemoryTransport", "TcpListener", "memory_pair"]
 
@@ -144,14 +143,8 @@ class TcpListener(_Transport):
             UsageError: It is in use.
         """
         self._streams = asyncio.get_running_loop().create_future()
-        try:
+        with taking_port(self.host, self.port):
             self._server = await asyncio.start_server(self._connected, self.host, self.port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            raise UsageError(
-                f"{self.host}:{self.port} is in use; leave the port away, and a free one is taken"
-            ) from None
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def start(self) -> None:
