@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -24,6 +25,7 @@ from ..stage import Stage
 from ..wall_clock import WallClock
 from . import private
 from .found import Findable, Names, mocked, tell
+from .kept import Kept
 from .play import Drawn, Example, Subject
 
 __all__ = ["Fuzzed", "FuzzedAgent", "fuzz_agent", "fuzz_test", "fuzzed_agent"]
@@ -143,8 +145,13 @@ def fuzz_test(
     It has these `fixtures` as parameters, and lets `take` have their values before each example.
     """
 
+    @lru_cache
+    def before() -> Kept:
+        return Kept()
+
     def test(data: Any, **values: Any) -> None:  # noqa: ARG001  (hypothesis needs one to draw)
         __tracebackhide__ = True
+        before()
         take(values)
         is_final = private.is_final()
         example = Example(subject, private.Drawing(), is_shown=is_final)
@@ -152,7 +159,7 @@ def fuzz_test(
             example.play()
         except Exception as error:
             if is_final:
-                tell(error, example, subject)
+                tell(error, example, subject, kept=before().changed())
             raise
 
     made: Any = test

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +29,10 @@ __all__ = ["FOLDER", "Findable", "Names", "as_scenario", "mocked", "tell"]
 
 FOLDER = ".lk_fuzz"
 """Where the scenarios are that fuzzing found, beside the test that did."""
+_KEPT = (
+    "sessions before this one changed {}: if that is the fault, it takes two sessions to show, so "
+    "the file plays the conversation twice"
+)
 
 
 class Findable(Protocol):
@@ -44,12 +48,18 @@ class Findable(Protocol):
         """Return what is tested, and the keys of a scenario in which it is played like this."""
 
 
-def tell(error: BaseException, example: Example, subject: Findable) -> None:
-    """Say with `error` in which conversation it came up, and write that as a scenario."""
+def tell(
+    error: BaseException, example: Example, subject: Findable, *, kept: Sequence[str] = ()
+) -> None:
+    """Say with `error` in which conversation it came up, and write that as a scenario.
+
+    Where something is `kept` from one session to the next, there are two: the second may fail
+    because of the first.
+    """
     for line in _conversation(error, example):
         error.add_note(line)
     if example.harness is not None:
-        for line in _written(error, example.drawn, subject):
+        for line in _written(error, example.drawn, subject, kept):
             error.add_note(line)
 
 
@@ -72,13 +82,20 @@ def _conversation(error: BaseException, example: Example) -> list[str]:
     return ["in this conversation:", *render(example.harness.transcript.events), *took, *cut]
 
 
-def _written(error: BaseException, drawn: Drawn, subject: Findable) -> list[str]:
+def _written(
+    error: BaseException, drawn: Drawn, subject: Findable, kept: Sequence[str]
+) -> list[str]:
     """Write the scenario, and say where it is and what it lacks."""
     folder = Path(subject.site.path).parent / FOLDER
     names = Names(folder)
     tested, settings = subject.settings(names, drawn)
     label = playable_label(f"{type(error).__name__}: {error}".partition("\n")[0])
-    text = as_scenario(drawn, label=label, tested=tested, settings=settings, notes=names.missing)
+    how = {"tested": tested, "settings": settings}
+    text = as_scenario(drawn, label=label, notes=names.missing, **how)
+    shared = [_KEPT.format(", ".join(kept))] if kept else []
+    if shared:
+        first = as_scenario(drawn, label=f"{label} (a session before it)", notes=shared, **how)
+        text = first + text.partition("scenarios:\n")[2]
     digest = sha1(text.encode(), usedforsecurity=False).hexdigest()[:8]
     name = re.sub(r"[^\w-]", "", subject.name)  # a lambda's has brackets, as shells have
     path = folder / f"{name}-{digest}.yaml"
@@ -90,7 +107,7 @@ def _written(error: BaseException, drawn: Drawn, subject: Findable) -> list[str]
     path.write_text(text, encoding="utf-8")
     shown = os.path.relpath(path)
     lacking = [f"  which lacks something: {one}" for one in names.missing]
-    return [f"as a scenario: pytest --lk-scenarios={shlex.quote(shown)}", *lacking]
+    return [f"as a scenario: pytest --lk-scenarios={shlex.quote(shown)}", *lacking, *shared]
 
 
 def as_scenario(drawn: Drawn, **how: Any) -> str:

@@ -1,0 +1,47 @@
+"""What one session leaves to the next: lists of an agent's class, globals of its module."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from livekit.agents import Agent
+
+__all__ = ["Kept"]
+
+_CONTAINERS = (list, dict, set, bytearray, deque)
+_LIBRARIES = ("livekit", __name__.partition(".")[0])
+
+
+class Kept:
+    """The containers that agents' classes and modules hold, as they are now.
+
+    Not what is held elsewhere: in a closure, a module without an agent, an attribute of an object.
+    """
+
+    def __init__(self) -> None:
+        self._before = {place: shown for place, _, shown in _held()}
+
+    def changed(self) -> list[str]:
+        """Name those that hold something else by now."""
+        return [name for place, name, now in _held() if self._before.get(place, now) != now]
+
+
+def _held() -> Iterator[tuple[tuple[int, str], str, str]]:
+    """Yield the place, the name and what is in each container."""
+    owners: dict[Any, None] = {}
+    for agent in _agents(Agent):
+        owners |= {sys.modules.get(agent.__module__): None, agent: None}
+    for owner in owners:
+        for name, value in list(getattr(owner, "__dict__", {}).items()):
+            if isinstance(value, _CONTAINERS) and not name.startswith("__"):
+                yield (id(owner), name), f"{owner.__name__}.{name}", repr(value)
+
+
+def _agents(base: type[Agent]) -> Iterator[type[Agent]]:
+    for agent in base.__subclasses__():
+        if agent.__module__.partition(".")[0] not in _LIBRARIES:
+            yield agent
+        yield from _agents(agent)
