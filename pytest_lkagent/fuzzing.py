@@ -19,6 +19,7 @@ from . import border
 from .errors import BehaviourError, UsageError
 from .keys import set_dummies
 from .scenarios.model import FuzzSpec, MockOutcome, MockSpec, Ref, Scenario
+from .transcript import FunctionCall, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .fuzz.found import Names
     from .fuzz.play import Drawn, Subject
     from .harness import Harness
+    from .options import JobOptions
     from .references import References
     from .scenario_run import Play
     from .sites import Site
@@ -43,7 +45,9 @@ _FLAKY = (
     "what does it keep from one session to the next (a list of the class, a global, a cache), or "
     "take from outside (the real clock, a random number of its own)?"
 )
-_FIXTURES = ("agent", "entrypoint", "request", "session_options", "userdata")
+_OF_SCENARIO = ("instructions", "agent_expectations", "tags", "userdata", "session")
+"""What else is copied of a scenario that is drawn, where it says it."""
+_FIXTURES = ("agent", "entrypoint", "job_options", "request", "session_options", "userdata")
 
 
 def fuzzed(item: Any) -> Subject | None:
@@ -78,10 +82,30 @@ def playing(item: Any, subject: Any) -> Iterator[None]:
         private.tell_apart(item.obj, item.nodeid)
         private.untimed(item.obj)
     before, subject.set_stage = subject.set_stage, set_stage
+    subject.conditions = _conditions(item)
     try:
         yield
     finally:
         subject.set_stage = before
+
+
+def _conditions(item: Any) -> dict[str, Any]:
+    """Return what a marker, or the scenario, says for this test alone, as a scenario says it."""
+    marked, scenario = border.marker_of(item), border.scenario_of(item)
+    keys: dict[str, Any] = {}
+    if scenario is not None:
+        keys = {key: said for key in _OF_SCENARIO if (said := getattr(scenario, key))}
+    job = {**(scenario.job.said if scenario and scenario.job else {}), **marked.get("job", {})}
+    if job:
+        keys["job"] = job
+    now, (timeout, bound, allow) = border.time_of(item)[0], border.bounds_of(item)
+    if now is not None and ("now" in marked or (scenario and scenario.now)):
+        keys["now"] = now.isoformat()
+    if bound:  # somebody says so
+        keys["timeout"] = f"{timeout:g}s"
+    if allow:
+        keys["allow"] = sorted(allow)
+    return keys
 
 
 def shown(error: BaseException, subject: Any) -> BaseException:
@@ -120,7 +144,9 @@ class FuzzedScenario:
         self._play = play
         self._references = references
         self._defaults: Defaults | None = None
+        self._job: JobOptions | None = None
         self.set_stage: Callable[[], Stage] | None = None
+        self.conditions: Mapping[str, Any] = {}
         self.turns = fuzz.turns
         self.without = frozenset(ref.text for ref in fuzz.without)
         self.invariants = play.names.invariants
@@ -148,6 +174,7 @@ class FuzzedScenario:
         userdata, options = fixtures["userdata"], fixtures["session_options"]
         made = defaults.of_scenario(request, agent, entrypoint, userdata, options, ())
         self._defaults = made
+        self._job = border.job_of(request.node, fixtures["job_options"])
         if self._play.names.userdata is not ...:  # it was made for this example
             return
         try:
@@ -161,6 +188,8 @@ class FuzzedScenario:
     def stage(self) -> Stage:
         assert self.set_stage is not None, "it is an item"
         made, stage = self._made, self.set_stage()
+        if self._job is not None:
+            stage.job.options = self._job
         entrypoint = made.entrypoint
         self._play.prepare(
             stage, self._references, made.agent if entrypoint is None else entrypoint.run
@@ -191,17 +220,9 @@ class FuzzedScenario:
             claimed["without"] = [ref.text for ref in fuzz.without]
         if fuzz.userdata is not None:
             claimed["userdata"] = names.moved(fuzz.userdata)
-        keys: dict[str, Any] = {"fuzz": claimed}
-        if scenario.now is not None:
-            keys["now"] = scenario.now.isoformat()
-        if scenario.allow:
-            keys["allow"] = [ref.text for ref in scenario.allow]
-        for key in ("userdata", "session"):
-            if said := getattr(scenario, key):
-                keys[key] = said
-        for key in ("history", "job"):
-            if getattr(scenario, key):
-                names.missing.append(f"{key}: of {self.site} is to be copied")
+        keys: dict[str, Any] = {"fuzz": claimed, **self.conditions}
+        if scenario.history:
+            keys["history"] = [_past(one) for one in scenario.history]
         mocks: dict[str, Any] = {
             owner: _words(spec) if isinstance(spec, Mapping) else {"task": spec.returns}
             for owner, spec in scenario.mocks.items()
@@ -215,6 +236,16 @@ class FuzzedScenario:
 def _name(scenario: Scenario) -> str:
     ref = scenario.agent or scenario.entrypoint
     return ref.text.rpartition(":")[2].rpartition(".")[2] if ref is not None else "agent"
+
+
+def _past(one: Any) -> dict[str, Any]:
+    """Return an entry of a history as a file has it."""
+    if isinstance(one, Message):
+        return {one.role: one.text}
+    if isinstance(one, FunctionCall):
+        return {one.type: {"name": one.name, "arguments": one.arguments}}
+    failed = {"is_error": True} if one.is_error else {}
+    return {one.type: {"name": one.name, "output": one.output, **failed}}
 
 
 def _words(tools: Mapping[str, MockSpec]) -> dict[str, Any]:

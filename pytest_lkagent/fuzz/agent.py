@@ -183,7 +183,8 @@ def fuzz_test(
 class FuzzedAgent:
     """An agent to be fuzzed, as `fuzz_agent` takes it.
 
-    `set_stage` makes the bare stage of an example; the plugin sets it for the time of the test.
+    `set_stage` makes the bare stage of an example, and `conditions` are what holds for the test as
+    keys of a scenario; the plugin sets both for the time of the test.
     """
 
     agent: Any
@@ -196,6 +197,7 @@ class FuzzedAgent:
     turns: int
     site: Site
     set_stage: Callable[[], Stage] = field(default=lambda: _bare_stage())
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
     def stage(self) -> Stage:
         stage = self.set_stage()
@@ -224,15 +226,14 @@ class FuzzedAgent:
             fuzz["invariants"] = [one for one in own if one is not None]
         if self.without:
             fuzz["without"] = sorted(self.without)
-        keys: dict[str, Any] = {"fuzz": fuzz}
+        keys: dict[str, Any] = {"fuzz": fuzz, **names.plain(self.conditions)}
         if callable(self.userdata):
             if (made_by := names.of(self.userdata, "the userdata's factory")) is not None:
                 fuzz["userdata"] = made_by
         elif self.userdata is not None:
-            given = names.outcome(self.userdata, "userdata")
-            keys |= {"userdata": given["returns"]} if "returns" in given else {}
-        if self.options:
-            keys["session"] = dict(self.options)
+            keys |= names.plain({"userdata": self.userdata})
+        if session := names.plain(self.options):
+            keys["session"] = session
         if mocks := mocked(names, self.mocks, drawn.delays):
             keys["mocks"] = mocks
         agent = names.of(self.agent, "the agent")

@@ -156,13 +156,25 @@ class Names:
         if isinstance(error, Exception):
             kind = self.of(type(error), "the exception")
             return {} if kind is None else {"raises": kind, "message": str(error)}
-        try:
-            if not callable(value) and json.loads(json.dumps(value)) == value:
-                return {"returns": value}
-        except (TypeError, ValueError):
-            pass  # it is told below
+        if _is_plain(value):
+            return {"returns": value}
         self.missing.append(f"what {what} gives is known to Python alone; write returns: for it")
         return {}
+
+    def plain(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the values, by their keys, that a file can hold."""
+        for key, value in values.items():
+            if not _is_plain(value):
+                self.missing.append(f"{key} is known to Python alone: {value!r}")
+        return {key: value for key, value in values.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is the same once it was written as JSON."""
+    try:
+        return not callable(value) and json.loads(json.dumps(value)) == value
+    except (TypeError, ValueError):
+        return False
 
 
 def mocked(

@@ -240,3 +240,37 @@ test_desk = fuzz_agent(
     again = fuzzed(project, test, f"--lk-scenarios={path}", conftest=conftest)
     again.outcomes(failed=1)
     again.shows("*in .lk_fuzz/lambda-*.yaml:*, turn 1")
+
+
+def test_what_a_marker_says_of_the_test_is_written_too(project):
+    test = """
+import pytest
+from datetime import datetime
+from livekit.agents import get_job_context
+
+class Clock(Agent):
+    def __init__(self):
+        super().__init__(instructions="You tell the time.")
+
+    async def on_enter(self):
+        self.reminder = asyncio.create_task(asyncio.sleep(3600))
+
+    @function_tool
+    async def tell(self) -> str:
+        await asyncio.sleep(700)
+        raise ValueError(f"{get_job_context().job.metadata} {datetime.now():%d.%m.%Y}")
+
+conditions = dict(now="2031-02-03", timeout=900, job={"metadata": "Ada"}, allow=["leaked_task"])
+speed = {"tools": [], "max_tool_steps": 4, "turn_detection": object()}
+test_clock = pytest.mark.lk(**conditions)(fuzz_agent(Clock, session_options=speed))
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    result.shows(
+        "E       ValueError: Ada 03.02.2031",
+        "E         which lacks something: turn_detection is known to Python alone: <object object *",
+    )
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, test, command)
+    again.outcomes(failed=1)
+    again.shows("E       ValueError: Ada 03.02.2031")

@@ -84,6 +84,73 @@ def test_mocks_are_there_in_each_example(project):
     desk.run("--lk-scenarios=desk.yaml").outcomes(passed=1)
 
 
+REGULARS = """
+from datetime import datetime
+
+from livekit.agents import Agent, RunContext, function_tool, get_job_context
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+
+    @function_tool
+    async def book(self, context: RunContext, slot: str) -> str:
+        \"\"\"Book a slot.\"\"\"
+        history = self.chat_ctx.copy(exclude_instructions=True, exclude_config_update=True)
+        [asked, called, output, answered, *_] = history.items
+        said = (asked.text_content, called.name, called.arguments, output.output, output.is_error)
+        job = get_job_context().job
+        raise ValueError(f"{said} {answered.interrupted} {job.metadata} {datetime.now().year}")
+"""
+
+
+def test_history_job_and_time_are_written_so_that_it_fails_the_same_way(project):
+    lines = (
+        "fuzz: {}",
+        "tags: {caller: regular}",
+        "session: {max_tool_steps: 5}",
+        "now: 2031-02-03T09:00:00Z",
+        "timeout: 20m",
+        "job: {metadata: {caller: Ada}, participant: {identity: ada}}",
+        "history:",
+        "  - user: is 2 pm free?",
+        "  - function_call: {name: book, arguments: {slot: 2pm}}",
+        "  - function_call_output: {name: book, output: taken, is_error: true}",
+        "  - assistant: It is taken.",
+    )
+    desk = project({**files(*lines), "desk.py": REGULARS})
+    result = desk.run("--lk-scenarios=desk.yaml")
+    result.outcomes(failed=1)
+    told = (
+        "E       ValueError: ('is 2 pm free?', 'book', '{\"slot\": \"2pm\"}', 'taken', True) "
+        'False {"caller": "Ada"} 2031'
+    )
+    result.shows(told)
+    [path] = re.findall(r"--lk-scenarios=(\.lk_fuzz\S+)", str(result))
+    again = desk.run(f"--lk-scenarios={path}")
+    again.outcomes(failed=1)
+    again.shows(told)
+    written = (desk.pytester.path / path).read_text(encoding="utf-8")
+    for line in ("tags:", "max_tool_steps: 5", "timeout: 1200s", "identity: ada"):
+        assert line in written
+
+
+def test_the_fixture_job_options_is_heard_in_each_example(project):
+    fixtures = CONFTEST + (
+        "\nimport pytest\n\n@pytest.fixture\ndef job_options():\n    return {'metadata': 'gold'}\n"
+    )
+    lines = ("fuzz: {}", "history: [{user: a}, {user: b}, {user: c}, {user: d}]")
+    gold = REGULARS[: REGULARS.index("        history =")] + (
+        "        assert get_job_context().job.metadata != 'gold', 'gold is not booked here'\n"
+    )
+    result = project({**files(*lines), "desk.py": gold, "conftest.py": fixtures}).run(
+        "--lk-scenarios=desk.yaml"
+    )
+    result.outcomes(failed=1)
+    result.shows("E       AssertionError: gold is not booked here")
+
+
 def test_what_belongs_to_turns_is_refused_without_them(project):
     result = project(files("fuzz: {}", "check: desk.py:fresh")).run("--lk-scenarios=desk.yaml")
     result.outcomes(errors=1)
