@@ -268,7 +268,7 @@ test_clock = pytest.mark.lk(**conditions)(fuzz_agent(Clock, session_options=spee
     result.outcomes(failed=1)
     result.shows(
         "E       ValueError: Ada 03.02.2031",
-        "E         which lacks something: turn_detection is known to Python alone: <object object *",
+        "E         which lacks something: turn_detection is known to Python alone: <object *",
     )
     [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
     again = fuzzed(project, test, command)
