@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
-from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
+from hypothesis.strategies import SearchStrategy
+from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError, llm
 
 from ..script import Step, call, fail, raw_call, reply, say, silence
 from .arguments import Offered, offered_arguments
@@ -45,10 +46,13 @@ _WITH_TOOLS = (
     *("batch",) * 3,
     *("near", "near", "silence", "fail", "unknown", "long"),
 )
+_FORBIDDEN = tuple(kind for kind in _WITHOUT_TOOLS if kind != "unknown")
+_NAMED = (*("call",) * 11, *("batch",) * 3, "near", "near", "silence", "fail")
+_REQUIRED = (*_NAMED, "unknown")
 _NO_CUTS = 20  # chunks of a text that is longer than this say nothing new
 
 
-def completions(agent: Any) -> st.SearchStrategy[Step]:
+def completions(agent: Any, *, tool_choice: llm.ToolChoice | None = None) -> SearchStrategy[Step]:
     """Draw what the model of `agent` answers to one request, as a step of a script.
 
     Half of all are calls of the agent's tools with arguments that fit, alone or in parallel, some
@@ -59,25 +63,43 @@ def completions(agent: Any) -> st.SearchStrategy[Step]:
     `agent` is an agent, its class, a factory, or a collection of tools. The tools are those of the
     beginning: after a hand-over the calls that are drawn are unknown to the new agent.
 
+    `tool_choice` is the request's, and holds as providers have it hold: "none" leaves no call, of
+    unknown tools neither; "required" and a named tool leave no answer in words, though silence and
+    errors, and shrink towards the simplest call.
+
     Raises:
         UsageError: The agent cannot be made without arguments, or there is a tool of which
             LiveKit can make no schema.
     """
-    return completions_for(tools_of(agent, what="completions()"))
+    return completions_for(tools_of(agent, what="completions()"), tool_choice)
 
 
-def completions_for(tools: Mapping[str, Any]) -> st.SearchStrategy[Step]:
-    """Draw completions for the tools that a request offers; none where it allows no call."""
-    return _completions_for(offered_arguments(tools))
+def completions_for(
+    tools: Mapping[str, Any], tool_choice: llm.ToolChoice | None = None
+) -> SearchStrategy[Step]:
+    """Draw completions for the tools that a request offers, and what it wants of them."""
+    offered = offered_arguments(tools)
+    kinds: tuple[str, ...] = _WITH_TOOLS
+    if tool_choice == "none":
+        kinds = _FORBIDDEN
+    elif tool_choice == "required":
+        kinds = _REQUIRED
+    elif isinstance(tool_choice, Mapping):
+        wanted = tool_choice["function"]["name"]
+        offered = tuple(one for one in offered if one[0] == wanted)
+        kinds = _NAMED
+    if not offered and kinds is not _FORBIDDEN:  # nothing that it could want
+        kinds = _WITHOUT_TOOLS
+    return _completions_for(offered, kinds)
 
 
 @lru_cache(maxsize=256)
-def _completions_for(offered: Offered) -> st.SearchStrategy[Step]:
-    return _completions(offered, st.sampled_from(_WITH_TOOLS if offered else _WITHOUT_TOOLS))
+def _completions_for(offered: Offered, kinds: tuple[str, ...]) -> SearchStrategy[Step]:
+    return _completions(offered, st.sampled_from(kinds))
 
 
 @st.composite
-def _completions(draw: st.DrawFn, offered: Offered, kinds: st.SearchStrategy[str]) -> Step:
+def _completions(draw: st.DrawFn, offered: Offered, kinds: SearchStrategy[str]) -> Step:
     kind = draw(kinds)
     step = _DRAW[kind](draw, offered)
     if kind != "fail" and draw(_IN_EIGHT):

@@ -96,7 +96,7 @@ _WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 3
 
 def completions_of(request: Request) -> SearchStrategy[Step]:
     """Return what a model may answer to a request."""
-    return completions_for(request.tools)
+    return completions_for(request.tools, request.tool_choice)
 
 
 class Improvised:

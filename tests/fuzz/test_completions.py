@@ -12,8 +12,9 @@ from livekit.agents import Agent, APIConnectionError, APITimeoutError, function_
 
 from pytest_lkagent.fuzz import completions, conversations, schedules, user_inputs
 from pytest_lkagent.fuzz.completions import completions_for
+from pytest_lkagent.fuzz.play import completions_of
 from pytest_lkagent.fuzz.schedules import Schedule, delays
-from pytest_lkagent.script import call, raw_call, reply, say
+from pytest_lkagent.script import Request, call, raw_call, reply, say
 
 
 class Desk(Agent):
@@ -116,6 +117,50 @@ def test_what_a_request_offers_is_what_is_called():
         if isinstance(made.arguments, dict)
     }
     assert names == {"cancel"}
+
+
+def answers(tool_choice):
+    """Draw what is answered to requests of the desk with this `tool_choice`."""
+    request = Request(
+        number=1,
+        agent=None,
+        tools={"book": Desk.book, "cancel": Desk.cancel},
+        tool_choice=tool_choice,
+        read=lambda: ((), "", None),
+    )
+    return drawn_from(completions_of(request), 300)
+
+
+def test_where_a_request_forbids_calls_there_are_none():
+    drawn = answers("none")
+    assert not any(step.calls for step in drawn)
+    assert any(step.text for step in drawn)
+    assert any(step.error for step in drawn)
+    assert simplest(completions(Desk, tool_choice="none")) == say("a")
+
+
+def test_where_a_request_wants_calls_there_is_nothing_else_to_hear():
+    drawn = answers("required")
+    assert all(step.calls or step.error or step.describe() == "silence()" for step in drawn)
+    called = {made.name for step in drawn for made in step.calls}
+    assert called > TOOLS  # and unknown ones: not every provider holds a model to the offered
+    assert simplest(completions(Desk, tool_choice="required")) == call("book", slot="")
+
+
+def test_where_a_request_names_a_tool_no_other_is_called():
+    cancel = {"type": "function", "function": {"name": "cancel"}}
+    drawn = answers(cancel)
+    assert {made.name for step in drawn for made in step.calls} == {"cancel"}
+    assert any(len(step.calls) > 1 for step in drawn)
+    assert all(step.calls or step.error or step.describe() == "silence()" for step in drawn)
+
+
+def test_a_tool_that_is_wanted_and_not_offered_is_not_called():
+    gone = {"type": "function", "function": {"name": "pay"}}
+    for tool_choice in (gone, "required"):
+        drawn = drawn_from(completions_for({}, tool_choice), 100)
+        assert any(step.text for step in drawn)
+        assert "pay" not in {made.name for step in drawn for made in step.calls}
 
 
 def test_the_same_offer_is_drawn_from_the_same_strategy():
