@@ -166,7 +166,12 @@ class RefusedConnection(OSError, BehaviourError):
 
 
 class Stuck(BehaviourError):
-    """Nothing can happen any more, and the test still waits."""
+    """Nothing can happen any more, and the test still waits.
+
+    Its kind is not for `allow`: a fuzzed conversation that need not end lets it pass.
+    """
+
+    kind = "stuck"
 
 
 def one_of(names: Iterable[str]) -> str:

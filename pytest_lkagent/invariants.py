@@ -63,6 +63,7 @@ Invariant = Callable[..., Any]
 _RAISES_NOTHING = "raises_nothing"
 _ENDS = "ends"
 _KINDS: Mapping[str, Collection[str | None]] = {
+    _ENDS: (Stuck.kind,),
     _RAISES_NOTHING: (
         *(BACKGROUND_ERROR, HANDLER_ERROR, HOOK_ERROR, TOOL_ERROR),
         SessionError.kind,
@@ -291,7 +292,7 @@ _BROKEN: Mapping[str, Callable[[Invariants, Turn], Iterator[str]]] = {
     "fitting_arguments": Invariants.fitting_arguments,
     "says_once": Invariants.says_once,
 }
-INVARIANTS = (_ENDS, *dict.fromkeys([*_KINDS, *_BROKEN]))
+INVARIANTS = tuple(dict.fromkeys([*_KINDS, *_BROKEN]))
 """The names of the built-in invariants."""
 
 

@@ -104,9 +104,10 @@ class Play:
     def _look_on(self, harness: Harness) -> None:
         fuzz = self.scenario.fuzz
         assert fuzz is not None, "it claims invariants"
-        self._invariants = Invariants(
-            harness, without=[ref.text for ref in fuzz.without], own=self.names.invariants
-        )
+        without = [ref.text for ref in fuzz.without]
+        looks_on = Invariants(harness, without=without, own=self.names.invariants)
+        harness.tools.calling = lambda _, tool, args, kwargs: looks_on.calling(tool, args, kwargs)
+        self._invariants = looks_on
 
     def start_steps(self) -> list[Step]:
         """Return the steps that answer the requests of the start."""

@@ -274,3 +274,28 @@ test_clock = pytest.mark.lk(**conditions)(fuzz_agent(Clock, session_options=spee
     again = fuzzed(project, test, command)
     again.outcomes(failed=1)
     again.shows("E       ValueError: Ada 03.02.2031")
+
+
+def test_a_start_that_hangs_is_found_unless_a_run_need_not_end(project):
+    test = """
+class Waits(Agent):
+    def __init__(self):
+        super().__init__(instructions="You wait.")
+
+    async def on_enter(self):
+        await asyncio.get_running_loop().create_future()
+
+test_waits = fuzz_agent(Waits{})
+"""
+    result = fuzzed(project, test.format(""))
+    result.outcomes(failed=1)
+    result.shows(
+        "the start of the session cannot finish: nothing can happen any more; on_enter of Waits "
+        "waits at test_desk.py:*",
+        "as a scenario: pytest --lk-scenarios=.lk_fuzz/Waits-*.yaml",
+    )
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, test.format(""), command)
+    again.outcomes(failed=1)
+    again.shows("*the start of the session cannot finish: *; on_enter of Waits waits at *")
+    fuzzed(project, test.format(", without=['ends']")).outcomes(passed=1)
