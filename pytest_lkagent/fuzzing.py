@@ -108,23 +108,29 @@ def _conditions(item: Any) -> dict[str, Any]:
     return keys
 
 
-def shown(error: BaseException, subject: Any) -> BaseException:
+def shown(error: BaseException, subject: Any, item: Any) -> BaseException:
     """Show what was found from the user's line, or as its message where none of the user's ran."""
     from .fuzz import private
 
+    seed = private.seed_of(item.obj)
+    sown = [] if seed is None else [f"the same draws again: pytest --hypothesis-seed={seed}"]
     found = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
     if private.is_flaky(error):
         lines = [_FLAKY.format(name=subject.name)]
         if found != (error,):
             lines += ["what it did before:", *(f"  {_first_line(one)}" for one in found)]
-        return pytest.fail.Exception("\n".join(lines), pytrace=False)
+        return pytest.fail.Exception("\n".join([*lines, *sown]), pytrace=False)
     vain = _ARGUMENTS if not isinstance(subject, FuzzedScenario) else (*_ARGUMENTS, _DECORATOR)
     for one in found:
         if notes := getattr(one, "__notes__", None):
             one.__notes__ = [note for note in notes if not note.startswith(vain)]
+    for line in sown:
+        error.add_note(line)
     if not all(isinstance(one, (UsageError, BehaviourError)) for one in found):
         return error.with_traceback(border.users_part(error.__traceback__))
     told = ["\n".join([str(one), *getattr(one, "__notes__", ())]) for one in found]
+    if len(found) > 1:
+        told += sown
     return pytest.fail.Exception("\n\n".join(told), pytrace=False)
 
 
@@ -209,7 +215,7 @@ class FuzzedScenario:
         return self._defaults
 
     def settings(self, names: Names, drawn: Drawn) -> tuple[dict[str, str], dict[str, Any]]:
-        from .fuzz.found import mocked
+        from .fuzz.found import written_delays
 
         scenario, fuzz = self._play.scenario, self._play.scenario.fuzz
         assert fuzz is not None, "it is to be fuzzed"
@@ -220,6 +226,8 @@ class FuzzedScenario:
             claimed["without"] = [ref.text for ref in fuzz.without]
         if fuzz.userdata is not None:
             claimed["userdata"] = names.moved(fuzz.userdata)
+        if delays := written_delays(drawn):
+            claimed["delays"] = delays
         keys: dict[str, Any] = {"fuzz": claimed, **self.conditions}
         if scenario.history:
             keys["history"] = [_past(one) for one in scenario.history]
@@ -227,7 +235,7 @@ class FuzzedScenario:
             owner: _words(spec) if isinstance(spec, Mapping) else {"task": spec.returns}
             for owner, spec in scenario.mocks.items()
         }
-        if mocks := mocked(names, {}, drawn.delays, written=mocks):
+        if mocks:
             keys["mocks"] = mocks
         tested = {"agent": scenario.agent, "entrypoint": scenario.entrypoint}
         return {key: names.moved(ref) for key, ref in tested.items() if ref is not None}, keys

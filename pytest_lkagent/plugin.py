@@ -243,7 +243,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
             try:
                 return (yield)
             except Exception as error:  # noqa: BLE001  (it is raised, from the user's line)
-                told = fuzzing.shown(error, subject)
+                told = fuzzing.shown(error, subject, item)
                 __tracebackhide__ = told is error
                 raise told from None
     if not border.has_stage(item):

@@ -17,7 +17,7 @@ from ..snapshot.serialize import dump
 from ..transcript import Event, Message
 from .course import Part
 
-__all__ = ["label_of", "playable_label", "scenario_text"]
+__all__ = ["duration_text", "label_of", "playable_label", "scenario_text"]
 
 _WIDTH = 88
 _LABEL = 60
@@ -93,7 +93,7 @@ def _course_lines(part: Part) -> list[str]:
     entries += [{"function_call_output": {"name": name}} for name in part.unknown]
     lines = _llm_lines([_words(entry) for entry in llm]) if llm else []
     if part.interrupt is not None:
-        lines.append(f"interrupt: {_duration(part.interrupt)}")
+        lines.append(f"interrupt: {duration_text(part.interrupt)}")
     if not part.settle:
         lines.append("settle: false")
     if part.fails:
@@ -165,7 +165,7 @@ def _words(entry: LlmEntry) -> Any:
         words["ids"] = list(entry.ids)
     for key, seconds in (("ttft", entry.ttft), ("duration", entry.duration)):
         if seconds:
-            words[key] = _duration(seconds)
+            words[key] = duration_text(seconds)
     return entry.text if list(words) == ["say"] else words
 
 
@@ -246,7 +246,8 @@ def _is_read_as(arguments: Mapping[str, Any]) -> bool:
 # --- lines
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Write a duration: whole seconds, or milliseconds."""
     return f"{seconds:g}s" if seconds.is_integer() else f"{seconds * 1000:g}ms"
 
 

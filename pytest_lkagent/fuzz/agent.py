@@ -24,7 +24,7 @@ from ..sites import Site, call_site
 from ..stage import Stage
 from ..wall_clock import WallClock
 from . import private
-from .found import Findable, Names, mocked, tell
+from .found import Findable, Names, mocked, tell, written_delays
 from .kept import Kept
 from .play import Drawn, Example, Subject
 
@@ -234,7 +234,9 @@ class FuzzedAgent:
             keys |= names.plain({"userdata": self.userdata})
         if session := names.plain(self.options):
             keys["session"] = session
-        if mocks := mocked(names, self.mocks, drawn.delays):
+        if delays := written_delays(drawn):
+            fuzz["delays"] = delays
+        if mocks := mocked(names, self.mocks):
             keys["mocks"] = mocks
         agent = names.of(self.agent, "the agent")
         return ({} if agent is None else {"agent": agent}), keys

@@ -10,13 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
-from livekit.agents import Agent, APIConnectionError, APIStatusError, APITimeoutError, ToolError
+from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError, ToolError
 
 from ..convert.course import NOWHERE, Part
-from ..convert.write import playable_label, scenario_text
+from ..convert.write import duration_text, playable_label, scenario_text
 from ..errors import LoadError, Stuck
 from ..scenarios.load import load_text
 from ..scenarios.model import Failure, LlmCall, LlmEntry, Ref
@@ -25,7 +24,7 @@ from ..sites import Site
 from ..transcript import render
 from .play import Drawn, DrawnTurn, Example
 
-__all__ = ["FOLDER", "Findable", "Names", "as_scenario", "mocked", "tell"]
+__all__ = ["FOLDER", "Findable", "Names", "as_scenario", "mocked", "tell", "written_delays"]
 
 FOLDER = ".lk_fuzz"
 """Where the scenarios are that fuzzing found, beside the test that did."""
@@ -68,9 +67,8 @@ def _conversation(error: BaseException, example: Example) -> list[str]:
     if example.harness is None:
         return []
     took = [
-        f"      {owner.__name__}.{tool} takes {seconds:g} s"
-        for (owner, tool), seconds in example.drawn.delays.items()
-        if seconds
+        f"      {tool} takes {', '.join(delays)}"
+        for tool, delays in written_delays(example.drawn).items()
     ]
     cut = [
         f"      the user cuts in {turn.interrupt:g} s into turn {number}"
@@ -177,15 +175,9 @@ def _is_plain(value: Any) -> bool:
         return False
 
 
-def mocked(
-    names: Names,
-    mocks: Mapping[Any, Any],
-    delays: Mapping[tuple[type[Agent], str], float],
-    *,
-    written: Mapping[str, Any] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """Return the mocks of a scenario: those that there are, and what takes time."""
-    written = dict(written)
+def mocked(names: Names, mocks: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the mocks of a scenario."""
+    written: dict[str, Any] = {}
     for owner, does in mocks.items():
         if isinstance(does, Mapping):
             written[owner.__name__] = {
@@ -196,11 +188,17 @@ def mocked(
             given = names.outcome(does, f"the mock of {owner.__name__}")
             if "returns" in given:
                 written[owner.__name__] = {"task": given["returns"]}
-    for (owner, tool), seconds in delays.items():
-        if seconds:
-            mock = written.setdefault(owner.__name__, {}).setdefault(tool, {"optional": True})
-            mock["delay"] = f"{seconds:g}s"
     return written
+
+
+def written_delays(drawn: Drawn) -> dict[str, list[str]]:
+    """Return how much longer calls take, by the tool, up to the last that does."""
+    delays: dict[str, list[str]] = {}
+    for tool, calls in drawn.delays.items():
+        last = max((number for number, seconds in enumerate(calls, 1) if seconds), default=0)
+        if last:
+            delays[tool] = [duration_text(seconds) for seconds in calls[:last]]
+    return delays
 
 
 # --- what was drawn

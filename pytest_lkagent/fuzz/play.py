@@ -2,7 +2,7 @@
 
 What the model answers is drawn when it is asked, for the tools that are on offer then, so that an
 agent that was handed over to is asked in its own terms; how long a tool takes is drawn when it is
-called first. Each example has an event loop, a context and a wall clock of its own, and nothing of
+called. Each example has an event loop, a context and a wall clock of its own, and nothing of
 one is there in the next.
 """
 
@@ -26,7 +26,7 @@ from ..script import Request, Step, say, silence
 from ..stage import Stage
 from .completions import completions_for
 from .inputs import user_inputs
-from .schedules import delays
+from .schedules import delays, interruptions
 
 __all__ = ["Draw", "Drawn", "DrawnTurn", "Example", "Improvised", "Subject", "completions_of"]
 
@@ -76,11 +76,14 @@ class DrawnTurn:
 
 @dataclass
 class Drawn:
-    """A conversation as it was drawn: its start, its turns, and how long each tool takes."""
+    """A conversation as it was drawn: its start, its turns, and how long each call of a tool takes.
+
+    `delays` are by the tool's name, in the order in which its calls began.
+    """
 
     start: DrawnTurn = field(default_factory=DrawnTurn)
     turns: list[DrawnTurn] = field(default_factory=list)
-    delays: dict[tuple[type[Agent], str], float] = field(default_factory=dict)
+    delays: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def current(self) -> DrawnTurn:
@@ -90,7 +93,6 @@ class Drawn:
 _REQUESTS = 12
 """How many answers of the model are drawn in a turn; hand-overs back and forth would not end."""
 # each by one choice: what is drawn as a choice of choices shrinks worse
-_INTERRUPTS: SearchStrategy[float | None] = st.sampled_from((*[None] * 8, 0.1, 0.5, 1.0, 2.0, 5.0))
 _WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 30.0))
 
 
@@ -248,16 +250,14 @@ class Example:
         turn = DrawnTurn(wait=self._drawn(_WAITS, or_else=None))
         if turn.wait is None:
             turn.user = self._drawn(user_inputs(), or_else="a")
-            turn.interrupt = self._drawn(_INTERRUPTS, or_else=None)
+            turn.interrupt = self._drawn(interruptions(), or_else=None)
         self.drawn.turns.append(turn)
         return turn
 
     def _calling(
-        self, agent: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self, _: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Awaitable[None] | None:
         self._invariants.calling(tool, args, kwargs)
-        key = (type(agent), str(tool.id))
-        if key not in self.drawn.delays:
-            self.drawn.delays[key] = self._drawn(delays(), or_else=0.0)
-        seconds = self.drawn.delays[key]
+        seconds = self._drawn(delays(), or_else=0.0)
+        self.drawn.delays.setdefault(str(tool.id), []).append(seconds)
         return asyncio.sleep(seconds) if seconds else None

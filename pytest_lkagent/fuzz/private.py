@@ -14,7 +14,16 @@ from hypothesis.control import current_build_context
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-__all__ = ["Drawing", "is_final", "is_flaky", "is_machines", "is_of", "tell_apart", "untimed"]
+__all__ = [
+    "Drawing",
+    "is_final",
+    "is_flaky",
+    "is_machines",
+    "is_of",
+    "seed_of",
+    "tell_apart",
+    "untimed",
+]
 
 _T = TypeVar("_T")
 _TURN = 1
@@ -55,6 +64,12 @@ def is_final() -> bool:
 def is_flaky(error: BaseException) -> bool:
     """Whether an example went another way when it was played again."""
     return isinstance(error, Flaky)
+
+
+def seed_of(test: Any) -> int | None:
+    """Return the seed that hypothesis took for the run of `test`, None where it was given one."""
+    seed: int | None = getattr(test, "_hypothesis_internal_use_generated_seed", None)
+    return seed
 
 
 def tell_apart(test: Any, name: str) -> None:

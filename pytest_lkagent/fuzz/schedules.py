@@ -7,9 +7,15 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-__all__ = ["Schedule", "delays", "schedules"]
+__all__ = ["Schedule", "delays", "interruptions", "schedules"]
 
 _DELAYS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 30.0)
+_SIMPLE = (0.1, 0.5, 1.0, 2.0, 5.0)
+_INSTANTS = tuple(tenths / 10 for tenths in range(2, 100))
+# one choice, with the simple ones first: what is drawn as a choice of choices shrinks worse
+_INTERRUPTIONS: st.SearchStrategy[float | None] = st.sampled_from(
+    (*[None] * 240, *(instant for instant in _SIMPLE for _ in range(10)), *_INSTANTS)
+)
 _MOST = 4
 
 
@@ -49,6 +55,11 @@ def delays() -> st.SearchStrategy[float]:
     return st.sampled_from(_DELAYS)
 
 
+def interruptions() -> st.SearchStrategy[float | None]:
+    """Draw when the user cuts in, in seconds: any tenth of the first ten, or never."""
+    return _INTERRUPTIONS
+
+
 def schedules() -> st.SearchStrategy[Schedule]:
     """Draw how long tools, completions and interruptions take, so that their order varies.
 
@@ -62,5 +73,5 @@ _SCHEDULES = st.builds(
     Schedule,
     tools=st.lists(delays(), max_size=_MOST).map(tuple),
     completions=st.lists(delays(), max_size=_MOST).map(tuple),
-    interruptions=st.lists(st.none() | delays(), max_size=_MOST).map(tuple),
+    interruptions=st.lists(interruptions(), max_size=_MOST).map(tuple),
 )

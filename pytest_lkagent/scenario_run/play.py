@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,16 @@ class Play:
         assert fuzz is not None, "it claims invariants"
         without = [ref.text for ref in fuzz.without]
         looks_on = Invariants(harness, without=without, own=self.names.invariants)
-        harness.tools.calling = lambda _, tool, args, kwargs: looks_on.calling(tool, args, kwargs)
+        left = {tool: iter(seconds) for tool, seconds in fuzz.delays.items()}
+
+        def calling(
+            _: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        ) -> Awaitable[None] | None:
+            looks_on.calling(tool, args, kwargs)
+            seconds = next(left.get(str(tool.id), iter(())), 0.0)
+            return asyncio.sleep(seconds) if seconds else None
+
+        harness.tools.calling = calling
         self._invariants = looks_on
 
     def start_steps(self) -> list[Step]:

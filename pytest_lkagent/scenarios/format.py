@@ -368,6 +368,7 @@ class FuzzFormat(_Closed):
     invariants: list[_Reference] = _may("Functions that assert, after each turn.")
     without: list[str] = _may("Built-in invariants that need not hold.")
     userdata: _Reference = _may("What makes the session's userdata: a class or a factory.")
+    delays: dict[str, list[_Duration]] = _may("How much longer each call of a tool takes.")
 
 
 class ScenarioFormat(DefaultsFormat):

@@ -11,7 +11,7 @@ All times are seconds. Texts may hold ``${name}``, which the player replaces by 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -234,7 +234,8 @@ class FuzzSpec:
 
     Where the scenario has no turns they are drawn, in so many `examples` of so many `turns` at
     most. `invariants` are the user's own, `without` the built-in ones that need not hold;
-    `userdata` is what makes the session's.
+    `userdata` is what makes the session's. `delays` are how many seconds longer a tool takes, for
+    each of its calls, in the order in which they begin.
     """
 
     examples: int | None = None
@@ -242,6 +243,7 @@ class FuzzSpec:
     invariants: tuple[Ref, ...] = ()
     without: tuple[Ref, ...] = ()
     userdata: Ref | None = None
+    delays: Mapping[str, Sequence[float]] = field(default_factory=dict)
     site: Site
 
 

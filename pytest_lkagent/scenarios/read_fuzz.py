@@ -11,7 +11,7 @@ from .reading import Reading, is_null, site_of
 
 __all__ = ["FUZZ_KEYS", "read_fuzz"]
 
-FUZZ_KEYS = ("examples", "turns", "invariants", "without", "userdata")
+FUZZ_KEYS = ("examples", "turns", "invariants", "without", "userdata", "delays")
 
 
 def read_fuzz(reading: Reading, node: Node) -> FuzzSpec:
@@ -29,4 +29,18 @@ def read_fuzz(reading: Reading, node: Node) -> FuzzSpec:
         said["without"] = tuple(reading.name(item, "without") for item in items)
     if "userdata" in fields:
         said["userdata"] = reading.reference(fields["userdata"], "userdata")
+    if "delays" in fields:
+        said["delays"] = _delays(reading, fields["delays"])
     return FuzzSpec(site=site_of(node), **said)
+
+
+def _delays(reading: Reading, node: Node) -> dict[str, tuple[float, ...]]:
+    """Read how much longer each call of a tool takes, by the tool."""
+    pairs = reading.entries(node, "delays", "a mapping of tools to lists of durations")
+    return {
+        key.value: tuple(
+            reading.seconds(item, f"a delay of {key.value}")
+            for item in reading.items(value, f"delays of {key.value}", "one duration for each call")
+        )
+        for key, value in pairs
+    }

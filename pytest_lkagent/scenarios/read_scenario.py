@@ -96,6 +96,9 @@ def read_scenario(
         for key in fields.keys() & _OF_TURNS:
             hint = "write turns:, or leave it out"
             reading.problem(fields[key], f"{key} is for a conversation that is not drawn; {hint}")
+        if said["fuzz"].delays:
+            drawn = "delays are drawn where the conversation is; write turns:, or leave them out"
+            reading.problem(fields["fuzz"], drawn)
     if said.get("fuzz") and said.get("mode") == "audio":
         reading.problem(fields["fuzz"], "fuzz is for conversations in text; leave mode: out")
     if "expect_veto" in fields:

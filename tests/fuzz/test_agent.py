@@ -299,3 +299,43 @@ test_waits = fuzz_agent(Waits{})
     again.outcomes(failed=1)
     again.shows("*the start of the session cannot finish: *; on_enter of Waits waits at *")
     fuzzed(project, test.format(", without=['ends']")).outcomes(passed=1)
+
+
+def test_each_call_of_a_tool_takes_a_time_of_its_own(project):
+    test = """
+def overtaken(userdata):
+    assert userdata["ended"] in ([], userdata["begun"][: len(userdata["ended"])]), "overtaken"
+
+class Pad(Agent):
+    def __init__(self):
+        super().__init__(instructions="You take notes.")
+
+    async def llm_node(self, chat_ctx, tools, model_settings):
+        async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+            for call in (chunk.delta and chunk.delta.tool_calls) or []:
+                self.session.userdata["begun"].append(call.call_id)
+            yield chunk
+
+    @function_tool
+    async def note(self, context: RunContext) -> str:
+        \"\"\"Take a note.\"\"\"
+        context.userdata["ended"].append(context.function_call.call_id)
+        return "noted"
+
+test_pad = settings(max_examples=200)(
+    fuzz_agent(Pad, userdata={"begun": [], "ended": []}, invariants=[overtaken])
+)
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    result.shows(
+        "E       AssertionError: overtaken",
+        "E             note takes 100ms",
+        "E       as a scenario: pytest --lk-scenarios=.lk_fuzz/Pad-*.yaml",
+    )
+    [path] = re.findall(r"--lk-scenarios=(\S+)", str(result))
+    written = (project().pytester.path / path).read_text(encoding="utf-8")
+    assert "      delays:\n        note:\n        - 100ms\n" in written
+    again = fuzzed(project, test, f"--lk-scenarios={path}")
+    again.outcomes(failed=1)
+    again.shows("E       AssertionError: overtaken")

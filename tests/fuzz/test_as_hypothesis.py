@@ -135,6 +135,74 @@ def test_an_example_is_reproduced_and_kept_in_the_database(project):
     project(files(other)).run().outcomes(skipped=1)
 
 
+RANDOM = "settings(derandomize=False, max_examples=60)"
+
+
+def test_the_seed_is_shown_and_honoured(project):
+    narrow = project(files(f"test_narrow = {RANDOM}(fuzz_agent(Narrow))"))
+    first = narrow.run("--hypothesis-verbosity=verbose")
+    first.outcomes(failed=1)
+    first.shows("E       the same draws again: pytest --hypothesis-seed=*")
+    [seed] = re.findall(r"--hypothesis-seed=\d+", str(first))
+    tried = trials(first)
+    assert len(tried) > 10
+    again = narrow.run(seed, "--hypothesis-verbosity=verbose")
+    again.shows_no("*the same draws again*")
+    assert trials(again) == tried
+    other = narrow.run("--hypothesis-seed=1", "--hypothesis-verbosity=verbose")
+    assert trials(other) != tried
+    fixed = project(files("test_narrow = fuzz_agent(Narrow)")).run()  # always the same
+    fixed.shows_no("*the same draws again*")
+
+
+def trials(result) -> list[str]:
+    """Return the guests of each booking that was refused, in the order in which it was tried."""
+    return re.findall(r"AssertionError: (\d+ guests)", result.stdout)
+
+
+def test_the_seed_is_shown_where_nothing_is_the_same_again(project):
+    test = f"""
+class Counts(Agent):
+    def __init__(self):
+        super().__init__(instructions="You count.")
+        PLAYED.append(self)
+
+    async def on_enter(self):
+        assert len(PLAYED) != 3, "the third"
+
+test_counts = {RANDOM}(fuzz_agent(Counts))
+"""
+    result = project(files(test)).run()
+    result.outcomes(failed=1)
+    result.shows(
+        "Counts: a conversation went another way when it was played again, *",
+        "the same draws again: pytest --hypothesis-seed=*",
+    )
+
+
+def test_hosts_that_may_be_asked_are_so_in_each_example(project):
+    test = """
+class Asks(Agent):
+    def __init__(self):
+        super().__init__(instructions="You look things up.")
+
+    async def on_enter(self):
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.getaddrinfo("desk.invalid", 443)
+        except OSError as error:
+            assert "desk.invalid" not in str(error), error
+
+test_asks = settings(max_examples=3)(fuzz_agent(Asks))
+"""
+    asks = files(test)
+    result = project(asks).run()
+    result.outcomes(failed=1)
+    result.shows("*desk.invalid*lk_allow_hosts*")
+    allowed = asks["pytest.ini"] + "lk_allow_hosts = desk.invalid\n"
+    project({**asks, "pytest.ini": allowed}).run().outcomes(passed=1)
+
+
 def test_the_options_of_the_plugin_hold(project):
     slow = project(files("test_slow = fuzz_agent(Slow)"))
     result = slow.run()

@@ -13,7 +13,7 @@ from livekit.agents import Agent, APIConnectionError, APITimeoutError, function_
 from pytest_lkagent.fuzz import completions, conversations, schedules, user_inputs
 from pytest_lkagent.fuzz.completions import completions_for
 from pytest_lkagent.fuzz.play import completions_of
-from pytest_lkagent.fuzz.schedules import Schedule, delays
+from pytest_lkagent.fuzz.schedules import Schedule, delays, interruptions
 from pytest_lkagent.script import Request, call, raw_call, reply, say
 
 
@@ -210,6 +210,19 @@ def test_schedules_vary_what_is_over_first():
     assert any(one.interruption(0) is None for one in drawn)
     assert any(one.interruption(1) for one in drawn)
     assert any(one.completion(0) > one.tool(0) > 0 for one in drawn)
+
+
+def test_the_user_cuts_in_at_any_tenth_of_a_second_and_shrinks_to_never():
+    drawn = drawn_from(interruptions(), 400)
+    instants = {instant for instant in drawn if instant is not None}
+    assert 0.5 < drawn.count(None) / len(drawn) < 0.75
+    assert len(instants) > 40
+    assert min(instants) == 0.1
+    assert max(instants) > 9
+    assert simplest(interruptions()) is None
+    assert simplest(interruptions(), bool) == 0.1
+    assert simplest(interruptions(), lambda instant: (instant or 0) > 1.2) in (1.3, 2.0)
+    assert simplest(interruptions(), lambda instant: 1.2 < (instant or 0) < 2) == 1.3
 
 
 def test_what_a_schedule_does_not_say_takes_no_time():

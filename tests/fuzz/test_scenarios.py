@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 AGENT = """
 from livekit.agents import Agent, RunContext, function_tool
 
@@ -158,6 +160,32 @@ def test_what_belongs_to_turns_is_refused_without_them(project):
         "desk.yaml:5:12: check is for a conversation that is not drawn; write turns:, or leave it "
         "out"
     )
+
+
+@pytest.mark.parametrize(
+    ("fuzz", "turns", "line"),
+    [
+        (
+            "{delays: {book: [1s]}}",
+            "",
+            "desk.yaml:4:11: delays are drawn where the conversation is; write turns:, or leave *",
+        ),
+        (
+            "{delays: {book: 1s}}",
+            "turns: [{user: hi}]",
+            "desk.yaml:4:27: delays of book cannot be '1s'; write one duration for each call",
+        ),
+        (
+            "{delays: {book: [soon]}}",
+            "turns: [{user: hi}]",
+            "desk.yaml:4:28: a delay of book cannot be 'soon'; write 250ms, 2s, 1m *",
+        ),
+    ],
+)
+def test_delays_are_durations_of_a_conversation_that_is_not_drawn(project, fuzz, turns, line):
+    result = project(files(f"fuzz: {fuzz}", *filter(None, [turns]))).run("--lk-scenarios=desk.yaml")
+    result.outcomes(errors=1)
+    result.shows(line)
 
 
 def test_lk_fuzz_adds_a_drawn_scenario_for_each_agent_that_a_file_names(project):
