@@ -137,8 +137,8 @@ class Improvised:
     def _answer(self, request: Request) -> Step:
         self.steps += 1
         if self._stage.swallowed.holds_any:  # what comes after a fault shows nothing
-            step = silence()
-        elif self.steps > _REQUESTS:
+            return silence()  # as to a request that a file does not script
+        if self.steps > _REQUESTS:
             step = say("a")
         else:
             step = self(self._completions(request), or_else=silence())
@@ -232,6 +232,9 @@ class Example:
         except Exception as error:
             if not self._invariants.lets_pass(error):
                 raise
+        if turn.interrupt is not None and not self._is_over():
+            # the answer that was cut off, so that it is no shorter than where nobody cuts in
+            self._drawn(completions_for({}), or_else=None)
         await self._end_turn()
 
     async def _end_turn(self) -> None:

@@ -66,10 +66,18 @@ FIND = """
 from hypothesis import Phase, settings
 
 settings.register_profile(
-    "find", derandomize=True, database=None, max_examples=500, phases=[Phase.generate]
+    "find", derandomize=True, database=None, max_examples=500, phases=[{phases}]
 )
 settings.load_profile("find")
 """
+MINIMAL = {
+    "answers_on_hold": "- user: hi\n        llm: [{call: {hold: {}}}, a]",
+    "closes_from_inside": "- user: hi\n        llm: [{call: {hang_up: {}}}]",
+    "forgotten_await": "- user: hi\n        llm: [{call: {speak: {language: ''}}}]",
+    "hangs_on_empty": "- user: hi\n        llm: [{call: {tell: {colleagues: [], message: ''}}}]",
+    "lost_update": "- user: hi\n        llm: [{call: {sell: [{}, {}]}}, a]",  # nobody cuts in
+}
+"""What the turns shrink to. The others are written as they were found, which is quicker."""
 TEST = """
 import {name}
 from {name} import Faulty
@@ -110,16 +118,24 @@ def test_every_planted_fault_is_found_and_its_file_fails_by_itself(name, project
         invariants=f"[{', '.join(f'{name}.{own}' for own in own_invariants(name))}]",
         without=not_livekits(name, "Faulty"),
     )
-    files = {"pytest.ini": INI, "conftest.py": FIND, f"{name}.py": agent, "test_it.py": test}
+    phases = "Phase.generate, Phase.shrink" if name in MINIMAL else "Phase.generate"
+    conftest = FIND.format(phases=phases)
+    files = {"pytest.ini": INI, "conftest.py": conftest, f"{name}.py": agent, "test_it.py": test}
     planted = project(files)
     found = planted.run("--tb=short")
     found.outcomes(failed=1)
     assert tells(found, name), found
     [command] = re.findall(r"--lk-scenarios=[.]lk_fuzz/\S+", str(found))
+    if name in MINIMAL:
+        written = planted.pytester.path / command.removeprefix("--lk-scenarios=")
+        turns = written.read_text(encoding="utf-8").partition("    turns:\n")[2]
+        assert turns == f"      {MINIMAL[name]}\n"
     again = planted.run(command, "--tb=short")
     before = 1 if name == "shared_cart" else 0  # the caller whose flowers the next one finds
     again.outcomes(failed=1, passed=before)
     assert tells(again, name), again
+    if name == "handover_called_off" and LIVEKIT < (1, 8, 3):
+        pytest.xfail("LiveKit itself drops a hand-over before a slower tool: livekit/agents 7320")
     repaired = planted.with_files({f"{name}.py": agent + REPAIR})
     repaired.run(command).outcomes(passed=1 + before)
 
