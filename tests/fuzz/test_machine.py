@@ -223,6 +223,87 @@ TestOrder = M.TestCase
     result.shows("E       state.tool_ends(which=1)")
 
 
+ANSWERS = """
+    async def llm_node(self, chat_ctx, tools, model_settings):
+        {}
+        async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+            yield chunk
+"""
+TOOL = "    @function_tool\n    async def sell(self, context: RunContext) -> None:\n"
+FOUND = {
+    "time passes while a tool is at work": (
+        ANSWERS.format("self.asked = asyncio.get_running_loop().time()")
+        + f"{TOOL}        took = asyncio.get_running_loop().time() - self.asked\n"
+        "        assert took < 20, 'sold too late'",
+        'call("sell")',
+        ("E * AssertionError: sold too late", "E       state.silence(seconds=30.0)"),
+    ),
+    "time passes between turns": (
+        "    async def on_enter(self):\n"
+        "        self.entered = asyncio.get_running_loop().time()\n"
+        + ANSWERS.format(
+            "assert asyncio.get_running_loop().time() - self.entered < 20, 'nobody is there'"
+        ),
+        'say("a")',
+        ("E * AssertionError: nobody is there", "E       state.silence(seconds=30.0)"),
+    ),
+    "the user cuts in while a tool is at work": (
+        f"{TOOL}        assert not context.speech_handle.interrupted, 'cut off'",
+        'call("sell")',
+        ("E * AssertionError: cut off", "E       state.user_cuts_in()"),
+    ),
+    "the end of the session is looked at": (
+        "    async def on_exit(self):\n        raise ValueError('gone')",
+        'say("a")',
+        ("E * ValueError: gone", "E       state.teardown()"),
+    ),
+    "the arguments of a tool are looked at": (
+        (
+            "    @function_tool\n"
+            "    async def sell(self, to: Annotated[int, pydantic.AfterValidator(str)] = 1):\n"
+            "        pass"
+        ),
+        'call("sell", to=2)',
+        ("*fitting_arguments: sell was called with to='2': *", "*state.tool_ends(which=*)"),
+    ),
+    "what a run raises is not lost": (
+        (
+            "    async def llm_node(self, chat_ctx, tools, model_settings):\n"
+            "        raise LookupError('no model')\n"
+            "        yield"
+        ),
+        'say("a")',
+        ("E * LookupError: no model", "E       state.user_says(text=*)"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("agent", "step", "lines"), FOUND.values(), ids=FOUND)
+def test_what_a_step_brings_to_light_is_shown_with_it(machine, agent, step, lines):
+    result = machine(f"""
+import asyncio
+from typing import Annotated
+import pydantic
+from livekit.agents import Agent, RunContext, function_tool
+
+class Plain(Agent):
+    def __init__(self):
+        super().__init__(instructions="You sell.")
+
+{agent}
+
+class M(AgentMachine):
+    agent = Plain
+    def completions(self, request):
+        return st.just({step} if request.tools else say("a"))
+
+TestPlain = M.TestCase
+""")
+    result.outcomes(failed=1)
+    result.shows(lines[0])
+    result.shows(lines[1])
+
+
 @pytest.mark.parametrize(
     ("body", "line"),
     [
