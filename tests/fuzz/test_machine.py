@@ -238,15 +238,6 @@ FOUND = {
         'call("sell")',
         ("E * AssertionError: sold too late", "E       state.silence(seconds=30.0)"),
     ),
-    "time passes between turns": (
-        "    async def on_enter(self):\n"
-        "        self.entered = asyncio.get_running_loop().time()\n"
-        + ANSWERS.format(
-            "assert asyncio.get_running_loop().time() - self.entered < 20, 'nobody is there'"
-        ),
-        'say("a")',
-        ("E * AssertionError: nobody is there", "E       state.silence(seconds=30.0)"),
-    ),
     "the user cuts in while a tool is at work": (
         f"{TOOL}        assert not context.speech_handle.interrupted, 'cut off'",
         'call("sell")',
@@ -276,6 +267,21 @@ FOUND = {
         ("E * LookupError: no model", "E       state.user_says(text=*)"),
     ),
 }
+
+
+def test_between_turns_a_silence_is_a_turn_of_its_own(machine):
+    result = machine("""
+class M(AgentMachine):
+    agent = Notes
+    userdata_of = list
+    @invariant()
+    def nobody_is_silent_for_long(self):
+        took = [turn.took for turn in self.transcript.turns if turn.user is None]
+        assert all(seconds < 20 for seconds in took), "a long silence"
+TestSilence = M.TestCase
+""")
+    result.outcomes(failed=1)
+    result.shows("E       AssertionError: a long silence", "E       state.silence(seconds=30.0)")
 
 
 @pytest.mark.parametrize(("agent", "step", "lines"), FOUND.values(), ids=FOUND)
