@@ -90,6 +90,7 @@ def _ours(steps: int) -> Callable[[], float]:
 
     from pytest_lkagent import call, say
     from pytest_lkagent.fuzz import fuzz_agent, play
+    from pytest_lkagent.stage import seams_held
 
     drawn = (st.just(call("book", slot="2pm")), _TEXTS.map(say))
     left: list[st.SearchStrategy[Step]] = []
@@ -102,5 +103,4 @@ def _ours(steps: int) -> Callable[[], float]:
     play.completions_for = lambda _: left.pop(0)
     play.user_inputs = user_inputs
     play.delays = lambda: st.just(0.0)
-    test = _fast(fuzz_agent(FrontDesk, turns=1))
-    return _timed(test)
+    return _timed(seams_held()(_fast(fuzz_agent(FrontDesk, turns=1))))  # as the plugin runs it
