@@ -91,6 +91,7 @@ _REQUESTS = 12
 """How many answers of the model are drawn in a turn; hand-overs back and forth would not end."""
 # each by one choice: what is drawn as a choice of choices shrinks worse
 _INTERRUPTS: SearchStrategy[float | None] = st.sampled_from((*[None] * 8, 0.1, 0.5, 1.0, 2.0, 5.0))
+_SILENCE = silence()
 _WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 30.0))
 
 
@@ -124,7 +125,7 @@ class Improvised:
         stage.model.when(lambda _: True, self._answer, times=None)
 
     def __call__(self, strategy: SearchStrategy[_T], *, or_else: _T) -> _T:
-        """Draw a value."""
+        """Draw a value, `or_else` where drawing has come to its end."""
         if self.left is None:
             try:
                 return self._draw(strategy)
@@ -135,11 +136,11 @@ class Improvised:
     def _answer(self, request: Request) -> Step:
         self.steps += 1
         if self._stage.swallowed.holds_any:  # what comes after a fault shows nothing
-            step = silence()
+            step = _SILENCE
         elif self.steps > _REQUESTS:
             step = say("a")
         else:
-            step = self(self._completions(request), or_else=silence())
+            step = self(self._completions(request), or_else=_SILENCE)
         self.drawn.current.steps.append(step)
         return step
 
