@@ -25,6 +25,7 @@ import sysconfig
 import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import Context, copy_context
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -120,14 +121,14 @@ class Guard:
         self._names: dict[str, str] = {}  # of addresses that an allowed name was resolved to
         self._threads: list[tuple[threading.Thread, _Begun]] = []
         self._jobs: dict[int, _Begun] = {}
-        own: list[Replacement] = [(loop, "run_in_executor", self._remember_jobs)]
-        if self._hosts:
-            own.append((_socket, "getaddrinfo", self._remember_addresses))
-        self._own = StandIns(*own)
+        self._in_place = ExitStack()
 
     def __enter__(self) -> Self:
-        STAND_INS.__enter__()
-        self._own.__enter__()
+        own: list[Replacement] = [(self._loop, "run_in_executor", self._remember_jobs)]
+        if self._hosts:
+            own.append((_socket, "getaddrinfo", self._remember_addresses))
+        self._in_place.enter_context(STAND_INS)
+        self._in_place.enter_context(StandIns(*own))
         _on_duty().append(self)
         self._is_on = True
         return self
@@ -135,8 +136,7 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self._is_on = False
         _on_duty().remove(self)
-        self._own.__exit__()
-        STAND_INS.__exit__()
+        self._in_place.close()
 
     # --- what is let pass, and what is not
 
