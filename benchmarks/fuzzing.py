@@ -1,7 +1,9 @@
 """The row about fuzzing: how many conversations are drawn and played in a second.
 
 Beside each stands the loop that one writes by hand on hypothesis and livekit-agents: an event loop,
-a session and a scripted model for each example, and none of the checks. Both draw alike.
+a session and a scripted model for each example, and none of the checks. Both draw the same and play
+the same: what the user says, what the model answers, and that the user neither waits nor cuts in.
+What models do wrong is drawn by neither, as it takes its time.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ __all__ = ["fuzz_row"]
 
 _EXAMPLES = 200
 _TEXTS = st.text(min_size=1, max_size=20)
+_NEVER = st.sampled_from([None] * 12)
+"""Whether, and when, the user says nothing or cuts in: drawn as it is else, and never."""
 _fast = settings(
     max_examples=_EXAMPLES,
     deadline=None,
@@ -78,8 +82,8 @@ def _by_hand(steps: int) -> Callable[[], float]:
         await session.aclose()
 
     @_fast
-    @given(_TEXTS, _TEXTS)
-    def test(user: str, answer: str) -> None:
+    @given(_NEVER, _TEXTS, _NEVER, _TEXTS)
+    def test(_wait: None, user: str, _interrupt: None, answer: str) -> None:
         asyncio.run(example(user, answer))
 
     return _timed(test)
@@ -90,6 +94,7 @@ def _ours(steps: int) -> Callable[[], float]:
 
     from pytest_lkagent import call, say
     from pytest_lkagent.fuzz import fuzz_agent, play
+    from pytest_lkagent.stage import seams_held
 
     drawn = (st.just(call("book", slot="2pm")), _TEXTS.map(say))
     left: list[st.SearchStrategy[Step]] = []
@@ -98,9 +103,8 @@ def _ours(steps: int) -> Callable[[], float]:
         left[:] = drawn[-steps:]
         return _TEXTS
 
-    # what models do wrong takes its time: neither draws it
+    play._WAITS = play._INTERRUPTS = _NEVER  # noqa: SLF001  (the package's own)
     play.completions_for = lambda _: left.pop(0)
     play.user_inputs = user_inputs
     play.delays = lambda: st.just(0.0)
-    test = _fast(fuzz_agent(FrontDesk, turns=1))
-    return _timed(test)
+    return _timed(seams_held()(_fast(fuzz_agent(FrontDesk, turns=1))))  # as the plugin runs it

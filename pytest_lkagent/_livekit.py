@@ -48,6 +48,7 @@ from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
 from livekit.agents.voice.turn import TurnDetectionEvent, _StreamingTurnDetector
 from livekit.rtc.log import logger as rtc_logger
 
+from .stand_ins import Replacement, StandIns
 from .transcript import (
     AgentConfigUpdate,
     AgentHandoff,
@@ -61,6 +62,7 @@ from .transcript import (
 __all__ = [
     "MODELS_AT_WORK",
     "SPEECH",
+    "STAND_INS",
     "Adopter",
     "Model",
     "Seam",
@@ -185,26 +187,26 @@ _originals: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 def attach(session: AgentSession[Any], seam: Seam) -> None:
     """Put `seam` around the models and tools of `session`, until `detach`."""
-    _patch()
+    if id(session) not in _seams:
+        STAND_INS.__enter__()
     _seams[id(session)] = (session, seam)
 
 
 def detach(session: AgentSession[Any]) -> None:
     """Leave `session` to itself; with the last one gone, LiveKit's classes are as they were."""
-    _seams.pop(id(session), None)
-    _unpatch()
+    if _seams.pop(id(session), None) is not None:
+        STAND_INS.__exit__()
 
 
 @contextmanager
 def adopted_by(adopter: Adopter, job: JobContext) -> Iterator[None]:
     """Show `adopter` the sessions that start in this job inside."""
-    _patch()
-    _adopters[id(job)] = (job, adopter)
-    try:
-        yield
-    finally:
-        del _adopters[id(job)]
-        _unpatch()
+    with STAND_INS:
+        _adopters[id(job)] = (job, adopter)
+        try:
+            yield
+        finally:
+            del _adopters[id(job)]
 
 
 def replace_model(session: AgentSession[Any], stand_in: Callable[[Any], Model | None]) -> None:
@@ -305,31 +307,31 @@ async def _wait_for_idle(self: Any) -> Any:
     return await _originals[_wait_for_idle](self)
 
 
-_AT_THE_SEAM: Sequence[tuple[type, Callable[..., Any]]] = (
-    (AgentSession, _init),
-    (llm.LLM, _prewarm),
-    (AgentSession, _start),
-    (AgentSession, _run),
-    (AgentSession, _update_activity),
-    (AgentSession, _wait_for_idle),
-    (AgentActivity, _update_models),
-    (_ToolExecutor, _execute),
+def _in_place_of(stand_in: Callable[..., Any]) -> Callable[[Any], Any]:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        if original is not stand_in:  # as who replaced it meanwhile may have put it back
+            _originals[stand_in] = original
+        return stand_in
+
+    return make
+
+
+STAND_INS = StandIns(
+    *(
+        (owner, stand_in.__name__, _in_place_of(stand_in))
+        for owner, stand_in in (
+            (AgentSession, _init),
+            (llm.LLM, _prewarm),
+            (AgentSession, _start),
+            (AgentSession, _run),
+            (AgentSession, _update_activity),
+            (AgentSession, _wait_for_idle),
+            (AgentActivity, _update_models),
+            (_ToolExecutor, _execute),
+        )
+    )
 )
-
-
-def _patch() -> None:
-    if _seams or _adopters:
-        return
-    for owner, stand_in in _AT_THE_SEAM:
-        _originals[stand_in] = getattr(owner, stand_in.__name__)
-        setattr(owner, stand_in.__name__, stand_in)
-
-
-def _unpatch() -> None:
-    if _seams or _adopters:
-        return
-    for owner, stand_in in _AT_THE_SEAM:
-        setattr(owner, stand_in.__name__, _originals[stand_in])
+"""What stands at LiveKit's seams while there is a session, or an adopter of those to come."""
 
 
 def _take_models(agent: Agent, seam: Seam) -> None:
@@ -450,7 +452,7 @@ def _marked(model_of: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Ca
     return make
 
 
-MODELS_AT_WORK: Sequence[tuple[type, str, Callable[[Callable[..., Any]], Callable[..., Any]]]] = (
+MODELS_AT_WORK: Sequence[Replacement] = (
     (llm.LLMStream, "_main_task", _marked(lambda stream: stream._llm)),
     (stt.RecognizeStream, "_main_task", _marked(lambda stream: stream._stt)),
     (stt.STT, "recognize", _marked(lambda model: model)),

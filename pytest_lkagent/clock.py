@@ -30,15 +30,12 @@ import asyncio
 import heapq
 import math
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import (
-    contextmanager,
-    suppress,
-)
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from itertools import count
 from time import monotonic  # the real one: the name in `time` follows us
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from .errors import Stuck, UsageError
 from .frames import is_debugged
@@ -142,11 +139,19 @@ class _Selector:
 
 
 class Budget:
-    """A bound on virtual time: what runs on past `deadline` is halted with `reason`."""
+    """A bound on virtual time inside of a ``with``: what runs on past `deadline` is halted."""
 
-    def __init__(self, deadline: float, seconds: float) -> None:
+    def __init__(self, deadline: float, seconds: float, among: list[Budget]) -> None:
         self.deadline = deadline
         self.seconds = seconds
+        self._among = among
+
+    def __enter__(self) -> Self:
+        self._among.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._among.remove(self)
 
 
 class VirtualClock:
@@ -259,15 +264,9 @@ class VirtualClock:
             loop._clock_resolution = self._resolution
             self._rebase(loop.time() - self._now)
 
-    @contextmanager
-    def budget(self, seconds: float) -> Iterator[Budget]:
-        """Halt what runs inside for more than `seconds` of virtual time."""
-        budget = Budget(float(self._loop.time()) + seconds, seconds)
-        self._budgets.append(budget)
-        try:
-            yield budget
-        finally:
-            self._budgets.remove(budget)
+    def budget(self, seconds: float) -> Budget:
+        """Halt what runs inside for more than `seconds` of virtual time from now on."""
+        return Budget(float(self._loop.time()) + seconds, seconds, self._budgets)
 
     async def quiet(self) -> None:
         """Wait until nothing is ready any more; no time passes."""
@@ -495,7 +494,8 @@ class Halted(Stuck):
 
 def _is_stock(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether this is asyncio's selector loop, or one that changes nothing which matters here."""
-    stock = asyncio.SelectorEventLoop
-    return isinstance(loop, stock) and all(
-        getattr(type(loop), name) is getattr(stock, name) for name in _AS_ASYNCIO_WROTE_THEM
+    stock, kind = asyncio.SelectorEventLoop, type(loop)
+    return kind is stock or (
+        issubclass(kind, stock)
+        and all(getattr(kind, name) is getattr(stock, name) for name in _AS_ASYNCIO_WROTE_THEM)
     )

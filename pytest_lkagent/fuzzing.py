@@ -65,7 +65,7 @@ def point_at_user(item: Any, subject: Any) -> None:
 def playing(item: Any, subject: Any) -> Iterator[None]:
     """Play the examples of `item` under the options of this run."""
     from .fuzz import private
-    from .stage import Stage
+    from .stage import Stage, seams_held
     from .wall_clock import WallClock
 
     with border.shown():
@@ -84,7 +84,8 @@ def playing(item: Any, subject: Any) -> Iterator[None]:
     before, subject.set_stage = subject.set_stage, set_stage
     subject.conditions = _conditions(item)
     try:
-        yield
+        with seams_held():
+            yield
     finally:
         subject.set_stage = before
 

@@ -25,6 +25,7 @@ import sysconfig
 import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import Context, copy_context
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -39,8 +40,9 @@ from . import _livekit
 from .errors import RefusedConnection
 from .options import Host
 from .sites import OUR_FOLDER, Site
+from .stand_ins import Replacement, StandIns
 
-__all__ = ["Guard"]
+__all__ = ["STAND_INS", "Guard"]
 
 _VERBS = {
     "socket.connect": "connects to",
@@ -119,18 +121,14 @@ class Guard:
         self._names: dict[str, str] = {}  # of addresses that an allowed name was resolved to
         self._threads: list[tuple[threading.Thread, _Begun]] = []
         self._jobs: dict[int, _Begun] = {}
-        self._replaced: list[tuple[Any, str, Any, Any]] = []
+        self._in_place = ExitStack()
 
     def __enter__(self) -> Self:
-        for name, event, place in _METHODS:
-            self._replace(socket.socket, name, self._asked_first(event, place))
-        self._replace(rtc.Room, "connect", self._room_asked_first)
-        self._replace(threading.Thread, "start", self._remember_threads)
-        self._replace(self._loop, "run_in_executor", self._remember_jobs)
-        for model, name, marked in _livekit.MODELS_AT_WORK:
-            self._replace(model, name, marked)
+        own: list[Replacement] = [(self._loop, "run_in_executor", self._remember_jobs)]
         if self._hosts:
-            self._replace(_socket, "getaddrinfo", self._remember_addresses)
+            own.append((_socket, "getaddrinfo", self._remember_addresses))
+        self._in_place.enter_context(STAND_INS)
+        self._in_place.enter_context(StandIns(*own))
         _on_duty().append(self)
         self._is_on = True
         return self
@@ -138,20 +136,7 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self._is_on = False
         _on_duty().remove(self)
-        for owner, name, before, stand_in in reversed(self._replaced):
-            if vars(owner).get(name) is not stand_in:
-                continue  # somebody else replaced it or took it away, and it is theirs now
-            if before is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
-        self._replaced.clear()
-
-    def _replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        before = vars(owner).get(name)
-        stand_in = make(getattr(owner, name))
-        setattr(owner, name, stand_in)
-        self._replaced.append((owner, name, before, stand_in))
+        self._in_place.close()
 
     # --- what is let pass, and what is not
 
@@ -207,27 +192,24 @@ class Guard:
             self._found(refusal)
         return refusal
 
-    # --- the stand-ins, which may outlive the guard where somebody keeps them
+    def ask_for_room(self, url: str) -> None:
+        """Look at where a room connects to, which raises no audit event.
 
-    def _asked_first(self, event: str, place: int) -> Callable[[Callable[..., Any]], Any]:
-        def make(method: Callable[..., Any]) -> Callable[..., Any]:
-            def asked(sock: Any, *args: Any) -> Any:
-                __tracebackhide__ = True
-                if args[place:]:
-                    self.audit(event, (sock, args[place]))
-                return method(sock, *args)
+        Raises:
+            RefusedConnection: It leads anywhere that is not allowed, and the test did it.
+        """
+        __tracebackhide__ = True
+        server = urlsplit(url)
+        reach = _Reach("connects a room to", server.hostname or url, server.port)
+        if self._is_ours() and not self._allows(reach):
+            raise self._refusal(reach)
 
-            return asked
+    def remember_thread(self, thread: threading.Thread) -> None:
+        """Note that `thread` works for the test, if it is the test that starts it."""
+        if self._is_ours():
+            self._threads.append((thread, _begin()))
 
-        return make
-
-    def _remember_threads(self, start: Callable[..., Any]) -> Callable[..., Any]:
-        def remembered(thread: threading.Thread) -> None:
-            if self._is_ours():
-                self._threads.append((thread, _begin()))
-            start(thread)
-
-        return remembered
+    # --- its own stand-ins, which may outlive it where somebody keeps them
 
     def _remember_jobs(self, run_in_executor: Callable[..., Any]) -> Callable[..., Any]:
         def run(executor: Any, func: Callable[..., Any], *args: Any) -> Any:
@@ -257,16 +239,49 @@ class Guard:
 
         return getaddrinfo
 
-    def _room_asked_first(self, connect: Callable[..., Any]) -> Callable[..., Any]:
-        async def asked(room: Any, url: str, *args: Any, **how: Any) -> None:
+
+# --- the stand-ins that all guards share, which ask those on duty
+
+
+def _asked_first(event: str, place: int) -> Callable[[Callable[..., Any]], Any]:
+    def make(method: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(sock: Any, *args: Any) -> Any:
             __tracebackhide__ = True
-            server = urlsplit(url)
-            reach = _Reach("connects a room to", server.hostname or url, server.port)
-            if self._is_ours() and not self._allows(reach):
-                raise self._refusal(reach)
-            await connect(room, url, *args, **how)
+            if args[place:]:
+                for guard in _on_duty():
+                    guard.audit(event, (sock, args[place]))
+            return method(sock, *args)
 
         return asked
+
+    return make
+
+
+def _remember_threads(start: Callable[..., Any]) -> Callable[..., Any]:
+    def remembered(thread: threading.Thread) -> None:
+        for guard in _on_duty():
+            guard.remember_thread(thread)
+        start(thread)
+
+    return remembered
+
+
+def _room_asked_first(connect: Callable[..., Any]) -> Callable[..., Any]:
+    async def asked(room: Any, url: str, *args: Any, **how: Any) -> None:
+        __tracebackhide__ = True
+        for guard in _on_duty():
+            guard.ask_for_room(url)
+        await connect(room, url, *args, **how)
+
+    return asked
+
+
+STAND_INS = StandIns(
+    *((socket.socket, name, _asked_first(event, place)) for name, event, place in _METHODS),
+    (rtc.Room, "connect", _room_asked_first),
+    (threading.Thread, "start", _remember_threads),
+    *_livekit.MODELS_AT_WORK,
+)
 
 
 @cache

@@ -191,6 +191,8 @@ class Invariants:
         session = self._harness.session
         yield from unanswered(self._harness.record.history(), _livekit.running_calls(session))
         outputs = [one for one in turn.events if isinstance(one, FunctionCallOutput)]
+        if not outputs:
+            return
         times = Counter(one.call_id for one in outputs)
         for output in outputs:
             given = self._given.get(output.call_id)
@@ -200,6 +202,8 @@ class Invariants:
 
     def hands_over(self, turn: Turn) -> Iterator[str]:
         """A hand-over that a tool asks for happens."""
+        if not self._asked_for:
+            return
         place_of, closed = self._harness.model.place_of, self._harness.record.closed
         batches = Counter(_batch(place_of, context) for context, _ in self._asked_for)
         entered = [new for _, new in turn.handoffs.values()]
@@ -227,6 +231,8 @@ class Invariants:
                 yield f"{request.asker} sent its model {message}"
         agent = self._harness.session.current_agent if not self.are_settled else None
         items = agent.chat_ctx.items if agent is not None else ()
+        if len({item.id for item in items}) == len(items):
+            return
         for item_id, times in Counter(item.id for item in items).items():
             if times > 1:
                 item = next(one for one in items if one.id == item_id)
@@ -239,12 +245,14 @@ class Invariants:
 
     def says_once(self, turn: Turn) -> Iterator[str]:
         """Code lets the agent say something as often as one piece of it ran, and no oftener."""
+        said = Counter(item.text_content for item in turn.items if _livekit.is_said_by_code(item))
+        if not said:
+            return
         ran = Counter(
             one.name if isinstance(one, FunctionCall) else one.new
             for one in turn.events
             if isinstance(one, (FunctionCall, AgentHandoff))
         )
-        said = Counter(item.text_content for item in turn.items if _livekit.is_said_by_code(item))
         for text, times in said.items():
             if text and times > max(ran.values(), default=1):
                 yield f"{text!r} was said {times} times"
@@ -309,6 +317,8 @@ def unanswered(items: Sequence[Any], running: Collection[str]) -> Iterator[str]:
     Ids that a model used twice tell nothing.
     """
     calls = Counter(item.call_id for item in items if item.type == "function_call")
+    if not calls:
+        return
     outputs = Counter(item.call_id for item in items if item.type == "function_call_output")
     for item in items:
         if item.type == "function_call" and calls[item.call_id] == 1:

@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["OUR_FOLDER", "Site", "call_site"]
 
 OUR_FOLDER = str(Path(__file__).parent)
-_NOT_WRITTEN = (OUR_FOLDER, "<string>")  # dataclasses compile their __init__ from a string
+_OURS = f"{__package__}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,14 @@ class Site:
 
 
 def call_site() -> Site:
-    """Return the line outside of this package that is being executed."""
+    """Return the line outside of this package that is being executed.
+
+    Cheap, as it runs for every step: to ask for ``f_code`` is an audit event, which somebody hears.
+    """
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_WRITTEN):
+    while frame.f_back is not None and (
+        frame.f_globals.get("__name__", "").startswith(_OURS)
+        or frame.f_code.co_filename == "<string>"  # as dataclasses compile their __init__ from
+    ):
         frame = frame.f_back
     return Site(frame.f_code.co_filename, frame.f_lineno)

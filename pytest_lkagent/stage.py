@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 from livekit.agents import Agent, AgentSession, JobContext
 
-from . import _livekit, _livekit_job
+from . import _livekit, _livekit_job, guard, swallowed
 from .build import as_chat_context, make_agent
 from .clock import RealClock, VirtualClock
 from .diagnosis import Standstill, describe_leak, describe_stubborn, waiting
@@ -56,7 +56,17 @@ if TYPE_CHECKING:
     from .simulation.apart import ProcessHarness
     from .simulation.order import Order
 
-__all__ = ["Stage"]
+__all__ = ["Stage", "seams_held"]
+
+
+@contextmanager
+def seams_held() -> Iterator[None]:
+    """Keep in place inside what each stage has stand in for others' code, between stages too.
+
+    For many one after another; nobody is on duty in between.
+    """
+    with _livekit.STAND_INS, guard.STAND_INS, swallowed.STAND_INS:
+        yield
 
 
 class Stage:
@@ -140,7 +150,6 @@ class Stage:
         clock.blocked = self._blocked
         self.clock = clock
         loop = asyncio.get_running_loop()
-        guard = Guard(loop, self._hosts, found=self.findings.add, waiting=waiting)
         unheard = self._unheard = Unheard(
             loop,
             clock.tasks,
@@ -148,7 +157,7 @@ class Stage:
             never_awaited=self.swallowed.keep_dropped,
         )
         with (
-            guard,
+            Guard(loop, self._hosts, found=self.findings.add, waiting=waiting),
             self._watches,
             _livekit.quiet_log(self._is_reported),
             self.job.entered() as context,

@@ -22,9 +22,10 @@ from livekit.agents import StopResponse, llm
 from .errors import BehaviourError, NeverAwaited, UsageError
 from .frames import is_users, raised_at
 from .sites import OUR_FOLDER
+from .stand_ins import StandIns
 from .strict import BACKGROUND_ERROR, HANDLER_ERROR, Findings
 
-__all__ = ["CONTROL_FLOW", "HandlerWatch", "Swallowed"]
+__all__ = ["CONTROL_FLOW", "STAND_INS", "HandlerWatch", "Swallowed"]
 
 CONTROL_FLOW = (asyncio.CancelledError, llm.ToolError, StopResponse)
 """What LiveKit means to be raised."""
@@ -141,24 +142,21 @@ class HandlerWatch:
     def __init__(self, swallowed: Swallowed, is_ours: Callable[[], bool]) -> None:
         self._swallowed = swallowed
         self._is_ours = is_ours
-        self._on: Any = None
 
     def __enter__(self) -> Self:
-        on = self._on = rtc.EventEmitter.on
-
-        def on_watched(emitter: Any, event: Any, callback: Any = None) -> Any:
-            if not self._watches(callback):
-                return on(emitter, event, callback)
-            on(emitter, event, _Handler(callback, functools.partial(self._raised, event)))
-            return callback
-
-        emitters: Any = rtc.EventEmitter
-        emitters.on = on_watched
+        STAND_INS.__enter__()
+        _on_duty.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        emitters: Any = rtc.EventEmitter
-        emitters.on = self._on
+        _on_duty.remove(self)
+        STAND_INS.__exit__()
+
+    def around(self, callback: Any, event: object) -> Any:
+        """Return what is to be registered for `event`: a handler of the test's tells its errors."""
+        if not self._watches(callback):
+            return callback
+        return _Handler(callback, functools.partial(self._raised, event))
 
     def _raised(self, event: object, error: BaseException) -> None:
         if not isinstance(error, asyncio.CancelledError):
@@ -173,6 +171,23 @@ class HandlerWatch:
         if isinstance(callback, MethodType) and callback.__module__.startswith("livekit."):
             return False  # what the session's own parts tell each other
         return self._is_ours() and not inspect.iscoroutinefunction(callback)  # LiveKit refuses it
+
+
+_on_duty: list[HandlerWatch] = []
+
+
+def _watched(on: Callable[..., Any]) -> Callable[..., Any]:
+    def on_watched(emitter: Any, event: Any, callback: Any = None) -> Any:
+        for watch in _on_duty:
+            if (handler := watch.around(callback, event)) is not callback:
+                on(emitter, event, handler)
+                return callback
+        return on(emitter, event, callback)
+
+    return on_watched
+
+
+STAND_INS = StandIns((rtc.EventEmitter, "on", _watched))
 
 
 class _Handler:

@@ -27,7 +27,9 @@ from .unheard import origins_noted
 
 __all__ = ["ToolWatch"]
 
-_HOOKS = ("on_enter", "on_exit", "on_user_turn_completed", "on_user_turn_exceeded")
+_EMPTY = ("on_enter", "on_exit", "on_user_turn_completed")
+"""The hooks that do nothing, and so raise nothing, in an agent which does not define them."""
+_HOOKS = (*_EMPTY, "on_user_turn_exceeded")
 
 
 class ToolWatch:
@@ -100,7 +102,8 @@ class ToolWatch:
     def watch_hooks(self, agent: Agent) -> None:
         """Stand around what LiveKit calls on an agent, and whose exceptions it only logs."""
         for name in _HOOKS:
-            if name not in vars(agent):
+            is_empty = name in _EMPTY and getattr(type(agent), name) is getattr(Agent, name)
+            if name not in vars(agent) and not is_empty:
                 setattr(agent, name, self._hook(agent, name))
 
     def _hook(self, agent: Agent, name: str) -> Callable[..., Any]:

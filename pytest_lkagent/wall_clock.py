@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -131,7 +131,7 @@ class WallClock:
     def _is_ours(self) -> bool:
         if self._runs:
             return True
-        return abs(time.time() - self.instant.timestamp()) < 0.001
+        return abs(time.time_ns() - self._start - self._shown) < _NANO // 1000
 
 
 def _holder() -> str | None:
@@ -163,12 +163,10 @@ def follow(loop: asyncio.AbstractEventLoop, sleep: Callable[[float], None]) -> N
     `sleep` takes the place of ``time.sleep`` there.
     """
     if not _loops:
-        _real["sleep"] = time.sleep
-        setattr(time, "sleep", _sleep)  # noqa: B010  (it is no method)
-        _replace("monotonic", float)
-        _replace("monotonic_ns", _in_nanoseconds)
-        _replace("perf_counter", _advanced)
-        _replace("perf_counter_ns", lambda seconds: _in_nanoseconds(_advanced(seconds)))
+        for name, stand_in in _STAND_INS.items():
+            if (real := getattr(time, name)) is not stand_in:  # as who kept it may have put it back
+                _real[name] = real
+            setattr(time, name, stand_in)
     _loops[loop] = sleep
 
 
@@ -189,15 +187,13 @@ def _advanced(seconds: float) -> float:
     return seconds + next(_readings) * 1e-7
 
 
-def _replace(name: str, of_seconds: Callable[[float], Any]) -> None:
-    real = _real[name] = getattr(time, name)
-
-    @functools.wraps(real)
+def _reader(name: str, of_seconds: Callable[[float], Any]) -> Callable[[], Any]:
+    @functools.wraps(getattr(time, name))
     def read() -> Any:
         loop = _running()
-        return of_seconds(loop.time()) if loop is not None and loop in _loops else real()
+        return of_seconds(loop.time()) if loop is not None and loop in _loops else _real[name]()
 
-    setattr(time, name, read)
+    return read
 
 
 @functools.wraps(time.sleep)
@@ -205,6 +201,15 @@ def _sleep(seconds: float, /) -> None:
     loop = _running()
     pass_time = _real["sleep"] if loop is None else _loops.get(loop, _real["sleep"])
     pass_time(seconds)
+
+
+_STAND_INS: Mapping[str, Callable[..., Any]] = {
+    "sleep": _sleep,
+    "monotonic": _reader("monotonic", float),
+    "monotonic_ns": _reader("monotonic_ns", _in_nanoseconds),
+    "perf_counter": _reader("perf_counter", _advanced),
+    "perf_counter_ns": _reader("perf_counter_ns", lambda now: _in_nanoseconds(_advanced(now))),
+}
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

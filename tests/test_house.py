@@ -56,6 +56,7 @@ FLOORS = MappingProxyType(
         "environment": 2,
         "tasks": 2,
         "guard": 2,
+        "stand_ins": 2,
         "harness": 3,
         "invariants": 3,
         "strict": 3,

@@ -94,6 +94,7 @@ _REQUESTS = 12
 """How many answers of the model are drawn in a turn; hand-overs back and forth would not end."""
 # each by one choice: what is drawn as a choice of choices shrinks worse
 _WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 30.0))
+_SILENCE = silence()
 
 
 def completions_of(request: Request) -> SearchStrategy[Step]:
@@ -126,7 +127,7 @@ class Improvised:
         stage.model.when(lambda _: True, self._answer, times=None)
 
     def __call__(self, strategy: SearchStrategy[_T], *, or_else: _T) -> _T:
-        """Draw a value."""
+        """Draw a value, `or_else` where drawing has come to its end."""
         if self.left is None:
             try:
                 return self._draw(strategy)
@@ -137,11 +138,11 @@ class Improvised:
     def _answer(self, request: Request) -> Step:
         self.steps += 1
         if self._stage.swallowed.holds_any:  # what comes after a fault shows nothing
-            return silence()  # as to a request that a file does not script
+            return _SILENCE  # as to a request that a file does not script
         if self.steps > _REQUESTS:
             step = say("a")
         else:
-            step = self(self._completions(request), or_else=silence())
+            step = self(self._completions(request), or_else=_SILENCE)
         self.drawn.current.steps.append(step)
         return step
 

@@ -170,6 +170,8 @@ class Step:
                 raise UsageError(f"{self}: the text is to be a str, and its callable gave {text!r}")
             if isinstance(self.chunks, tuple):
                 _check_pieces(self.chunks, text)
+        elif not self.calls:
+            return self
         return replace(self, text=text, calls=tuple(c.resolve(request) for c in self.calls))
 
     def describe(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import inspect
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -322,3 +323,13 @@ class _Night(FrontDesk):
 )
 def test_who_asks_is_matched_along_the_class_hierarchy(asker: Any, agent: Any, may: bool) -> None:
     assert request(agent=agent).may_take(asker) is may
+
+
+@dataclass
+class _Plan:
+    step: Step = field(default_factory=silence)
+
+
+def test_a_step_that_a_dataclass_makes_by_itself_was_written_where_that_was_made():
+    made, line = _Plan().step, inspect.currentframe().f_lineno
+    assert (made.written_at.path, made.written_at.line) == (__file__, line)

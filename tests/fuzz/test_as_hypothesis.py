@@ -251,3 +251,37 @@ test_many = settings(max_examples=60)(fuzz_agent(Many))
     told = re.findall(r"(KeyError: 'nothing'|ValueError: nowhere|RuntimeError: never)", str(result))
     assert len(set(told)) > 1
     assert len(set(re.findall(r"[.]lk_fuzz/\S+", str(result)))) == len(set(told))
+
+
+def test_what_stands_in_for_others_code_does_so_for_all_examples_and_is_gone_afterwards(project):
+    agent = """
+import socket
+
+from livekit.agents import Agent, AgentSession
+from livekit.rtc import EventEmitter
+
+MET = []
+
+
+def code():
+    return socket.socket.connect, AgentSession.start, AgentSession.run, EventEmitter.on
+
+
+BEFORE = code()
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+        MET.append(code())
+"""
+    test = """
+test_desk = fuzz_agent(Desk)
+
+def test_afterwards():
+    assert len(MET) > 1
+    assert len({*MET}) == 1, "they were made anew"
+    assert not {*BEFORE} & {*MET[0]}, "not all are there from the start"
+    assert code() == BEFORE
+"""
+    project({**files(test), "desk.py": agent}).run().outcomes(passed=2)
