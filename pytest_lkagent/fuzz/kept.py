@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from livekit.agents import Agent
@@ -33,11 +34,21 @@ def _held() -> Iterator[tuple[tuple[int, str], str, str]]:
     """Yield the place, the name and what is in each container."""
     owners: dict[Any, None] = {}
     for agent in _agents(Agent):
-        owners |= {sys.modules.get(agent.__module__): None, agent: None}
+        owners |= {_module_of(agent): None, agent: None}
+    met: set[int] = set()
     for owner in owners:
         for name, value in list(getattr(owner, "__dict__", {}).items()):
-            if isinstance(value, _CONTAINERS) and not name.startswith("__"):
-                yield (id(owner), name), f"{owner.__name__}.{name}", repr(value)
+            if not isinstance(value, _CONTAINERS) or name.startswith("__") or id(value) in met:
+                continue
+            met.add(id(value))  # a module may import what another has
+            yield (id(owner), name), f"{owner.__name__}.{name}", repr(value)
+
+
+def _module_of(agent: type[Agent]) -> ModuleType | None:
+    """Return the module that an agent is of; None where another one has its name by now."""
+    module = sys.modules.get(agent.__module__)
+    is_nested = agent.__qualname__ != agent.__name__
+    return module if is_nested or getattr(module, agent.__name__, None) is agent else None
 
 
 def _agents(base: type[Agent]) -> Iterator[type[Agent]]:
