@@ -73,7 +73,7 @@ def unspoken(tts: FakeTTS, *, is_call: bool) -> UsageError:
             "voice_call, or that away"
         )
     told = f"voice({first.text!r}) ({first.written_at}): the agent never said that"
-    if first.text in tts.said:
+    if _was_said(first.text or "", tts.said):
         return UsageError(
             f"voice({first.text!r}) ({first.written_at}): it was said before that; say so before "
             "the call begins, in a fixture such as start_script"
@@ -89,6 +89,20 @@ def unspoken(tts: FakeTTS, *, is_call: bool) -> UsageError:
     return UsageError(
         f"{told}{near or f'; it said {one_of(map(repr, dict.fromkeys(tts.spoken)))}'}"
     )
+
+
+def _was_said(text: str, sentences: Sequence[str]) -> bool:
+    """Whether some of the sentences, one after the other, are the text."""
+    words = text.split()
+    for first in range(len(sentences)):
+        said: list[str] = []
+        for sentence in sentences[first:]:
+            said += sentence.split()
+            if said == words:
+                return True
+            if len(said) >= len(words):
+                break
+    return False
 
 
 def uncalled(

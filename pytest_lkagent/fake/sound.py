@@ -115,15 +115,25 @@ class Failed:
         return f"{SCRIPTED}{self.written_at}: {self.what}"
 
 
-def check_seconds(given: object, what: str, *, some: bool = False) -> None:
+_LONGEST_SECONDS = 300.0
+"""Nobody speaks for longer without a break, and nobody waits so long for a word."""
+
+
+def check_seconds(given: object, what: str, *, some: bool = False, of_speech: bool = False) -> None:
     """Refuse what are no seconds, or where there have to be `some`, none.
 
     Raises:
-        UsageError: It is no number, is negative, or without end.
+        UsageError: It is no number, is negative, or without end; or so much `of_speech` that
+            milliseconds must be meant.
     """
     is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
     if not is_number or not (given > 0 if some else given >= 0) or given == float("inf"):  # type: ignore[operator]
         raise UsageError(f"{what}: how many seconds? write a number, such as 1.5")
+    if of_speech and given > _LONGEST_SECONDS:  # type: ignore[operator]
+        raise UsageError(
+            f"{what}: that is {given / 60:.0f} minutes; times are seconds, "  # type: ignore[operator]
+            f"{given / 1000:g} for {given:g} ms"  # type: ignore[operator]
+        )
 
 
 def check_error(given: object, what: str) -> None:

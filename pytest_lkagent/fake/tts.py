@@ -62,7 +62,7 @@ class FakeTTS(Fake, tts.TTS[Any]):
             num_channels=1,
         )
         self.spoken: list[str] = []
-        self.said: set[str] = set()
+        self.said: list[str] = []
         """The part of `spoken` that it said itself, and no realtime model."""
         self.failed: list[Failed] = []
         """What was made to fail so far: of recognition, too."""
@@ -100,7 +100,7 @@ class FakeTTS(Fake, tts.TTS[Any]):
         """
         for name, seconds in (("lasts", lasts), ("ttfb", ttfb), ("after", after)):
             if seconds is not None:
-                check_seconds(seconds, f"voice({name}={seconds!r})")
+                check_seconds(seconds, f"voice({name}={seconds!r})", of_speech=True)
         check_error(fails, "voice(fails=…)")
         self.add(
             Voice(
@@ -149,7 +149,7 @@ class FakeTTS(Fake, tts.TTS[Any]):
         voice = self._voice_of(text)
         self._used[voice] = self._used.get(voice, 0) + 1
         self.spoken.append(text)
-        self.said.add(text)
+        self.said.append(text)
         seconds = seconds_of(text)
         if voice.lasts is not None:
             share = 1.0 if voice.text is None else len(text) / len(voice.text)

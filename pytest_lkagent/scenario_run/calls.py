@@ -141,7 +141,7 @@ def check_call_turn(
     """Compare what was heard, and where the agent was cut off, with what the turn says."""
     timeline = call.timeline
     if turn.heard is not None:
-        expected, heard = fill(turn.heard), timeline.user[-1].heard if timeline.user else ""
+        expected, heard = fill(turn.heard), (timeline.user[-1].heard or "") if timeline.user else ""
         if heard != expected:
             return Mismatch(
                 f"expected {expected!r} to be heard, and it was {heard!r}", tuple(timeline.lanes())

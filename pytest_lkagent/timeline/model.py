@@ -16,7 +16,7 @@ __all__ = ["AgentSpeech", "Moment", "State", "Timeline", "ToolSpan", "UserSpeech
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSpeech:
-    """The user spoke. `heard` is what speech recognition had made of it in the end.
+    """The user spoke. `heard` is what speech recognition made of it, None while that is to come.
 
     `text` is empty where it was no speech but a noise.
     """
@@ -24,7 +24,7 @@ class UserSpeech:
     start: int
     end: int
     text: str
-    heard: str = ""
+    heard: str | None = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ class Strip:
 def spans(timeline: Timeline, now: int) -> list[Span]:
     """Return what began in a call, in its order; what is still under way lasts until `now`."""
     found = [
-        *map(_user, timeline.user),
+        *(_user(speech, now) for speech in timeline.user),
         *_agent(timeline.agent, now),
         *(_tool(tool, now) for tool in timeline.tools),
         *(
@@ -71,15 +71,17 @@ def spans(timeline: Timeline, now: int) -> list[Span]:
     return sorted(found, key=lambda span: span.start)
 
 
-def _user(speech: UserSpeech) -> Span:
-    text, heard = clean(speech.text), clean(speech.heard)
+def _user(speech: UserSpeech, now: int) -> Span:
+    text = clean(speech.text)
+    heard = text if speech.heard is None else clean(speech.heard)
     return Span(
         lane="user",
         kind="user" if text else "noise",
         start=speech.start,
-        end=speech.end,
+        end=max(speech.start, min(speech.end, now)),
         text=text or "(noise)",
         note=f"(heard: {heard or 'nothing'})" if heard != text else "",
+        open=speech.end > now,
     )
 
 
@@ -87,8 +89,10 @@ def _agent(speeches: Sequence[AgentSpeech], now: int) -> Iterator[Span]:
     several = len({speech.agent for speech in speeches} - {None}) > 1
     before: str | None = None
     for speech in speeches:
-        name = f"{speech.agent}: " if several and speech.agent not in {None, before} else ""
-        before = speech.agent or before
+        name = ""
+        if speech.text or speech.end is not None:  # else it has no word yet, and no room for a name
+            name = f"{speech.agent}: " if several and speech.agent not in {None, before} else ""
+            before = speech.agent or before
         unsaid = clean(speech.unsaid)
         yield Span(
             lane="agent",

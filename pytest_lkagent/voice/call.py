@@ -152,10 +152,9 @@ class VoiceCall(Claims):
     async def cut_in(self, *, after: float) -> None:
         """Have the session interrupted, without a word, `after` so many seconds of speech."""
         __tracebackhide__ = True
-        with self._during("voice_call.cut_in()", after):
-            if await self._wait(self._talking) is None:
-                raise self._usage("the agent does not speak: there is nothing to interrupt")
-            await asyncio.sleep(after)
+        what = f"interrupt: {after:g}s"
+        with self._during(what, after):
+            await self._get_into("interrupt", what, after)
             await self.session.interrupt()
 
     async def settle(self) -> None:
@@ -206,23 +205,31 @@ class VoiceCall(Claims):
         what = f"voice_call.{verb}({text!r}, after={after:g})"
         utterance = _utterance(f"voice_call.{verb}", text, lasts, how)
         with self._during(what, after + utterance.lasts):
-            spoken = await self._wait(self._talking)
-            if spoken is None:
-                raise self._usage(f"{what}: the agent does not speak: there is nothing to {verb}")
-            at = spoken.start / 1000 + after
-            if self.now - self.harness.lateness > at:
-                raise self._usage(
-                    f"{what}: the agent has spoken for {self.now - spoken.start / 1000:.3f} s "
-                    "already"
-                )
-            await until(self._instant(at))
-            if spoken.is_over:
-                took = (spoken.end or 0) - spoken.start
-                told = f"{what}: the agent had finished after {took / 1000:g} s"
-                if after * 1000 > took * 10:
-                    told += f"; times are seconds: {self.harness.words.milliseconds(after)}"
-                raise self._usage(told)
+            await self._get_into(verb, what, after)
             return await self._speak(what, utterance)
+
+    async def _get_into(self, verb: str, what: str, after: float) -> None:
+        """Wait until the agent has spoken for `after` seconds."""
+        __tracebackhide__ = True
+        spoken = await self._wait(self._talking)
+        if spoken is None:
+            ends = [one.end for one in self._log.agent if one.end is not None]
+            before = f" any more, it finished at {ends[-1] / 1000:g} s" if ends else ""
+            raise self._usage(
+                f"{what}: the agent does not speak{before}: there is nothing to {verb}"
+            )
+        at = spoken.start / 1000 + after
+        if self.now - self.harness.lateness > at:
+            raise self._usage(
+                f"{what}: the agent has spoken for {self.now - spoken.start / 1000:.3f} s already"
+            )
+        await until(self._instant(at))
+        if spoken.is_over:
+            took = (spoken.end or 0) - spoken.start
+            told = f"{what}: the agent had finished after {took / 1000:g} s"
+            if after * 1000 > took * 10:
+                told += f"; {after:g} means seconds: write {self.harness.words.milliseconds(after)}"
+            raise self._usage(told)
 
     def _instant(self, at: float) -> float:
         return self._log.began + at
@@ -236,6 +243,11 @@ class VoiceCall(Claims):
             raise UsageError(
                 f"{what}: at={at:g}, and it is {self.now:.3f} s into the call already: times count "
                 "from its beginning"
+            )
+        if at - self.now > self.harness.timeout:
+            raise UsageError(
+                f"{what}: at={at:g} is {(at - self.now) / 60:.0f} minutes from now; times are "
+                f"seconds, {at / 1000:g} for {at:g} ms, and a long silence is voice_call.silence(…)"
             )
         return at - self.now
 
@@ -261,9 +273,9 @@ def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance
         raise UsageError(f"{what}({text!r}): what is said is a text")
     what = f"{what}({text!r}, …)"
     seconds = seconds_of(text) if lasts is None else lasts
-    check_seconds(seconds, f"{what}: lasts={lasts!r}", some=True)
+    check_seconds(seconds, f"{what}: lasts={seconds!r}", some=True, of_speech=lasts is not None)
     if "delay" in how:
-        check_seconds(how["delay"], f"{what}: delay={how['delay']!r}")
+        check_seconds(how["delay"], f"{what}: delay={how['delay']!r}", of_speech=True)
     check_error(how.get("error"), f"{what}: error=…")
     for name in ("confidence", "end_of_turn"):
         share = how.get(name, 1.0)

@@ -12,7 +12,13 @@ from ..fake.sound import Utterance, check_seconds
 from ..timeline import AgentSpeech, Timeline
 from .harness import VoiceHarness
 from .log import Spoken
-from .reasons import what_took, why_not_stopped, why_passed_over, why_silent
+from .reasons import (
+    what_took,
+    why_not_stopped,
+    why_passed_over,
+    why_silent,
+    why_unanswered,
+)
 
 __all__ = ["Claims"]
 
@@ -70,7 +76,7 @@ class Claims:
         with self._during("voice_call.agent_answers()"):
             spoken = await self._wait(self._next_answer)
         if spoken is None:
-            self._fail(f"the agent did not answer{to}{self.why_silent()}")
+            self._fail(self._unanswered(to))
         self._claimed = self._log.agent.index(spoken) + 1
         took = spoken.start - self._since
         why = what_took(self.harness, self._since, spoken.start)
@@ -165,8 +171,11 @@ class Claims:
     def why_silent(self) -> str:
         """Say why the agent said nothing, or nothing more, since the user's last act."""
         why = why_silent(self.harness, self._since, is_silence=self._is_silence)
-        spoken = None if self._is_silence else self._met()
-        return why or (why_passed_over(self.harness, spoken) if spoken is not None else "")
+        if why or self._is_silence:
+            return why
+        spoken = self._met()
+        why = why_passed_over(self.harness, spoken) if spoken is not None else ""
+        return why or why_unanswered(self.harness, self._since)
 
     def why_not_stopped(self) -> str:
         """Say why the user's last words did not stop the agent; empty if they did."""
@@ -210,6 +219,17 @@ class Claims:
         """Wait for what ends a speech, and for its last words, which are shown after it."""
         await self._wait(found)
         await self.harness.quiet()
+
+    def _unanswered(self, to: str) -> str:
+        """Say what did not come, where an answer was claimed, and why."""
+        why = self.why_silent()
+        claimed = self._log.agent[: self._claimed]
+        if claimed and claimed[-1].start >= self._since:
+            said = self._log.agent_speech(claimed[-1]).text
+            return f"the agent said nothing after {said!r}, which the claim before is about{why}"
+        if not (why or self._log.user or self._since):
+            return "the agent says nothing by itself, and the user has said nothing"
+        return f"the agent did not answer{to}{why}"
 
     def _next_answer(self) -> Spoken | None:
         unclaimed = self._log.agent[self._claimed :]

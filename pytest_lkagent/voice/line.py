@@ -36,6 +36,7 @@ class Line:
         self.log = CallLog(tts.spoken)
         self._impairments = Impairments(impairments)
         self.log.agent_began = self._make_noise
+        self.log.heard_by = lambda: self._due
         self.stt = FakeSTT(self.log.heard, tts.failed.append)
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
         self.audio_turn_detection = FakeAudioTurnDetector(self._end_of_turn)

@@ -52,6 +52,8 @@ class CallLog:
         self.began = 0.0
         self._time: Callable[[], float] = float
         self.agent_began: Callable[[], None] = lambda: None
+        self.heard_by: Callable[[], float] = float
+        """Return the instant by which everything that was said will have been heard."""
         self.user: list[tuple[int, int, Utterance]] = []
         self.agent: list[Spoken] = []
         self._sentences = sentences
@@ -219,11 +221,11 @@ class CallLog:
         )
 
     def user_speech(self, index: int) -> UserSpeech:
-        """Return what the user said, with what was heard of it so far."""
+        """Return what the user said, and what was heard of it."""
         start, end, utterance = self.user[index]
-        return UserSpeech(
-            start=start, end=end, text=utterance.text, heard=self._heard.get(utterance, "")
-        )
+        is_awaited = utterance is self.user[-1][2] and self.heard_by() > self._time()
+        heard = self._heard.get(utterance, None if is_awaited else "")
+        return UserSpeech(start=start, end=end, text=utterance.text, heard=heard)
 
     def agent_speech(self, spoken: Spoken) -> AgentSpeech:
         """Return a stretch of speech as it is by now."""

@@ -16,7 +16,7 @@ from .log import Spoken
 if TYPE_CHECKING:
     from .harness import VoiceHarness
 
-__all__ = ["what_took", "why_not_stopped", "why_passed_over", "why_silent"]
+__all__ = ["what_took", "why_not_stopped", "why_passed_over", "why_silent", "why_unanswered"]
 
 
 def what_took(harness: VoiceHarness, since: int, until: int) -> str:
@@ -51,6 +51,19 @@ def why_silent(harness: VoiceHarness, since: int, *, is_silence: bool) -> str:
     return f": user_away_timeout is {timeout:g} s, which had not passed since anybody spoke"
 
 
+def why_unanswered(harness: VoiceHarness, since: int) -> str:
+    """Say what became of the user's last words, or of the request that they led to."""
+    log = harness.line.log
+    if log.user and log.user[-1][1] == since and log.user_speech(-1).heard == "":
+        return ": nothing was heard of it"
+    for answer in harness.model.answers:
+        step = answer.step
+        is_silent = not (step.text or step.calls or step.error)
+        if is_silent and answer.ended is not None and log.at(answer.ended) >= since:
+            return f": the model answered with {step.describe()} ({step.written_at})"
+    return ""
+
+
 def why_not_stopped(harness: VoiceHarness, spoken: Spoken) -> str:
     """Say why the agent spoke on, whatever the user's last words were."""
     start, _, _ = harness.line.log.user[-1]
@@ -71,7 +84,7 @@ def why_passed_over(harness: VoiceHarness, spoken: Spoken) -> str:
     if spoken.speech is not None and not spoken.speech.allow_interruptions:
         return ": what it says allows no interruptions (allow_interruptions)"
     if _of_the_agent(harness, "stt") is not None:
-        heard = line.log.user_speech(-1).heard
+        heard = line.log.user_speech(-1).heard or ""
         if len(basic.split_words(heard, split_character=True)) < rules["min_words"]:
             was_heard = f"{heard!r} was" if heard else "nothing was"
             return f": min_words is {rules['min_words']}, and {was_heard} heard"

@@ -230,7 +230,7 @@ async def test_but_these_interrupt(voice_call, fake_llm):
     result.shows(
         "E *: the agent did not answer 'wait': min_words is 2, and 'wait' was heard",
         "E *: the agent did not answer 'wait': what it says allows no interruptions *",
-        "E *: the agent did not answer 'thank you'",
+        "E *: the agent did not answer 'thank you': nothing was heard of it",
         "E *: the agent did not answer 'stop'",
     )
 
@@ -339,10 +339,11 @@ async def test_who_hung_up(voice_call):
     result.outcomes(failed=5)
     result.shows(
         "E *: the agent did not answer 'a table please': APIConnectionError: down",
-        "E *: the agent did not answer 'hello?'",
+        "E *: the agent did not answer 'hello?': nothing was heard of it",
         "E *: the agent did not answer 'hi there': the session closed on an error: "
         "APIStatusError: message='no credit', *",
-        "E *: the agent did not answer 'a table please': the session closed (user_initiated)",
+        "E *: the agent said nothing after 'Yes?', which the claim before is about: the session "
+        "closed (user_initiated)",
         "E *: the agent did not answer: the session closed (participant_disconnected)",
     )
 
@@ -374,7 +375,7 @@ async def test_nobody_listens(voice_call):
         "E *: the agent did not answer: LiveKit finds nobody away, as user_away_timeout is None",
         "E *: the agent did not answer: user_away_timeout is 15 s, which had not passed since "
         "anybody spoke",
-        "E *: the agent did not answer",
+        "E *: the agent says nothing by itself, and the user has said nothing",
     )
 
 

@@ -543,6 +543,14 @@ def test_a_voice_that_a_scenario_itself_has_is_owed(phone):
                 "does not speak: there is nothing to interrupt"
             ),
         ),
+        (
+            "[{user: hi, llm: [Hello.]}, {interrupt: {text: wait, after: 1s}}]",
+            "call.yaml:5: A call, turn 2: voice_call.interrupt('wait', after=1): the agent had *",
+        ),
+        (
+            "[{user: hi, llm: [Hello.], interrupt: 20s}]",
+            "call.yaml:5: A call, turn 1: interrupt: 20s: the agent had finished after 0.4 s; *",
+        ),
     ],
 )
 def test_what_makes_no_sense_in_a_call_is_told_at_its_turn(phone, turns, line):

@@ -106,8 +106,8 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
         (
             "await voice_call.settle(); await voice_call.interrupt('wait', after=0.4)",
             (
-                "*UsageError: voice_call.interrupt('wait', after=0.4): the agent does not speak: "
-                "there is nothing to interrupt"
+                "*UsageError: voice_call.interrupt('wait', after=0.4): the agent does not speak "
+                "any more, it finished at 1.933 s: there is nothing to interrupt"
             ),
         ),
         (
@@ -125,7 +125,7 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
             "await voice_call.interrupt('wait', after=400)",
             (
                 "*UsageError: voice_call.interrupt('wait', after=400): the agent had finished "
-                "after 1.933 s; times are seconds: 0.4 for 400 ms"
+                "after 1.933 s; 400 means seconds: write 0.4 for 400 ms"
             ),
         ),
         (
@@ -186,13 +186,27 @@ def test_what_makes_no_sense_is_one_line(telephone, body, line):
                 "await voice_call.settle(); await voice_call.say('hm', heard=''); "
                 "await voice_call.agent_answers()"
             ),
-            "*the agent did not answer 'hm'",
+            "*the agent did not answer 'hm': nothing was heard of it",
+        ),
+        (
+            (
+                "await voice_call.agent_answers('For what time?'); "
+                "await voice_call.agent_answers('Anything else?')"
+            ),
+            ("*the agent said nothing after 'For what time?', which the claim before is about"),
+        ),
+        (
+            (
+                "await voice_call.settle(); fake_llm.script(silence()); "
+                "await voice_call.say('hm'); await voice_call.agent_answers()"
+            ),
+            "*the agent did not answer 'hm': the model answered with silence() (test_it.py:*)",
         ),
     ],
 )
 def test_what_the_agent_is_wrongly_claimed_to_do_fails_with_the_timeline(telephone, body, line):
     result = telephone(f"""
-        from pytest_lkagent import say
+        from pytest_lkagent import say, silence
 
         async def test_it(voice_call, fake_llm, fake_tts):
             fake_llm.script(say("For what time?"))
@@ -355,6 +369,31 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
             "*UsageError: nobody is on the line any more: the session closed (participant_*",
         ),
         (
+            "await voice_call.say('hello', lasts=1500)",
+            (
+                "*UsageError: voice_call.say('hello', …): lasts=1500: that is 25 minutes; times "
+                "are seconds, 1.5 for 1500 ms"
+            ),
+        ),
+        (
+            "fake_tts.voice('Hello.', ttfb=400)",
+            "*UsageError: voice(ttfb=400): that is 7 minutes; times are seconds, 0.4 for *",
+        ),
+        (
+            "await voice_call.say('hello', at=4000)",
+            (
+                "*UsageError: voice_call.say('hello'): at=4000 is 67 minutes from now; times are "
+                "seconds, 4 for 4000 ms, and a long silence is voice_call.silence(…)"
+            ),
+        ),
+        (
+            (
+                "voice_call.session.say('Yes. No.'); await voice_call.settle(); "
+                "fake_tts.voice('Yes. No.', lasts=2)"
+            ),
+            "voice('Yes. No.') (test_it.py:*): it was said before that; *",
+        ),
+        (
             "await voice_call.settle(); fake_tts.voice('Good evening, how can I help?', lasts=2)",
             "voice('Good evening, how can I help?') (test_it.py:*): it was said before that; *",
         ),
@@ -459,3 +498,26 @@ def test_a_voice_that_fails_with_any_error_is_heard_of(telephone):
     result.outcomes(failed=2)
     result.shows("the voice failed: ValueError: no such voice; *", "*APIConnectionError: *")
     result.shows_no("*background_error*")
+
+
+def test_words_in_the_middle_of_which_a_call_fails_are_not_taken_for_unheard(telephone):
+    result = telephone("""
+        from pytest_lkagent import say
+
+        async def test_it(voice_call, fake_llm):
+            fake_llm.script(say("We have one at seven, and another one at nine."), say("Fine."))
+            await voice_call.say("a table", at=4.0)
+            await voice_call.interrupt("stop, please", after=1, lasts=2)
+            await voice_call.agent_stops(within=0.2)
+
+        async def test_once_it_is_known(voice_call, fake_llm):
+            said = await voice_call.say("a table", at=4.0)
+            fake_llm.script(say("For what time?"))
+            assert said.heard is None
+            await voice_call.agent_answers()
+            assert voice_call.timeline.user[0].heard == "a table"
+        """)
+    result.outcomes(failed=1, passed=1)
+    result.shows("*the agent stopped * ms into 'stop, please', and has to within 200 ms")
+    assert "[==" in str(result)
+    assert "(heard" not in str(result)

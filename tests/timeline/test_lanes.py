@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import dedent
 
 import pytest
@@ -297,3 +298,13 @@ def test_two_hours_of_talk_fit_line_by_line():
 @pytest.mark.parametrize("width", [-5, 0, 39])
 def test_a_page_that_is_too_narrow_is_taken_as_forty_columns(width):
     assert BOOKING.lanes(width=width) == BOOKING.lanes(width=40)
+
+
+def test_who_begins_to_speak_is_named_with_the_first_word():
+    begun = AgentSpeech(start=2000, text="", agent="Billing")
+    timeline = Timeline(
+        now=2500, agent=[AgentSpeech(start=0, end=1900, text="Hello", agent="Desk"), begun]
+    )
+    assert not any("Billing" in line for line in timeline.lanes())
+    timeline = replace(timeline, agent=[timeline.agent[0], replace(begun, text="One")])
+    assert any("Billing: One" in line for line in timeline.lanes())

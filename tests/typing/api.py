@@ -308,7 +308,7 @@ def test_runs() -> None:
 async def test_call(voice_call: VoiceCall, fake_tts: FakeTTS) -> None:
     fake_tts.voice("Good evening.", lasts=1.2, ttfb=0.3, fails=APIConnectionError("gone"))
     said = await voice_call.say("a table for two", at=1.0, lasts=1.5, heard="a cable for two")
-    assert_type(said.heard, str)
+    assert_type(said.heard, str | None)
     answer = await voice_call.agent_answers(within=0.8)
     assert_type(answer.latency, int | None)
     await voice_call.interrupt("wait", after=0.4)
