@@ -1,7 +1,7 @@
-"""Quarantine: every private or unexported name of livekit that the plugin touches.
+"""Quarantine: private or unexported names of livekit that the plugin touches.
 
-Checked against livekit-agents 1.7.0 and 1.8.9; when LiveKit moves, this is the one file to open.
-Nothing here decides anything: it reads, converts, and puts a `Seam` between a session and the
+Checked against livekit-agents 1.7.0 and 1.8.9; when LiveKit moves, the modules `_livekit*` are the
+files to open. Nothing here decides anything: it reads, and puts a `Seam` between a session and the
 models and tools it would otherwise reach.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import json
 import logging
 import sys
 import time
@@ -18,7 +17,6 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from types import SimpleNamespace
 from typing import Any, Protocol, TypeAlias
 
 from livekit.agents import (
@@ -43,21 +41,11 @@ from livekit.agents.voice.agent_activity import (
     _AgentActivityContextVar,
     _IdleHoldContextVar,
 )
-from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
 from livekit.agents.voice.turn import TurnDetectionEvent, _StreamingTurnDetector
 from livekit.rtc.log import logger as rtc_logger
 
 from .stand_ins import Replacement, StandIns
-from .transcript import (
-    AgentConfigUpdate,
-    AgentHandoff,
-    Event,
-    FunctionCall,
-    FunctionCallOutput,
-    Message,
-    arguments_of,
-)
 
 __all__ = [
     "MODELS_AT_WORK",
@@ -71,23 +59,16 @@ __all__ = [
     "asking_agent",
     "at_work",
     "attach",
-    "call_item",
     "detach",
-    "expect",
     "hears_by_itself",
-    "is_argument_error",
     "is_duplex",
-    "is_said_by_code",
     "listening_agent",
     "mark_defaults",
     "may_be_interrupted",
     "model_named",
-    "neutral",
     "open_work",
-    "output_item",
     "prediction",
     "quiet_log",
-    "read_request",
     "refuses_as_closed",
     "release_run",
     "replace_model",
@@ -98,8 +79,6 @@ __all__ = [
     "silent_log",
     "speaking_agent",
     "speech_for",
-    "to_event",
-    "told_items",
     "tools_of",
     "user_is_back",
     "wait_for_idle",
@@ -113,10 +92,6 @@ SPEECH = ("stt", "tts", "vad", "turn_detection")
 """What an agent, or a session, may have of its own to hear and to speak with."""
 
 _INFERENCE = "_llm_inference_task"
-_OF_A_MODEL = frozenset({"llm_metadata", "llm_node_ttft", "provider_request_ids"})
-"""What LiveKit notes with a message that a model made, and not with one that code made."""
-_OWN_MESSAGES = "lk."
-"""LiveKit's own messages in a request (instructions, markup guides) have ids that begin so."""
 
 
 class Speech(Protocol):
@@ -462,144 +437,12 @@ MODELS_AT_WORK: Sequence[Replacement] = (
 """Where models do their work, and what to put around each so that `at_work` knows of it."""
 
 
-def read_request(items: Sequence[Any]) -> tuple[tuple[Event, ...], str, str | None]:
-    """Split a chat context into its conversation, the instructions and those of this reply."""
-    instructions = ""
-    reply: str | None = None
-    conversation = []
-    for item in items:
-        if item.type == "message" and item.id.startswith(_OWN_MESSAGES):
-            if item.id == INSTRUCTIONS_MESSAGE_ID:
-                instructions = item.text_content or ""
-            continue
-        conversation.append(item)
-    last = conversation[-1] if conversation else None
-    if last is not None and last.type == "message" and last.role == "system":
-        reply = last.text_content or ""
-        conversation.pop()
-    return tuple(filter(None, map(to_event, conversation))), instructions, reply
-
-
-def told_items(context: llm.ChatContext) -> list[Any]:
-    """Return what of a chat context a realtime model is told; instructions come by themselves."""
-    return [
-        item
-        for item in context.items
-        if item.type in ("message", "function_call", "function_call_output")
-        and not item.id.startswith(_OWN_MESSAGES)
-    ]
-
-
-def to_event(item: Any, agents: Mapping[str, Any] | None = None) -> Event | None:
-    """Convert an item of a chat context; None for what is no event of a conversation.
-
-    `agents` maps item ids to what a recorder knows beyond the item: the name of the agent that
-    said a message, the names on both sides of a hand-over.
-    """
-    known = (agents or {}).get(item.id)
-    if item.type == "message":
-        return Message(
-            role=item.role,
-            text=item.text_content or "",
-            interrupted=bool(item.interrupted),
-            agent=known,
-        )
-    if item.type == "function_call":
-        return FunctionCall(
-            name=item.name, arguments=arguments_of(item.arguments), call_id=item.call_id
-        )
-    if item.type == "function_call_output":
-        return FunctionCallOutput(
-            name=item.name, output=item.output, is_error=item.is_error, call_id=item.call_id
-        )
-    if item.type == "agent_handoff":
-        old, new = known or (item.old_agent_id, item.new_agent_id)
-        return AgentHandoff(old=old, new=new)
-    return None
-
-
-def neutral(value: Any, agents: Mapping[str, Any]) -> Any:
-    """Convert LiveKit's ways to hold a conversation into events; anything else stays as it is.
-
-    An agent's context has its instructions twice, in a message and where they changed: once is
-    enough. `agents` is what recorders know beyond the items, as in `to_event`.
-    """
-    if isinstance(value, llm.ChatContext):
-        value = value.items
-    elif isinstance(value, run_result.RunResult):
-        known = {
-            event.item.id: (_class_name(event.old_agent), _class_name(event.new_agent))
-            for event in value.events
-            if event.type == "agent_handoff"
-        }
-        value, agents = [event.item for event in value.events], {**agents, **known}
-    if not isinstance(value, (list, tuple)):
-        return value
-    told = {getattr(item, "instructions", None) for item in value}
-    return [
-        _config_update(item)
-        if (kind := getattr(item, "type", None)) == "agent_config_update"
-        else to_event(item, agents)
-        if kind is not None and hasattr(item, "id")
-        else item
-        for item in value
-        if getattr(item, "id", "") != INSTRUCTIONS_MESSAGE_ID or item.text_content not in told
-    ]
-
-
-def _class_name(agent: Agent | None) -> str | None:
-    return None if agent is None else type(agent).__name__
-
-
-def _config_update(item: Any) -> AgentConfigUpdate:
-    return AgentConfigUpdate(
-        instructions=item.instructions,
-        tools_added=tuple(item.tools_added or ()),
-        tools_removed=tuple(item.tools_removed or ()),
-    )
-
-
-def is_argument_error(item: Any) -> bool:
-    """Whether LiveKit refused the arguments of a call before its tool could run."""
-    if item.type != "function_call_output" or not item.is_error:
-        return False
-    return str(item.output).startswith("Error parsing arguments for ")
-
-
 def refuses_as_closed(error: BaseException) -> bool:
     """Whether LiveKit itself raised `error`, at what a session that closes does not do any more."""
     if not isinstance(error, (ActivityClosedError, RuntimeError)):
         return False
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("livekit.agents.")
-
-
-def call_item(event: FunctionCall) -> llm.FunctionCall:
-    """Make the chat item of a call, for a conversation that came before."""
-    arguments = event.arguments
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return llm.FunctionCall(name=event.name, arguments=text, call_id=event.call_id)
-
-
-def output_item(event: FunctionCallOutput) -> llm.FunctionCallOutput:
-    """Make the chat item of a tool's output, for a conversation that came before."""
-    return llm.FunctionCallOutput(
-        name=event.name, output=event.output, is_error=event.is_error, call_id=event.call_id
-    )
-
-
-def expect(items: Iterable[Any], agents: Mapping[str, tuple[Agent | None, Agent]]) -> Any:
-    """Return LiveKit's own ``RunAssert`` over `items`, which may reach beyond one run."""
-    makers: dict[str, Callable[[Any], Any]] = {
-        "message": lambda item: run_result.ChatMessageEvent(item=item),
-        "function_call": lambda item: run_result.FunctionCallEvent(item=item),
-        "function_call_output": lambda item: run_result.FunctionCallOutputEvent(item=item),
-        "agent_handoff": lambda item: run_result.AgentHandoffEvent(
-            item=item, old_agent=agents[item.id][0], new_agent=agents[item.id][1]
-        ),
-    }
-    events = [makers[item.type](item) for item in items if item.type in makers]
-    return run_result.RunAssert(SimpleNamespace(events=events))  # type: ignore[arg-type]
 
 
 def tools_of(tools: Iterable[Any]) -> Iterator[_FunctionTool]:
@@ -678,12 +521,6 @@ def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
 def running_calls(session: AgentSession[Any]) -> frozenset[str]:
     """Return the ids of the calls whose tools are at work, those that wait for the user too."""
     return frozenset(_RunningTasks.get(session, {}))
-
-
-def is_said_by_code(item: Any) -> bool:
-    """Whether the agent said it because code let it (``say()``), and not its model."""
-    is_said = item.type == "message" and item.role == "assistant"
-    return is_said and not (item.metrics or {}).keys() & _OF_A_MODEL
 
 
 def running_tools(session: AgentSession[Any]) -> list[asyncio.Task[Any]]:

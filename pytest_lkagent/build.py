@@ -9,7 +9,7 @@ from typing import Any
 
 from livekit.agents import Agent, AgentSession, llm
 
-from . import _livekit
+from . import _livekit, _livekit_items
 from .errors import UsageError, did_you_mean
 from .transcript import FunctionCall, FunctionCallOutput, Message
 
@@ -137,9 +137,9 @@ def as_chat_context(history: Any) -> llm.ChatContext | None:
         if isinstance(event, Message):
             context.add_message(role=event.role, content=event.text, interrupted=event.interrupted)  # type: ignore[arg-type]
         elif isinstance(event, FunctionCall):
-            context.items.append(_livekit.call_item(event))
+            context.items.append(_livekit_items.call_item(event))
         elif isinstance(event, FunctionCallOutput):
-            context.items.append(_livekit.output_item(event))
+            context.items.append(_livekit_items.output_item(event))
         else:
             raise UsageError(
                 "history takes a ChatContext, or messages, function calls and their outputs, "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, RunContext, llm
 
-from . import _livekit
+from . import _livekit, _livekit_items
 from .build import check_call, session_arguments
 from .diagnosis import conversation
 from .errors import (
@@ -303,7 +303,7 @@ class Harness:
         if self._stage.is_fuzzed:
             return None
         for item in turn.items:
-            if _livekit.is_argument_error(item) and item.call_id in self.model.called:
+            if _livekit_items.is_argument_error(item) and item.call_id in self.model.called:
                 step = self.model.called[item.call_id]
                 return ScriptError(
                     f"the script calls {step.describe()}; {item.output} (if the model is meant to "
@@ -418,7 +418,7 @@ class Harness:
         known = {event.call_id for event in events if isinstance(event, FunctionCall)}
         for context in (one.context for one in self._stage.standstill.pending):
             if context is not None and context.session is self._session:
-                call = _livekit.to_event(context.function_call)
+                call = _livekit_items.to_event(context.function_call)
                 if isinstance(call, FunctionCall) and call.call_id not in known:
                     events.append(call)
         return conversation(self._session, events, is_closing=self._is_closing)

@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 import pydantic
 from livekit.agents import Agent, RunContext, llm
 
-from . import _livekit
+from . import _livekit, _livekit_items
 from .binding import is_context, received
 from .errors import (
     BehaviourError,
@@ -236,7 +236,7 @@ class Invariants:
         for item_id, times in Counter(item.id for item in items).items():
             if times > 1:
                 item = next(one for one in items if one.id == item_id)
-                shown = _livekit.to_event(item) or item.type
+                shown = _livekit_items.to_event(item) or item.type
                 yield f"{type(agent).__name__} has the same {times} times in its context: {shown}"
 
     def fitting_arguments(self, turn: Turn) -> Iterator[str]:
@@ -245,7 +245,9 @@ class Invariants:
 
     def says_once(self, turn: Turn) -> Iterator[str]:
         """Code lets the agent say something as often as one piece of it ran, and no oftener."""
-        said = Counter(item.text_content for item in turn.items if _livekit.is_said_by_code(item))
+        said = Counter(
+            item.text_content for item in turn.items if _livekit_items.is_said_by_code(item)
+        )
         if not said:
             return
         ran = Counter(
@@ -324,7 +326,7 @@ def unanswered(items: Sequence[Any], running: Collection[str]) -> Iterator[str]:
         if item.type == "function_call" and calls[item.call_id] == 1:
             times = outputs[item.call_id]
             if times != 1 and item.call_id not in running:
-                event = _livekit.to_event(item)
+                event = _livekit_items.to_event(item)
                 yield f"the call {event} has {times or 'no'} output{'s' * (times > 1)}"
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession
 
-from . import _livekit
+from . import _livekit, _livekit_items
 from .listeners import listener
 from .transcript import Close, Event, Transcript
 from .transcript import Turn as _Turn
@@ -48,7 +48,7 @@ class Turn(_Turn):
     @cached_property
     def expect(self) -> RunAssert:
         shown = [item for item in self.items if getattr(item, "role", None) != "user"]
-        made: RunAssert = _livekit.expect(shown, self.handoffs)
+        made: RunAssert = _livekit_items.expect(shown, self.handoffs)
         return made
 
 
@@ -103,7 +103,7 @@ class Record:
 
     @property
     def names(self) -> Mapping[str, Any]:
-        """What is known of items beyond themselves, by their ids: see `_livekit.to_event`."""
+        """What is known of items beyond themselves, by their ids: see `_livekit_items.to_event`."""
         return self._names
 
     def learn(self, names: Mapping[str, Any]) -> None:
@@ -141,7 +141,7 @@ class Record:
         turn.items = self._items(made)
         turn.handoffs = self._handoffs
         turn.__dict__.pop("expect", None)
-        converted = (_livekit.to_event(item, self._names) for item in turn.items)
+        converted = (_livekit_items.to_event(item, self._names) for item in turn.items)
         events: list[Event] = [event for event in converted if event is not None]
         if self.closed is not None and not self._closed_before(turn):
             events.append(self.closed)

@@ -20,7 +20,7 @@ from weakref import WeakSet
 
 from livekit.agents import Agent, AgentSession, JobContext
 
-from . import _livekit, _livekit_job, guard, swallowed
+from . import _livekit, _livekit_items, _livekit_job, guard, swallowed
 from .build import as_chat_context, make_agent
 from .clock import RealClock, VirtualClock
 from .diagnosis import Standstill, describe_leak, describe_stubborn, waiting
@@ -559,7 +559,7 @@ class Stage:
         Any other value stays as it is.
         """
         known = {item: name for one in self.sessions for item, name in one.record.names.items()}
-        return _livekit.neutral(value, known)
+        return _livekit_items.neutral(value, known)
 
     # --- the verdict
 

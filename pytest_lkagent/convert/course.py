@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .. import _livekit
+from .. import _livekit_items
 from ..scenarios.model import Failure, LlmCall, LlmEntry
 from ..sites import Site
 from ..transcript import Close, Event, FunctionCall, Message
@@ -205,7 +205,7 @@ class _Reader:
     def _call(self, part: Part, item: Any, place: int) -> None:
         in_completion = _IN_COMPLETION.fullmatch(item.id)
         key = in_completion[1] if in_completion else item.group_id
-        call = _livekit.to_event(item)
+        call = _livekit_items.to_event(item)
         assert isinstance(call, FunctionCall), "it is one"
         output = self._outputs.get(item.call_id)
         if output is not None and was_refused(output):
@@ -231,9 +231,9 @@ class _Reader:
 
     def _event(self, item: Any) -> Event | None:
         if item.type != "agent_handoff":
-            return _livekit.to_event(item)
+            return _livekit_items.to_event(item)
         old = item.old_agent_id and self._names.of(item.old_agent_id)
-        return _livekit.to_event(item, {item.id: (old, self._names.of(item.new_agent_id))})
+        return _livekit_items.to_event(item, {item.id: (old, self._names.of(item.new_agent_id))})
 
     # --- what the script needs
 
@@ -346,7 +346,7 @@ class _Reader:
 def was_refused(output: Any) -> bool:
     """Whether LiveKit itself refused the call of this output, so that no tool ever ran."""
     is_unknown: bool = output.is_error and output.output.startswith(_UNKNOWN)
-    return is_unknown or _livekit.is_argument_error(output)
+    return is_unknown or _livekit_items.is_argument_error(output)
 
 
 def _raw_text(item: Any) -> str:

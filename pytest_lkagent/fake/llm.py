@@ -19,7 +19,7 @@ from livekit.agents.types import (
     NotGivenOr,
 )
 
-from .. import _livekit
+from .. import _livekit, _livekit_items
 from ..binding import check_calls
 from ..errors import UnscriptedRequest, UsageError, one_of
 from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
@@ -178,7 +178,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
             agent=_livekit.asking_agent(),
             tools={tool.id: tool for tool in tools or ()},
             tool_choice=tool_choice or None,
-            read=lambda: _livekit.read_request(items),
+            read=lambda: _livekit_items.read_request(items),
         )
         return _FakeStream(
             self, request, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options

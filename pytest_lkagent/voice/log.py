@@ -10,7 +10,7 @@ from typing import Any
 from livekit.agents import AgentSession
 from livekit.agents.voice import SpeechHandle
 
-from .. import _livekit
+from .. import _livekit, _livekit_items
 from ..fake.sound import Utterance
 from ..listeners import listener
 from ..timeline import AgentSpeech, Moment, State, Timeline, ToolSpan, UserSpeech
@@ -191,7 +191,7 @@ class CallLog:
     def _on_tool(self, event: Any) -> None:
         update = event.update
         if update.type == "tool_call_started":
-            made = _livekit.to_event(update.function_call)
+            made = _livekit_items.to_event(update.function_call)
             assert isinstance(made, FunctionCall), "it is one"
             self._tools[made.call_id] = ToolSpan(start=self.now, call=str(made))
         elif update.type == "tool_call_ended" and (known := self._tools.get(update.call_id)):

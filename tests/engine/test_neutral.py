@@ -14,7 +14,7 @@ from pytest_lkagent import (
     Message,
     call,
 )
-from pytest_lkagent._livekit import neutral
+from pytest_lkagent._livekit_items import neutral
 from pytest_lkagent.errors import UsageError
 from pytest_lkagent.snapshot.serialize import document, entry_of
 from pytest_lkagent.transcript import AgentConfigUpdate

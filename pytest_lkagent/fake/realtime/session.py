@@ -11,7 +11,7 @@ from livekit.agents import Agent, llm
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 
-from ... import _livekit
+from ... import _livekit, _livekit_items
 from ...script import Request
 from .caller import Caller
 from .server import Created, Server
@@ -90,7 +90,7 @@ class FakeRealtimeSession(llm.RealtimeSession[Any]):
 
     async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
         known = {item.id: item for item in self._items}
-        items = _livekit.told_items(chat_ctx)
+        items = _livekit_items.told_items(chat_ctx)
         told = [item for item in items if item.id in known or not _is_empty(item)]
         # what LiveKit holds empty is a place for what only the model knows as yet
         self._items = [known[item.id] if _is_empty(item) else item for item in told]
@@ -219,7 +219,7 @@ class FakeRealtimeSession(llm.RealtimeSession[Any]):
             tools={tool.id: tool for tool in offered},
             tool_choice=tool_choice or self._tool_choice,
             read=lambda: (
-                tuple(filter(None, map(_livekit.to_event, items))),
+                tuple(filter(None, map(_livekit_items.to_event, items))),
                 ours,
                 instructions,
             ),
