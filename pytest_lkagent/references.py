@@ -1,9 +1,10 @@
 """Names in scenario files, resolved: agents, checks, classes of tools, tasks and exceptions.
 
 A reference is ``package.module:name`` or ``file.py:name`` relative to the scenario file. A file is
-imported under a private name, its folder first on the path meanwhile, so that the ``agent.py`` of
-two folders do not meet. A bare class name means a class of the agent's module, or else the only
-loaded class of that name.
+imported under a private name, so that the ``agent.py`` of two folders do not meet; its folder and
+that of the scenario file are first on the path meanwhile, and a file of theirs that was imported
+so goes by its own name: what imports it has the same classes. A bare class name means a class of
+the agent's module, or else the only loaded class of that name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha1
@@ -30,6 +31,8 @@ from .errors import UsageError, did_you_mean, one_of
 from .scenarios.model import Ref
 
 __all__ = ["References", "fixture_names"]
+
+_PRIVATE = "_lk_"
 
 
 class References:
@@ -77,12 +80,13 @@ class References:
         return self._modules[key]
 
     def _import(self, name: str, folder: Path, ref: Ref) -> ModuleType:
-        path = folder / name if name.endswith(".py") else None
+        path = (folder / name).resolve() if name.endswith(".py") else None
         if path is not None and not path.is_file():
             beside = Path(ref.site.path).name
             raise UsageError(f"{ref.place}: there is no file {name} beside {beside}")
         try:
-            with self._while_importing(), _first_on_path(folder):
+            folders = [folder] if path is None else [path.parent, folder]
+            with self._while_importing(), _first_on_path(folders):
                 return _import_file(path) if path is not None else importlib.import_module(name)
         except KeyboardInterrupt:
             raise
@@ -175,10 +179,10 @@ def _import_file(path: Path) -> ModuleType:
     """
     for loaded in list(sys.modules.values()):
         file = getattr(loaded, "__file__", None) or ""
-        if file.endswith(path.name) and Path(file).resolve() == path.resolve():
+        if file.endswith(path.name) and Path(file).resolve() == path:
             return loaded
     digest = sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]
-    name = f"_lk_{path.stem}_{digest}"
+    name = f"{_PRIVATE}{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -195,13 +199,25 @@ def _import_file(path: Path) -> ModuleType:
 
 
 @contextmanager
-def _first_on_path(folder: Path) -> Iterator[None]:
-    sys.path.insert(0, str(folder))
+def _first_on_path(folders: Sequence[Path]) -> Iterator[None]:
+    """Let what is imported inside find the files of these folders, once for all where they are."""
+    by_name = {
+        Path(module.__file__ or "").stem: module
+        for name, module in sys.modules.items()
+        if name.startswith(_PRIVATE) and Path(module.__file__ or "").parent in folders
+    }
+    lent = {name: module for name, module in by_name.items() if name not in sys.modules}
+    sys.modules.update(lent)
+    sys.path[:0] = map(str, folders)
     importlib.invalidate_caches()
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        for folder in folders:
+            sys.path.remove(str(folder))
+        for name, module in lent.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
 
 
 def _hint_at_key(error: BaseException) -> str:

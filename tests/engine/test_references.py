@@ -89,6 +89,21 @@ def test_a_file_is_imported_once_for_all_who_name_it(write: Any) -> None:
     assert first.resolve(name) is second.resolve(name) is first.resolve(name)
 
 
+@pytest.mark.parametrize("order", [("clinic", "guard"), ("guard", "clinic")])
+def test_what_imports_a_file_that_a_scenario_names_has_the_same_classes(
+    references: References, write: Any, order: tuple[str, str]
+) -> None:
+    names = {"clinic": "../clinic.py:Clinic", "guard": "../guard.py:Clinic"}
+    clinic = "from livekit.agents import Agent\nclass Clinic(Agent): pass"
+    write(clinic=clinic, guard="from clinic import Clinic")
+    path = write("found")
+    before = list(sys.path)
+    first, second = (references.resolve(ref(names[name], path)) for name in order)
+    assert first is second
+    assert sys.path == before
+    assert ("clinic" in sys.modules) == (order[0] == "guard"), "it is lent, and taken back"
+
+
 def test_a_package_is_imported_by_its_own_name(references: References) -> None:
     assert references.resolve(ref("livekit.agents:Agent")) is Agent
 

@@ -119,6 +119,27 @@ test_counter = fuzz_agent(Counter, userdata={"sum": 0}, invariants=[never_negati
     again.shows("E       AssertionError: the sum is -1")
 
 
+@pytest.mark.parametrize("path", ["pythonpath = .\n", ""])
+def test_a_file_that_is_played_alone_knows_the_classes_that_its_invariants_know(project, path):
+    test = """
+from desk import *
+from pytest_lkagent.fuzz import fuzz_agent
+
+def never_counts(agent_session):
+    assert not isinstance(agent_session.current_agent, Counter), "is counting"
+
+test_counter = fuzz_agent(Counter, userdata={"sum": 0}, invariants=[never_counts])
+"""
+    ini = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+    files = {"desk.py": AGENT, "test_desk.py": test}
+    result = project({"pytest.ini": f"{ini}pythonpath = .\n", **files}).run()
+    result.outcomes(failed=1)
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = project({"pytest.ini": ini + path}).run(command)
+    again.outcomes(failed=1)
+    again.shows("E       AssertionError: is counting")
+
+
 @pytest.mark.parametrize(
     ("body", "line"),
     [
