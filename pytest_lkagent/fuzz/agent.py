@@ -111,8 +111,12 @@ def fuzzed_agent(
         raise UsageError(
             f"{where}: {_name(agent)}() {error}; give a factory such as lambda: {_name(agent)}(…)"
         ) from None
-    if turns < 1:
-        raise UsageError(f"{where}: turns={turns!r}: a conversation has at least one turn")
+    if not _is_count(turns):
+        raise UsageError(f"{where}: turns={turns!r}: write a whole number from 1 on")
+    if not isinstance(invariants, Iterable):
+        raise UsageError(
+            f"{where}: invariants is a list of functions: invariants=[{_name(invariants)}]"
+        )
     check_session_options(session_options or {}, where=f"{where}: session_options")
     subject = FuzzedAgent(
         agent=agent,
@@ -292,6 +296,10 @@ def _by_owner(mocks: Mapping[Any, Any], agent: Any, where: str) -> Mapping[Any, 
         else:
             raise UsageError(f"{where}: mocks names tools and Agent classes, not {key!r}")
     return owners
+
+
+def _is_count(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
 
 
 def _name(agent: Any) -> str:

@@ -75,6 +75,16 @@ class AgentMachine(RuleBasedStateMachine):
         super().__init_subclass__()
         if cls.agent is None:
             return  # a base of others, which say which agent it is about
+        if "invariants" in vars(cls):
+            raise UsageError(
+                f"{cls.__name__}: invariants are fuzz_agent's; here they are methods: put "
+                "@invariant() of hypothesis.stateful on each"
+            )
+        if "userdata" in vars(cls):
+            raise UsageError(
+                f"{cls.__name__}: userdata is what the session has; write userdata_of = … for what "
+                "makes it"
+            )
         path, line = inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1]
         cls.lk_fuzzed = fuzzed_agent(
             cls.agent,

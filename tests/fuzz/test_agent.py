@@ -222,7 +222,15 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
         ),
         (
             "fuzz_agent(Desk, turns=0)",
-            "fuzz_agent(Desk): turns=0: a conversation has at least one turn",
+            "fuzz_agent(Desk): turns=0: write a whole number from 1 on",
+        ),
+        (
+            "fuzz_agent(Desk, turns='3')",
+            "fuzz_agent(Desk): turns='3': write a whole number from 1 on",
+        ),
+        (
+            "fuzz_agent(Desk, invariants=print)",
+            "fuzz_agent(Desk): invariants is a list of functions: invariants=[print]",
         ),
     ],
 )

@@ -322,6 +322,14 @@ TestPlain = M.TestCase
             "class M(AgentMachine):\n    agent = Shop\n    without = ['end']",
             "*M: without names 'end', which is no invariant; * did you mean 'ends'?",
         ),
+        (
+            "class M(AgentMachine):\n    agent = Shop\n    invariants = [lambda userdata: None]",
+            "*M: invariants are fuzz_agent's; here they are methods: put @invariant() of *",
+        ),
+        (
+            "class M(AgentMachine):\n    agent = Shop\n    userdata = dict",
+            "*M: userdata is what the session has; write userdata_of = … for what makes it",
+        ),
     ],
 )
 def test_a_mistake_in_a_machine_is_one_line(machine, body, line):
