@@ -120,7 +120,7 @@ def main() -> None:
 
 def _is_the_same(what: str, tests: Path, runs: int, record: Path) -> bool:
     seen: Counter[str] = Counter()
-    for _ in range(runs):
+    for number in range(1, runs + 1):
         record.unlink(missing_ok=True)
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "transcripts", "-p", "no:cacheprovider",
@@ -134,6 +134,7 @@ def _is_the_same(what: str, tests: Path, runs: int, record: Path) -> bool:
         if ran.returncode:
             sys.exit(f"{what} failed:\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}")
         seen[hashlib.sha256(record.read_bytes()).hexdigest()] += 1
+        print(f"{what}: {number} of {runs}, {len(seen)} so far", file=sys.stderr, flush=True)
     lines = len(record.read_text(encoding="utf-8").splitlines())
     verdict = "one and the same transcript" if len(seen) == 1 else f"{len(seen)} transcripts"
     print(f"{what}, {runs} runs: {verdict} of {lines} lines ({', '.join(d[:8] for d in seen)})")
