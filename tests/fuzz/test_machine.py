@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from livekit.agents import __version__
 from project import Result
 
 AGENT = '''
@@ -286,6 +287,8 @@ TestSilence = M.TestCase
 
 @pytest.mark.parametrize(("agent", "step", "lines"), FOUND.values(), ids=FOUND)
 def test_what_a_step_brings_to_light_is_shown_with_it(machine, agent, step, lines):
+    if "AfterValidator" in agent and __version__.startswith("1.7."):
+        pytest.skip("LiveKit 1.7 looks at no validator beside an annotation")
     result = machine(f"""
 import asyncio
 from typing import Annotated
