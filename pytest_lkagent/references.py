@@ -201,12 +201,13 @@ def _import_file(path: Path) -> ModuleType:
 @contextmanager
 def _first_on_path(folders: Sequence[Path]) -> Iterator[None]:
     """Let what is imported inside find the files of these folders, once for all where they are."""
-    by_name = {
-        Path(module.__file__ or "").stem: module
-        for name, module in sys.modules.items()
-        if name.startswith(_PRIVATE) and Path(module.__file__ or "").parent in folders
-    }
-    lent = {name: module for name, module in by_name.items() if name not in sys.modules}
+    private = [one for name, one in list(sys.modules.items()) if name.startswith(_PRIVATE)]
+    lent: dict[str, ModuleType] = {}
+    for folder in folders:
+        for module in private:
+            path = Path(module.__file__ or "")
+            if path.parent == folder and path.stem not in sys.modules:
+                lent.setdefault(path.stem, module)
     sys.modules.update(lent)
     sys.path[:0] = map(str, folders)
     importlib.invalidate_caches()

@@ -31,7 +31,7 @@ def call_site() -> Site:
     """
     frame = sys._getframe(1)
     while frame.f_back is not None and (
-        frame.f_globals.get("__name__", "").startswith(_OURS)
+        str(frame.f_globals.get("__name__")).startswith(_OURS)
         or frame.f_code.co_filename == "<string>"  # as dataclasses compile their __init__ from
     ):
         frame = frame.f_back

@@ -100,6 +100,8 @@ def fuzzed_agent(
     Raises:
         UsageError: An argument is none of this.
     """
+    if isinstance(agent, str):
+        raise UsageError(f"{where}: {agent!r} is a text; import the class, and give that")
     if isinstance(agent, Agent) or not callable(agent):
         raise UsageError(
             f"{where}: each example needs an agent of its own; give the class, or a factory such "

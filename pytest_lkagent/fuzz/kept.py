@@ -41,7 +41,11 @@ def _held() -> Iterator[tuple[tuple[int, str], str, str]]:
             if not isinstance(value, _CONTAINERS) or name.startswith("__") or id(value) in met:
                 continue
             met.add(id(value))  # a module may import what another has
-            yield (id(owner), name), f"{owner.__name__}.{name}", repr(value)
+            try:
+                shown = repr(value)
+            except Exception:  # noqa: BLE001  (of what is in it: nothing can be said of that)
+                continue
+            yield (id(owner), name), f"{owner.__name__}.{name}", shown
 
 
 def _module_of(agent: type[Agent]) -> ModuleType | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..fake.sound import check_seconds
 from ..fake.tts import Voice, seconds_of
 from ..scenarios.expect import Mismatch
 from ..scenarios.model import Scenario, ScenarioTurn, UserInput
@@ -27,6 +28,9 @@ def give_voices(tts: FakeTTS, scenario: Scenario, names: Names) -> None:
     for voice in scenario.voices:
         fail = voice.fail
         lasts = seconds_of(voice.text) if voice.lasts is None else voice.lasts
+        for key, seconds in (("lasts", lasts), ("ttfb", voice.ttfb)):
+            what = f"{voice.site}: the voice of {voice.text!r}: {key}"
+            check_seconds(seconds, what, of_speech=getattr(voice, key) is not None)
         said = "" if fail is None else fail.after or ""
         tts.add(
             Voice(

@@ -246,8 +246,8 @@ class VoiceCall(Claims):
             )
         if at - self.now > self.harness.timeout:
             raise UsageError(
-                f"{what}: at={at:g} is {(at - self.now) / 60:.0f} minutes from now; times are "
-                f"seconds, {at / 1000:g} for {at:g} ms, and a long silence is voice_call.silence(…)"
+                f"{what}: at={at:g} means seconds, {(at - self.now) / 60:.0f} minutes from now: "
+                f"write {self.harness.words.milliseconds(at)}, or let a silence pass before"
             )
         return at - self.now
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 from livekit.agents import AgentSession, vad
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
-from ..fake.audio import FakeAudioInput, FakeAudioOutput, FakeTextOutput
+from ..fake.audio import FRAME_SECONDS, FakeAudioInput, FakeAudioOutput, FakeTextOutput
 from ..fake.impairments import Impairments
 from ..fake.instants import until
 from ..fake.realtime import FakeRealtimeModel
@@ -51,7 +52,7 @@ class Line:
         patience = getattr(theirs, "min_silence_duration", None)  # which not every VAD has
         made = FakeVAD() if patience is None else FakeVAD(min_silence_duration=patience)
         made = self._vads.setdefault(made.min_silence_duration, made)
-        self._input.patience = max(self._vads)
+        self._input.patience = FRAME_SECONDS * math.ceil(round(max(self._vads) / FRAME_SECONDS, 6))
         return made
 
     def join(self, model: FakeRealtimeModel) -> None:

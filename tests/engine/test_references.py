@@ -104,6 +104,16 @@ def test_what_imports_a_file_that_a_scenario_names_has_the_same_classes(
     assert ("clinic" in sys.modules) == (order[0] == "guard"), "it is lent, and taken back"
 
 
+def test_of_two_files_of_a_name_the_neighbour_is_lent(references: References, write: Any) -> None:
+    agent = "from livekit.agents import Agent\nclass Desk(Agent): pass"
+    write(agent=agent, guard="from agent import Desk")
+    path = write("found", agent=agent)
+    both = {
+        name: references.resolve(ref(f"{name}:Desk", path)) for name in ("agent.py", "../agent.py")
+    }
+    assert references.resolve(ref("../guard.py:Desk", path)) is both["../agent.py"]
+
+
 def test_a_package_is_imported_by_its_own_name(references: References) -> None:
     assert references.resolve(ref("livekit.agents:Agent")) is Agent
 

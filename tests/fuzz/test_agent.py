@@ -170,6 +170,10 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
     ("call", "line"),
     [
         (
+            "fuzz_agent('desk.py:Desk')",
+            "fuzz_agent(str): 'desk.py:Desk' is a text; import the class, and give that",
+        ),
+        (
             "fuzz_agent(Desk())",
             (
                 "fuzz_agent(Desk): each example needs an agent of its own; give the class, or a "

@@ -12,6 +12,14 @@ from livekit.agents import Agent, RunContext, function_tool
 SEEN = {}
 
 
+class Shy:
+    def __repr__(self):
+        raise TypeError("nobody looks")
+
+
+SHY = [Shy()]
+
+
 class Shop(Agent):
     cart = []
     flowers = ["rose"]

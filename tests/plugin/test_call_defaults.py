@@ -101,6 +101,7 @@ def test_a_vad_of_the_users_own_is_waited_for_as_long_as_it_says(calls):
     (Patient(0.55), 550),  # as the one of LiveKit's Silero plugin
     (inference.VAD(min_silence_duration=0.55), 550),
     (Patient(1.0), 1000),
+    (Patient(0.78), 800),  # heard in frames of 50 ms
     (Detector(), 300),  # it does not say
     (Patient(None), 300),
 ])
@@ -121,7 +122,7 @@ async def test_without_one_recognition_alone_ends_a_turn(voice_call, fake_llm):
     assert await latency(voice_call, fake_llm, end_of_turn=0.1) == 500  # and no detector is asked
 """
     )
-    result.outcomes(passed=16)
+    result.outcomes(passed=18)
 
 
 def test_a_vad_that_livekit_finds_too_hasty_is_refused_as_in_production(calls):

@@ -481,6 +481,10 @@ def test_what_is_for_calls_is_refused_in_text(phone, turn, line):
             "*: a voice cannot be 'soon'; write 250ms, 2s, 1m or*",
         ),
         (
+            "mode: audio\nvoices: {Hi.: {lasts: 900}}",
+            "*: the voice of 'Hi.': lasts: that is 15 minutes; times are seconds, 0.9 for 900 ms",
+        ),
+        (
             "mode: audio\nturns: [{user: {text: a, confidence: 2}}]",
             "*: confidence cannot be '2'; write a number from 0 to 1",
         ),

@@ -382,8 +382,8 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
         (
             "await voice_call.say('hello', at=4000)",
             (
-                "*UsageError: voice_call.say('hello'): at=4000 is 67 minutes from now; times are "
-                "seconds, 4 for 4000 ms, and a long silence is voice_call.silence(…)"
+                "*UsageError: voice_call.say('hello'): at=4000 means seconds, 67 minutes from now: "
+                "write 4 for 4000 ms, or let a silence pass before"
             ),
         ),
         (
