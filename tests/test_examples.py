@@ -69,6 +69,7 @@ def test_all_examples_pass_as_the_readme_runs_them():
         assert f"{path.relative_to(ROOT)}::" in ran.stdout
 
 
+@pytest.mark.slow
 def test_they_pass_alone_in_a_folder_over_two_processes_in_other_modes(tmp_path, warm):
     left_here = shutil.ignore_patterns(*LEFT)
     shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=left_here)
@@ -104,6 +105,7 @@ def pytest_sessionfinish():
 """
 
 
+@pytest.mark.slow
 def test_every_scenario_has_the_same_transcript_on_each_target_that_can_play_it(tmp_path, warm):
     shutil.copytree(EXAMPLES, tmp_path, ignore=shutil.ignore_patterns(*LEFT), dirs_exist_ok=True)
     (tmp_path / "transcripts.py").write_text(TRANSCRIPTS)

@@ -182,6 +182,7 @@ def test_with_rest_the_scenarios_that_have_no_turns_yet_are_skipped(front_desk):
     result.outcomes(passed=4, skipped=6)
 
 
+@pytest.mark.slow
 def test_ten_thousand_scenarios_in_one_file_are_collected(project):
     one = """\
   - label: Caller {number} asks for a time

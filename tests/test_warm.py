@@ -82,6 +82,7 @@ def test_it_is_warm_and_so_is_what_it_starts(warm_python):
 WAITS = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(1000)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("leads", [False, True])
 def test_it_ends_with_whoever_started_it(warm_python, number, leads):

@@ -82,6 +82,7 @@ def test_it_may_be_allowed_or_expected(project) -> None:
     result.outcomes(passed=2, deselected=2)
 
 
+@pytest.mark.slow
 def test_a_keyboard_interrupt_in_a_tool_stops_the_run(project, warm) -> None:
     result = project({"test_desk.py": DESK.format(body="raise KeyboardInterrupt")}).run(
         subprocess=True

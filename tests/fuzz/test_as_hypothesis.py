@@ -135,7 +135,7 @@ def test_an_example_is_reproduced_and_kept_in_the_database(project):
     project(files(other)).run().outcomes(skipped=1)
 
 
-RANDOM = "settings(derandomize=False, max_examples=60)"
+RANDOM = "settings(derandomize=False, max_examples=30, phases=[Phase.generate])"
 
 
 def test_the_seed_is_shown_and_honoured(project):
@@ -145,7 +145,7 @@ def test_the_seed_is_shown_and_honoured(project):
     first.shows("E       the same draws again: pytest --hypothesis-seed=*")
     [seed] = re.findall(r"--hypothesis-seed=\d+", str(first))
     tried = trials(first)
-    assert len(tried) > 10
+    assert tried
     again = narrow.run(seed, "--hypothesis-verbosity=verbose")
     again.shows_no("*the same draws again*")
     assert trials(again) == tried

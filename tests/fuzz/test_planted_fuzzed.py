@@ -108,6 +108,7 @@ def tells(result: Result, name: str) -> bool:
     return re.search(f"(?m)^(?:{PLACE})?{FINDS[name]}", str(result)) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FINDS)
 def test_every_planted_fault_is_found_and_its_file_fails_by_itself(name, project):
     """Within 500 conversations; and the file, as it was written, passes on the repaired agent."""
@@ -140,6 +141,7 @@ def test_every_planted_fault_is_found_and_its_file_fails_by_itself(name, project
     repaired.run(command).outcomes(passed=1 + before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FINDS)
 def test_nothing_is_found_in_the_repaired_agents(name, monkeypatch, tmp_path):
     monkeypatch.setattr("pytest_lkagent.fuzz.found.FOLDER", tmp_path)  # out of the tree

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 DESKS = """
 from livekit.agents import function_tool
 
@@ -185,6 +187,7 @@ def test_nothing_of_a_call_is_left_for_the_next(calls):
     calls(ALONE).outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_calls_in_the_processes_of_xdist(calls):
     calls(ALONE, "-n2", subprocess=True).outcomes(passed=3)
 

@@ -40,6 +40,7 @@ PROCESSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [*ONE_PROCESS, *PROCESSES])
 def test_an_agent_and_ten_lines_of_scenario_in_an_empty_folder_run(project, monkeypatch, way):
     made = project({"desk/agent.py": AGENT, "desk/scenarios.yaml": SCENARIO})

@@ -468,6 +468,7 @@ async def test_it(start_session, fake_llm, number):
 """
 
 
+@pytest.mark.slow
 def test_a_suite_in_which_every_tenth_test_hangs_ends_by_itself(desk):
     result = desk({"desks.py": DESKS, "test_suite.py": SUITE}).run("-q")
     result.outcomes(failed=30, passed=270)

@@ -394,6 +394,7 @@ def asked(request, fake_llm):
 """
 
 
+@pytest.mark.slow
 def test_a_scenario_has_the_same_transcript_on_each_target(play, warm):
     alike = ALIKE.replace("LONG", "bye " * 50_000)  # in the end the history is a line of JSON
     files = {"alike.yaml": alike, "conftest.py": ASKED}
@@ -404,6 +405,7 @@ def test_a_scenario_has_the_same_transcript_on_each_target(play, warm):
         result.shows("10 snapshots passed.")
 
 
+@pytest.mark.slow
 def test_a_conversation_that_fits_in_no_frame_of_the_protocol_is_played_in_a_process(play):
     at_length = (
         HEAD
@@ -432,6 +434,7 @@ def test_a_conversation_that_fits_in_no_frame_of_the_protocol_is_played_in_a_pro
     )
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_a_process_is_told_as_it_is_here(play, warm):
     failing = (
         HEAD
@@ -527,6 +530,7 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
+@pytest.mark.slow
 def test_a_model_that_a_process_leads_to_no_script_is_named_with_what_to_do(play):
     file = """
 entrypoint: claude.py:server
@@ -551,6 +555,7 @@ scenarios:
     play(files).outcomes(passed=1, failed=1)
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_or_prints_without_end_is_told(play):
     faults = (
         HEAD
@@ -636,6 +641,7 @@ async def staying(ctx: JobContext) -> None:
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_starts_no_session_says_why(play, warm, monkeypatch):
     monkeypatch.setattr("pytest_lkagent.simulation.apart._START_SECONDS", 5.0)
     monkeypatch.setattr("pytest_lkagent.simulation.apart._END_SECONDS", 1.0)
@@ -790,6 +796,7 @@ async def entrypoint(ctx: JobContext) -> None:
 """
 
 
+@pytest.mark.slow
 def test_no_process_outlives_a_run_that_is_killed(tmp_path):
     file = "entrypoint: waits.py:server\nscenarios: [{label: A, turns: [{user: hello}]}]\n"
     for name, content in {"pytest.ini": INI, "waits.py": WAITS, "a.yaml": file}.items():
