@@ -13,6 +13,7 @@ import asyncio
 from dataclasses import dataclass
 
 from livekit.agents import Agent, RunContext, ToolError, function_tool
+from livekit.agents.llm import ToolFlag
 
 
 @dataclass
@@ -92,6 +93,8 @@ ours = dict(
 settings.register_profile("shrinks", **ours, max_examples=200)
 settings.register_profile("ours", **ours, max_examples=200, phases=[Phase.generate])
 settings.register_profile("few", **ours, max_examples=20)
+ours["stateful_step_count"] = 20
+settings.register_profile("twenty", **ours, max_examples=50, phases=[Phase.generate])
 settings.load_profile("ours")
 """
 
@@ -147,6 +150,104 @@ def test_a_fault_is_shown_with_the_steps_and_the_conversation_that_led_there(mac
 def test_nothing_is_found_in_what_is_sound(machine):
     test = "class M(Machine):\n    agent = SoundShop\nTestShop = M.TestCase"
     machine(test, "--hypothesis-profile=few").outcomes(passed=1)
+
+
+def test_a_turn_has_time_for_the_tools_that_are_held(machine):
+    test = "class M(Machine):\n    agent = SoundShop\nTestShop = M.TestCase"
+    machine(test, "--lk-timeout=70s").outcomes(passed=1)
+
+
+def test_who_does_not_let_himself_be_interrupted_is_not(machine):
+    result = machine("""
+class M(AgentMachine):
+    agent = SoundShop
+    userdata_of = Stock
+    session_options = {"turn_handling": {"interruption": {"enabled": False}}}
+    def completions(self, request):
+        return st.just(say("a").timed(ttft=20))
+TestFirm = M.TestCase
+""")
+    result.outcomes(passed=1)
+
+
+def test_a_tool_that_the_session_ends_is_not_held_any_more(machine):
+    result = machine("""
+class Notes(Agent):
+    def __init__(self):
+        super().__init__(instructions="You keep the last note.")
+
+    @function_tool(flags=ToolFlag.CANCELLABLE, on_duplicate="replace")
+    async def note(self) -> None:
+        'Note it.'
+
+class M(AgentMachine):
+    agent = Notes
+    def completions(self, request):
+        return st.sampled_from([reply(None, call("note"), call("note")), say("a")])
+TestNotes = M.TestCase
+""")
+    result.outcomes(passed=1)
+
+
+def test_an_agent_may_hang_up(machine):
+    result = machine("""
+class HangsUp(Agent):
+    def __init__(self):
+        super().__init__(instructions="You end calls.")
+
+    @function_tool
+    async def hang_up(self, context: RunContext) -> None:
+        'End the call.'
+        context.session.shutdown()
+
+class M(AgentMachine):
+    agent = HangsUp
+TestHangsUp = M.TestCase
+""")
+    result.outcomes(passed=1)
+
+
+def test_each_turn_has_requests_of_its_own(machine):
+    result = machine(
+        """
+class M(AgentMachine):
+    agent = Notes
+    userdata_of = list
+    def completions(self, request):
+        return st.just(call("third"))  # which there is not
+    @invariant()
+    def asks_in_few_turns(self):
+        asked = [
+            turn for turn in self.transcript.turns
+            if any(isinstance(one, FunctionCall) for one in turn.events)
+        ]
+        assert len(asked) < 5, "asked in five turns"
+TestNotes = M.TestCase
+""",
+        "--hypothesis-profile=twenty",
+    )
+    result.outcomes(failed=1)
+    result.shows("E *AssertionError: asked in five turns")
+
+
+def test_what_comes_to_light_is_told_before_an_invariant_that_it_may_have_broken(machine):
+    result = machine("""
+class Forgets(Agent):
+    def __init__(self):
+        super().__init__(instructions="You forget.")
+
+    @function_tool
+    async def sell(self) -> object:
+        self.update_instructions("You remember.")
+        return object()
+
+class M(AgentMachine):
+    agent = Forgets
+TestForgets = M.TestCase
+""")
+    result.outcomes(failed=1)
+    result.shows("E *update_instructions('You remember.') was never awaited*")
+    result.shows_no("*answers_calls*")
 
 
 def test_a_session_that_waits_for_ever_is_found(machine):
@@ -256,7 +357,7 @@ FOUND = {
             "        pass"
         ),
         'call("sell", to=2)',
-        ("*fitting_arguments: sell was called with to='2': *", "*state.tool_ends(which=*)"),
+        ("*fitting_arguments: sell was called with to='2': *", "*state.user_says(text=*)"),
     ),
     "what a run raises is not lost": (
         (
