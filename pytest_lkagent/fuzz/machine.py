@@ -208,7 +208,7 @@ class AgentMachine(RuleBasedStateMachine):
     @precondition(lambda self: self._is_over and not self._held)
     @rule()
     def nothing_happens(self) -> None:
-        """The session has closed; hypothesis takes a machine that has no rule left for a mistake."""
+        """The session has closed: hypothesis takes it for a mistake where no rule is left."""
 
     def teardown(self) -> None:
         """Let everything end, close the session, and look at what comes to light then."""
