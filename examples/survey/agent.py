@@ -71,6 +71,8 @@ class AskComment(AgentTask[str]):
     async def give_comment(self, comment: str) -> None:
         """Note the comment. This ends the call."""
         answers = self.session.userdata
+        if answers.comment is not None:
+            return
         answers.comment = comment
         answers.mood = await self._mood_of(comment)
         goodbye = self.session.say("Thank you, goodbye!")
