@@ -69,18 +69,18 @@ def unspoken(tts: FakeTTS, *, is_call: bool) -> UsageError:
     first = tts.unused[0]
     if not is_call:
         return UsageError(
-            f"voice({first.text!r}) ({first.written_at}): nobody speaks in a test in text; take "
+            f"{first.name} ({first.written_at}): nobody speaks in a test in text; take "
             "voice_call, or that away"
         )
-    told = f"voice({first.text!r}) ({first.written_at}): the agent never said that"
+    told = f"{first.name} ({first.written_at}): the agent never said that"
     if _was_said(first.text or "", tts.said):
         return UsageError(
-            f"voice({first.text!r}) ({first.written_at}): it was said before that; say so before "
+            f"{first.name} ({first.written_at}): it was said before that; say so before "
             "the call begins, in a fixture such as start_script"
         )
     if first.text in tts.spoken:
         return UsageError(
-            f"voice({first.text!r}) ({first.written_at}): a realtime model said that, and has a "
+            f"{first.name} ({first.written_at}): a realtime model said that, and has a "
             "voice of its own; give its step a duration: say(…).timed(duration=2)"
         )
     if not tts.spoken:

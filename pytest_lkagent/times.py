@@ -6,7 +6,16 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
-__all__ = ["DURATIONS", "LONGEST", "MOMENT", "YEARS", "duration", "moment"]
+__all__ = [
+    "DURATIONS",
+    "LONGEST",
+    "LONGEST_SPEECH",
+    "LONGEST_WAIT",
+    "MOMENT",
+    "YEARS",
+    "duration",
+    "moment",
+]
 
 DURATIONS = "250ms, 2s, 1m or a number of seconds"
 """How to write a duration, for messages."""
@@ -16,6 +25,13 @@ MOMENT = "a date and time like 2026-06-12T09:00:00Z"
 
 LONGEST = 366 * 86400.0
 """Seconds that anything may take: a year."""
+
+LONGEST_SPEECH = 300.0
+"""Seconds for which nobody speaks without a break, and for which nobody waits for a word: more are
+milliseconds by mistake."""
+
+LONGEST_WAIT = 60.0
+"""Seconds that a claim of a call may take beyond what has passed already, for the same reason."""
 
 YEARS = range(1900, 3000)
 """When a test may be: the clocks of the machine end somewhere beyond."""

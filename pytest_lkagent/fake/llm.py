@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -65,6 +65,8 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         self._verdicts: dict[str | None, str] = {}
         self._judges_asked: set[str] = set()
         self.advice = "add a step for it: fake_llm.script(say('…'))"
+        self.why_asked: Callable[[str], str] = lambda _: ""
+        """Return why a last input led to a request, if that is not what one would expect."""
 
     def __repr__(self) -> str:
         return f"<FakeLLM: {len(self._requests)} requests, {len(self.remaining)} steps left>"
@@ -209,7 +211,8 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
     def take(self, request: Request) -> Step:
         """Return the step that answers `request`, as the stream of that request asks for it."""
         try:
-            step = self._script.take(request, advice=self.advice)
+            advice = "\n  ".join(filter(None, [self.advice, self.why_asked(request.last_input)]))
+            step = self._script.take(request, advice=advice)
         except UnscriptedRequest as error:
             if self.allow_unscripted:
                 return silence()

@@ -17,6 +17,7 @@ from livekit import rtc
 
 from ..errors import UsageError
 from ..sites import Site
+from ..times import LONGEST_SPEECH
 from ..words import SCRIPTED
 
 __all__ = [
@@ -70,6 +71,11 @@ class Utterance:
     end_of_turn: float = 1.0
     written_at: Site | None = None
 
+    @property
+    def as_heard(self) -> str:
+        """What recognition takes it for."""
+        return self.text if self.heard is None else self.heard
+
     def words(self, start: float, end: float) -> list[str]:
         """Return the words, as they are heard, that are complete between these seconds of it."""
         words, ends = _spread(self)
@@ -80,7 +86,7 @@ class Utterance:
 @lru_cache(maxsize=8)
 def _spread(utterance: Utterance) -> tuple[Sequence[str], Sequence[float]]:
     """Return the words, and the second at which each has been said: long ones take longer."""
-    words = (utterance.text if utterance.heard is None else utterance.heard).split()
+    words = utterance.as_heard.split()
     letters = sum(map(len, words))
     said = accumulate(map(len, words))
     return words, [round(utterance.lasts * so_far / letters, 6) for so_far in said]
@@ -115,10 +121,6 @@ class Failed:
         return f"{SCRIPTED}{self.written_at}: {self.what}"
 
 
-_LONGEST_SECONDS = 300.0
-"""Nobody speaks for longer without a break, and nobody waits so long for a word."""
-
-
 def check_seconds(given: object, what: str, *, some: bool = False, of_speech: bool = False) -> None:
     """Refuse what are no seconds, or where there have to be `some`, none.
 
@@ -129,7 +131,7 @@ def check_seconds(given: object, what: str, *, some: bool = False, of_speech: bo
     is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
     if not is_number or not (given > 0 if some else given >= 0) or given == float("inf"):  # type: ignore[operator]
         raise UsageError(f"{what}: how many seconds? write a number, such as 1.5")
-    if of_speech and given > _LONGEST_SECONDS:  # type: ignore[operator]
+    if of_speech and given > LONGEST_SPEECH:  # type: ignore[operator]
         raise UsageError(
             f"{what}: that is {given / 60:.0f} minutes; times are seconds, "  # type: ignore[operator]
             f"{given / 1000:g} for {given:g} ms"  # type: ignore[operator]

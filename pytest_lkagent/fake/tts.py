@@ -47,6 +47,8 @@ class Voice:
     written_at: Site | None
     is_owed: bool = True
     """Whether the text has to be said."""
+    name: str = "voice()"
+    """What its author calls it, for messages."""
 
 
 class FakeTTS(Fake, tts.TTS[Any]):
@@ -111,6 +113,7 @@ class FakeTTS(Fake, tts.TTS[Any]):
                 after=after,
                 attempts=attempts,
                 written_at=call_site(),
+                name="voice()" if text is None else f"voice({text!r})",
             )
         )
 
@@ -157,8 +160,7 @@ class FakeTTS(Fake, tts.TTS[Any]):
         if voice.error is None or self._failures.get(voice, 0) >= voice.attempts:
             return voice, seconds, None
         self._failures[voice] = self._failures.get(voice, 0) + 1
-        told = "voice()" if voice.text is None else f"voice({voice.text!r})"
-        self.failed.append(Failed(voice.error, told, voice.written_at))
+        self.failed.append(Failed(voice.error, voice.name, voice.written_at))
         return voice, seconds, voice.error
 
     def synthesize(

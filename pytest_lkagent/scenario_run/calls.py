@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..fake.sound import check_seconds
 from ..fake.tts import Voice, seconds_of
 from ..scenarios.expect import Mismatch
 from ..scenarios.model import Scenario, ScenarioTurn, UserInput
@@ -28,9 +27,6 @@ def give_voices(tts: FakeTTS, scenario: Scenario, names: Names) -> None:
     for voice in scenario.voices:
         fail = voice.fail
         lasts = seconds_of(voice.text) if voice.lasts is None else voice.lasts
-        for key, seconds in (("lasts", lasts), ("ttfb", voice.ttfb)):
-            what = f"{voice.site}: the voice of {voice.text!r}: {key}"
-            check_seconds(seconds, what, of_speech=getattr(voice, key) is not None)
         said = "" if fail is None else fail.after or ""
         tts.add(
             Voice(
@@ -42,12 +38,15 @@ def give_voices(tts: FakeTTS, scenario: Scenario, names: Names) -> None:
                 attempts=1 if fail is None else fail.attempts or 1,
                 written_at=voice.site,
                 is_owed=scenario.owes_voices,
+                name=f"the voice of {voice.text!r}",
             )
         )
 
 
 async def hear_start(call: VoiceCall, scenario: Scenario) -> None:
     """Let the agent say what it says by itself, or begin to, where the first turn says when."""
+    if scenario.start is not None and scenario.start.within is not None:
+        await call.agent_answers(within=scenario.start.within)
     first = next(iter(scenario.turns or ()), None)
     if first is None or (first.interjection is None and first.at is None):
         await call.settle()
@@ -134,9 +133,11 @@ def why_otherwise(turn: ScenarioTurn, call: VoiceCall) -> Iterator[str]:
     """Walk what may explain that a turn had other events than its file says."""
     if turn.wait is not None and not call.has_spoken and (why := call.why_silent()):
         yield f"nothing was said{why}"
-    is_interruption = turn.interjection is not None and turn.interjection.verb == "interrupt"
-    if is_interruption and (why := call.why_not_stopped()):
+    verb = None if turn.interjection is None else turn.interjection.verb
+    if verb == "interrupt" and (why := call.why_not_stopped()):
         yield f"the agent was not stopped{why}"
+    if verb == "backchannel" and (why := call.why_stopped()):
+        yield f"the agent stopped for the backchannel{why}"
 
 
 def check_call_turn(
@@ -152,14 +153,17 @@ def check_call_turn(
             )
     if turn.interrupted_at is not None:
         spoken = call.talked_over()
+        took = 0 if spoken is None or spoken.end is None else spoken.end - spoken.start
         wanted = round(turn.interrupted_at * 1000)
         if spoken is None or not spoken.interrupted:
             told = f"and it was not cut off{call.why_not_stopped()}"
+        elif abs(took - wanted) <= _FRAME:
+            return None
         else:
-            cut = (spoken.end or 0) - spoken.start
-            if abs(cut - wanted) <= _FRAME:
-                return None
-            told = f"and it was after {cut} ms"
+            told = f"and it was after {took} ms"
+        if 0 < took * 10 < wanted:
+            meant = call.harness.words.milliseconds(turn.interrupted_at)
+            told += f"; {turn.interrupted_at:g} means seconds: write {meant}"
         return Mismatch(
             f"expected the agent to be cut off after {wanted} ms of its words, {told}",
             tuple(timeline.lanes()),

@@ -34,6 +34,7 @@ from ..strict import TOOL_ERROR
 from ..transcript import FunctionCallOutput, Transcript, Turn, render
 from .calls import check_call_turn, give_voices, hear_start, play_call_turn, why_otherwise
 from .captures import Captures
+from .elsewhere import elsewhere
 from .mocks import put_mocks
 from .names import Names, resolve_classes
 from .steps import steps_of
@@ -141,7 +142,8 @@ class Play:
                 await hear_start(call, scenario)
         if scenario.start is not None:
             played = harness.transcript.start
-            await self._judge(_Moment(scenario.start, played, "start"), harness, fixtures)
+            moment = _Moment(scenario.start, played, "start", call=call)
+            await self._judge(moment, harness, fixtures)
             self.happened["start"] = self._happened(scenario.start, played)
         await self._check_invariants(scenario.site, "start")
         for turn, following, number in _numbered(scenario.turns or ()):
@@ -285,6 +287,10 @@ class Play:
                 for event in events
                 if isinstance(event, FunctionCallOutput) and event.call_id in harness.tools.failed
             ]
+            if missed is not None and missed.missing is not None:
+                saying = moment.call.saying if moment.call is not None else ""
+                story = (self.scenario, harness.transcript, moment.played)
+                raised += elsewhere(missed.missing, *story, saying)
             if missed is not None and moment.call is not None:
                 raised += why_otherwise(turn, moment.call)
             self._refuse(missed and missed.with_notes(raised), turn.site, moment.where)

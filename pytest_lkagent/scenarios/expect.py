@@ -42,11 +42,13 @@ class Mismatch:
     """What was expected and did not come, or came and was not expected.
 
     `site` is where the expectation was written, None where an event came that nobody listed.
+    `missing` is what did not come, None where it is something else.
     """
 
     header: str
     lines: tuple[str, ...] = ()
     site: Site | None = None
+    missing: Expectation | None = None
 
     def __str__(self) -> str:
         return "\n".join((self.header, *self.lines))
@@ -214,7 +216,7 @@ def _missing(alignment: Alignment, index: int, expected: Expectation) -> Mismatc
     else:
         k, differing = nearest
         lines = _shown(alignment.events, k, *(f"closest: {one}" for one in differing))
-    return Mismatch(f"expected {expected}", lines, expected.site)
+    return Mismatch(f"expected {expected}", lines, expected.site, expected)
 
 
 def _nearness(

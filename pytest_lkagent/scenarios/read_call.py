@@ -7,9 +7,10 @@ from typing import Any
 from yaml.nodes import Node, ScalarNode
 
 from ..errors import one_of
+from ..times import LONGEST, LONGEST_SPEECH, LONGEST_WAIT
 from .model import Interjection, UserInput
 from .read_failure import only_true, read_failure
-from .reading import Reading
+from .reading import Reading, too_long
 
 __all__ = [
     "CALL_KEYS",
@@ -17,8 +18,11 @@ __all__ = [
     "INPUT_KEYS",
     "INTERJECTION_KEYS",
     "read_call_keys",
+    "read_delay",
     "read_how",
-    "refuse_without_call",
+    "read_speech",
+    "read_within",
+    "refuse_by_mode",
 ]
 
 _INTERJECTIONS = ("interrupt", "backchannel")
@@ -31,10 +35,33 @@ _SAY_WHEN = ("user", "silence", "dtmf", "hang_up")
 """What happens at a time that `at` gives."""
 
 
-def refuse_without_call(reading: Reading, *, is_call: bool) -> None:
-    """Refuse what was read of calls, in a scenario that is none."""
+def refuse_by_mode(reading: Reading, *, is_call: bool) -> None:
+    """Refuse what is of calls in a scenario that is none, and in a call what is none of it."""
+    for node, problem in reading.wrong_in_calls if is_call else ():
+        reading.problem(node, problem)
     for node, key in () if is_call else reading.only_in_calls:
         reading.problem(node, f"{key} is for calls; write mode: audio in the scenario")
+
+
+def read_speech(reading: Reading, node: Node, key: str, **how: bool) -> float:
+    """Read how long somebody speaks, or how far into that something is."""
+    return reading.brief(node, key, LONGEST_SPEECH, "of speech", **how)
+
+
+def read_delay(reading: Reading, node: Node, key: str) -> float:
+    """Read how long a word is waited for."""
+    return reading.brief(node, key, LONGEST_SPEECH, "of waiting")
+
+
+def read_within(reading: Reading, node: Node, passed: float | None) -> float:
+    """Read `within`, which bounds the answer in a call, and in text the whole turn.
+
+    `passed` are the seconds of it that pass before anybody waits, None where nobody knows yet.
+    """
+    seconds = reading.seconds(node, "within")
+    if passed is not None and LONGEST >= seconds > (longest := passed + LONGEST_WAIT):
+        reading.wrong_in_calls.append((node, too_long(node, "within", longest, "of waiting")))
+    return seconds
 
 
 def read_call_keys(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
@@ -49,16 +76,21 @@ def read_call_keys(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
     if "lasts" in fields and "user" not in fields:
         reading.problem(fields["lasts"], "lasts is for user:, what is said then; take it away")
     if "silence" in fields:
-        turn["wait"] = reading.seconds(fields["silence"], "silence")
+        turn["wait"] = reading.seconds(fields["silence"], "silence", bound=True)
     if "dtmf" in fields:
         turn["dtmf"] = reading.text(fields["dtmf"], "dtmf")
+        if not turn["dtmf"]:
+            reading.problem(fields["dtmf"], "dtmf: which keys? write a text, such as 12#")
     if "hang_up" in fields:
         turn["hang_up"] = only_true(reading, fields["hang_up"], "hang_up")
     if "heard" in fields:
         turn["heard"] = reading.text(fields["heard"], "heard")
-    for key in ("at", "lasts", "interrupted_at"):
-        if key in fields:
-            turn[key] = reading.seconds(fields[key], key)
+    if "at" in fields:
+        turn["at"] = reading.seconds(fields["at"], "at")
+    if "lasts" in fields:
+        turn["lasts"] = read_speech(reading, fields["lasts"], "lasts", bound=True)
+    if "interrupted_at" in fields:
+        turn["interrupted_at"] = read_speech(reading, fields["interrupted_at"], "interrupted_at")
     return turn
 
 
@@ -75,10 +107,10 @@ def _interjection(reading: Reading, node: Node, verb: str) -> dict[str, Any]:
         reading.missing(node, fields, f"{verb}: when? write after: 400ms")
         return {}
     said = UserInput(text, how=read_how(reading, fields))
-    after = reading.seconds(fields["after"], "after")
+    after = read_speech(reading, fields["after"], "after")
     turn: dict[str, Any] = {"interjection": Interjection(verb=verb, said=said, after=after)}  # type: ignore[arg-type]
     if "lasts" in fields:
-        turn["lasts"] = reading.seconds(fields["lasts"], "lasts")
+        turn["lasts"] = read_speech(reading, fields["lasts"], "lasts", bound=True)
     return turn
 
 
@@ -96,7 +128,7 @@ def read_how(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
         if key in fields:
             how[key] = reading.flag(fields[key], key)
     if "delay" in fields:
-        how["delay"] = reading.seconds(fields["delay"], "delay")
+        how["delay"] = read_delay(reading, fields["delay"], "delay")
     if "fail" in fields:
         how["fail"] = read_failure(reading, fields["fail"])
     return how

@@ -11,7 +11,7 @@ from ..errors import UsageError, did_you_mean, one_of
 from ..options import TARGETS, read_target
 from ..transcript import FunctionCall, FunctionCallOutput, Message
 from .model import Ref, Scenario
-from .read_call import refuse_without_call
+from .read_call import refuse_by_mode
 from .read_expect import read_absent
 from .read_fuzz import read_fuzz
 from .read_job import read_job, read_judges
@@ -80,6 +80,7 @@ def read_scenario(
     fields = reading.fields(node, "a scenario", SCENARIO_KEYS)
     reading.captured.clear()
     reading.only_in_calls.clear()
+    reading.wrong_in_calls.clear()
     said: dict[str, Any] = {**tested, **defaults, **_settings(reading, fields)}
     said |= read_tested(reading, node, fields, "a scenario")
     if said.get("start"):
@@ -91,7 +92,7 @@ def read_scenario(
         if key in fields:
             said[key] = read(reading, fields[key])
     said["owes_voices"] = "voices" in fields
-    refuse_without_call(reading, is_call=said.get("mode") == "audio")
+    refuse_by_mode(reading, is_call=said.get("mode") == "audio")
     if said.get("fuzz") and "turns" not in fields:
         for key in fields.keys() & _OF_TURNS:
             hint = "write turns:, or leave it out"

@@ -9,7 +9,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import did_you_mean, one_of
 from .model import LlmCall, LlmEntry, ScenarioTurn, UserInput
-from .read_call import CALL_KEYS, HOW_KEYS, INPUT_KEYS, read_call_keys, read_how
+from .read_call import CALL_KEYS, HOW_KEYS, INPUT_KEYS, read_call_keys, read_how, read_within
 from .read_expect import read_after, read_expect, read_expect_error
 from .read_failure import only_true, read_failure
 from .read_snapshot import read_snapshot
@@ -44,7 +44,10 @@ def read_turns(reading: Reading, node: Node) -> tuple[ScenarioTurn, ...]:
 def read_start(reading: Reading, node: Node) -> ScenarioTurn:
     """Read `start`: a turn without input."""
     fields = reading.fields(node, "start", START_KEYS)
-    return ScenarioTurn(site=site_of(node), **_course(reading, fields))
+    turn = _course(reading, fields)
+    if "within" in fields:
+        turn["within"] = read_within(reading, fields["within"], None)
+    return ScenarioTurn(site=site_of(node), **turn)
 
 
 def _turn(reading: Reading, node: Node) -> ScenarioTurn:
@@ -64,6 +67,10 @@ def _turn(reading: Reading, node: Node) -> ScenarioTurn:
         turn["interrupt"] = reading.seconds(fields["interrupt"], "interrupt")
     if "settle" in fields:
         turn["settle"] = reading.flag(fields["settle"], "settle")
+    if "within" in fields:
+        is_waited_for = not turn.keys() & {"interrupt", "hang_up"}
+        passed = turn.get("wait", 0.0) if is_waited_for else None
+        turn["within"] = read_within(reading, fields["within"], passed)
     return ScenarioTurn(site=site_of(node), **turn, **_course(reading, fields))
 
 
@@ -89,8 +96,6 @@ def _course(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
             course[key] = read(reading, fields[key])
     if "check" in fields:
         course["check"] = reading.reference(fields["check"], "check")
-    if "within" in fields:
-        course["within"] = reading.seconds(fields["within"], "within")
     return course
 
 

@@ -8,6 +8,7 @@ from yaml.nodes import MappingNode, Node
 
 from ..errors import did_you_mean, one_of
 from .model import VoiceSpec
+from .read_call import read_delay, read_speech
 from .read_failure import read_failure
 from .reading import Reading, site_of
 
@@ -40,22 +41,27 @@ def read_voices(reading: Reading, node: Node) -> tuple[VoiceSpec, ...]:
     """Read `voices`: how texts are spoken, of which a plain duration says how long."""
     reading.only_in_calls.append((node, "voices"))
     instead = "a mapping of texts to how long they take, like {Good evening.: 1.5s}"
-    voices = []
+    voices: dict[str, VoiceSpec] = {}
     for key, value in reading.entries(node, "voices", instead):
-        if key.value.strip():
-            voices.append(VoiceSpec(text=key.value, site=site_of(key), **_voice(reading, value)))
-        else:
+        voice = VoiceSpec(text=key.value, site=site_of(key), **_voice(reading, value))
+        known = voices.setdefault(" ".join(voice.text.split()), voice)  # as it is spoken
+        if not voice.text.strip():
             reading.problem(key, "a voice for nothing; write the text that is spoken")
-    return tuple(voices)
+        elif known is not voice:
+            twice = f"stands here twice, first in line {known.site.line}; keep one"
+            reading.problem(key, f"the voice of {voice.text!r} {twice}")
+    return tuple(voices.values())
 
 
 def _voice(reading: Reading, node: Node) -> dict[str, Any]:
     if not isinstance(node, MappingNode):
-        return {"lasts": reading.seconds(node, "a voice")}
+        return {"lasts": read_speech(reading, node, "a voice")}
     fields = reading.fields(node, "a voice", VOICE_KEYS)
-    voice: dict[str, Any] = {
-        key: reading.seconds(fields[key], key) for key in ("lasts", "ttfb") if key in fields
-    }
+    voice: dict[str, Any] = {}
+    if "lasts" in fields:
+        voice["lasts"] = read_speech(reading, fields["lasts"], "lasts")
+    if "ttfb" in fields:
+        voice["ttfb"] = read_delay(reading, fields["ttfb"], "ttfb")
     if "fail" in fields:
         voice["fail"] = read_failure(reading, fields["fail"])
     return voice

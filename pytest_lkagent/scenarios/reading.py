@@ -22,7 +22,7 @@ from .expectations import Matches
 from .model import Ref
 from .scalars import NULLS, resolve
 
-__all__ = ["Reading", "is_null", "site_of"]
+__all__ = ["Reading", "is_null", "site_of", "too_long"]
 
 _CORE = "tag:yaml.org,2002:"
 _KINDS = {"str", "bool", "null", "int", "float", "timestamp"}
@@ -65,6 +65,13 @@ def _kind(node: Node) -> str:
     return "nothing" if is_null(node) else f"{node.value[:40]!r}"
 
 
+def too_long(node: Node, what: str, longest: float, of: str) -> str:
+    """Say what a duration means, and what may have been meant: a bare number is in seconds."""
+    seconds = duration(node.value) or 0.0
+    instead = f"{node.value}ms" if node.value[-1].isdigit() else f"{longest / 60:g}m at most"
+    return f"{what}: {node.value} means {seconds / 60:.3g} minutes {of}; write {instead}"
+
+
 class Reading:
     """The mistakes found so far, and the readers of everything that a node can be."""
 
@@ -73,6 +80,8 @@ class Reading:
         self.captured: set[str] = set()
         self.only_in_calls: list[tuple[Node, str]] = []
         """Keys of the scenario that make sense in a call alone, and where they stand."""
+        self.wrong_in_calls: list[tuple[Node, str]] = []
+        """Mistakes of the scenario that are one in a call alone."""
         self.labels: dict[str, Site] = {}
         self._problems: dict[tuple[str, int, int, str], None] = {}
         self._foreign: list[str] = []
@@ -228,6 +237,13 @@ class Reading:
         elif bound and not seconds:
             self.wrong(node, what, f"{DURATIONS}, more than nothing")
         return seconds or 0.0
+
+    def brief(self, node: Node, what: str, longest: float, of: str, **how: bool) -> float:
+        """Return a duration of at most `longest` seconds; more are milliseconds by mistake."""
+        seconds = self.seconds(node, what, **how)
+        if longest < seconds <= LONGEST:
+            self.problem(node, too_long(node, what, longest, of))
+        return seconds
 
     def moment(self, node: Node, what: str) -> datetime | None:
         text = self.raw(node, what, MOMENT)

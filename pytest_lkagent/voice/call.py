@@ -70,7 +70,7 @@ class VoiceCall(Claims):
         """
         __tracebackhide__ = True
         utterance = _utterance("voice_call.say", text, lasts, how)
-        what = f"voice_call.say({text!r})"
+        what = self._act("say", text, at=at)
         with self._during(what, utterance.lasts + self._seconds_until(at, what)):
             if at is None:
                 await self.harness.agent_is_heard_out()
@@ -104,8 +104,8 @@ class VoiceCall(Claims):
     async def silence(self, seconds: float, *, at: float | None = None) -> None:
         """Let `seconds` pass in which the user says nothing, from now or from `at` on."""
         __tracebackhide__ = True
-        check_seconds(seconds, f"voice_call.silence({seconds!r})", some=True)
-        what = f"voice_call.silence({seconds:g})"
+        check_seconds(seconds, f"voice_call.silence({seconds!r})")
+        what = self._act("silence", seconds, at=at)
         with self._during(what, seconds + self._seconds_until(at, what)):
             await self._until(at)
             self._begin_waiting(is_silence=True)
@@ -115,12 +115,12 @@ class VoiceCall(Claims):
         """Press keys, now or `at` that second of the call."""
         __tracebackhide__ = True
         if not isinstance(self._room, FakeRoom):
-            raise UsageError("voice_call.dtmf(): keys are pressed in our own room")
+            raise UsageError(f"{self._act('dtmf', digits)}: keys are pressed in our own room")
         if not isinstance(digits, str) or not digits:
             raise UsageError(
                 f"voice_call.dtmf({digits!r}): which keys? write a text, such as '12#'"
             )
-        what = f"voice_call.dtmf({digits!r})"
+        what = self._act("dtmf", digits, at=at)
         with self._during(what, self._seconds_until(at, what)):
             await self._until(at)
             self._log.happened("dtmf", digits)
@@ -134,8 +134,8 @@ class VoiceCall(Claims):
         """
         __tracebackhide__ = True
         if not isinstance(self._room, FakeRoom):
-            raise UsageError("voice_call.hang_up(): one hangs up in our own room")
-        what = "voice_call.hang_up()"
+            raise UsageError(f"{self._act('hang_up')}: one hangs up in our own room")
+        what = self._act("hang_up", at=at)
         with self._during(what, self._seconds_until(at, what)):
             await self._until(at)
             self._log.happened("hang up")
@@ -146,7 +146,7 @@ class VoiceCall(Claims):
     async def agent_speaks(self) -> None:
         """Wait until the agent speaks, or will not by itself."""
         __tracebackhide__ = True
-        with self._during("voice_call.agent_speaks()"):
+        with self._during(self._act("agent_speaks")):
             await self._wait(self._talking)
 
     async def cut_in(self, *, after: float) -> None:
@@ -160,13 +160,13 @@ class VoiceCall(Claims):
     async def settle(self) -> None:
         """Wait until nobody speaks, and nothing is under way that would make the agent speak."""
         __tracebackhide__ = True
-        with self._during("voice_call.settle()"):
+        with self._during(self._act("settle")):
             await self.harness.settled()
 
     async def settle_by(self, at: float) -> None:
         """Wait as `settle` does, or until that second of the call where the agent speaks then."""
         __tracebackhide__ = True
-        with self._during("voice_call.settle()"):
+        with self._during(self._act("settle")):
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._instant(at)):
                     await self.harness.settled()
@@ -202,10 +202,12 @@ class VoiceCall(Claims):
                 "words, such as after=0.4"
             )
         check_seconds(after, f"voice_call.{verb}({text!r}, after={after!r})")
-        what = f"voice_call.{verb}({text!r}, after={after:g})"
+        what = self._act(verb, text, after=after)
         utterance = _utterance(f"voice_call.{verb}", text, lasts, how)
         with self._during(what, after + utterance.lasts):
             await self._get_into(verb, what, after)
+            if verb == "backchannel":
+                self._backchannel = len(self._log.user) + 1
             return await self._speak(what, utterance)
 
     async def _get_into(self, verb: str, what: str, after: float) -> None:
@@ -238,16 +240,16 @@ class VoiceCall(Claims):
         """Return how long it is until that second of the call, and refuse one that has passed."""
         if at is None:
             return 0.0
-        check_seconds(at, f"{what}: at={at!r}")
+        check_seconds(at, what)
         if at < self.now - self.harness.lateness:
             raise UsageError(
-                f"{what}: at={at:g}, and it is {self.now:.3f} s into the call already: times count "
-                "from its beginning"
+                f"{what}: it is {self.now:.3f} s into the call already: times count from its "
+                "beginning"
             )
         if at - self.now > self.harness.timeout:
             raise UsageError(
-                f"{what}: at={at:g} means seconds, {(at - self.now) / 60:.0f} minutes from now: "
-                f"write {self.harness.words.milliseconds(at)}, or let a silence pass before"
+                f"{what}: that is {(at - self.now) / 60:.0f} minutes from now: write "
+                f"{self.harness.words.milliseconds(at)}, or let a silence pass before"
             )
         return at - self.now
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import ExpectationError, UsageError
 from ..fake.sound import Utterance, check_seconds
 from ..timeline import AgentSpeech, Timeline
+from ..times import LONGEST_WAIT
 from .harness import VoiceHarness
 from .log import Spoken
 from .reasons import (
@@ -17,15 +18,13 @@ from .reasons import (
     why_not_stopped,
     why_passed_over,
     why_silent,
+    why_stopped,
     why_unanswered,
 )
 
 __all__ = ["Claims"]
 
 _Found = TypeVar("_Found")
-
-_LONGEST_WAIT_SECONDS = 60.0
-"""What a claim may take beyond what has passed already: more are milliseconds by mistake."""
 
 
 class Claims:
@@ -42,6 +41,9 @@ class Claims:
         self._is_silence = False
         """Whether that was to say nothing."""
         self._claimed = 0
+        self._backchannel: int | None = None
+        """Which of the user's words, counted from 1, were meant as a backchannel last."""
+        harness.model.why_asked = self._why_asked
 
     @property
     def timeline(self) -> Timeline:
@@ -73,7 +75,7 @@ class Claims:
         self._check_within(within, "agent_answers", self._since)
         user = self._log.user[-1] if self._log.user else None
         to = f" {user[2].text!r}" if user and user[1] == self._since else ""
-        with self._during("voice_call.agent_answers()"):
+        with self._during(self._act("agent_answers")):
             spoken = await self._wait(self._next_answer)
         if spoken is None:
             self._fail(self._unanswered(to))
@@ -82,7 +84,7 @@ class Claims:
         why = what_took(self.harness, self._since, spoken.start)
         self._hold(f"the agent answered{to} after {took} ms", took, within, spoken.start, why)
         if text is not None:
-            with self._during("voice_call.agent_answers()"):
+            with self._during(self._act("agent_answers")):
                 await self._hear_out(lambda: spoken.is_over or None)
             said = self._log.agent_speech(spoken)
             whole = f"{said.text} {said.unsaid}".strip()
@@ -108,7 +110,7 @@ class Claims:
         self._check_within(within, "agent_stops", start)
         spoken = self._talked_over("agent_stops")
         start = max(start, spoken.start)
-        with self._during("voice_call.agent_stops()"):
+        with self._during(self._act("agent_stops")):
             stopped = await self._wait(lambda: _stopped(spoken, start))
         if stopped is None or (spoken.is_over and not spoken.interrupted and not spoken.pauses):
             why = self.why_not_stopped()
@@ -126,7 +128,7 @@ class Claims:
         start, end, utterance = self._last_words("agent_resumes")
         self._check_within(within, "agent_resumes", end)
         spoken = self._talked_over("agent_resumes")
-        with self._during("voice_call.agent_resumes()"):
+        with self._during(self._act("agent_resumes")):
             resumed = await self._wait(lambda: _resumed(spoken, start))
         if resumed is None:
             self._fail(f"the agent did not go on after {utterance.text!r}", start)
@@ -143,20 +145,20 @@ class Claims:
         __tracebackhide__ = True
         start, _, utterance = self._last_words("agent_keeps_talking")
         spoken = self._talked_over("agent_keeps_talking")
-        with self._during("voice_call.agent_keeps_talking()"):
+        with self._during(self._act("agent_keeps_talking")):
             await self._hear_out(lambda: spoken.is_over or _stopped(spoken, start))
         if not spoken.is_over or spoken.interrupted or _stopped(spoken, start) != spoken.end:
-            self._fail(
-                f"the agent stopped for {utterance.text!r}", _stopped(spoken, start) or start
-            )
+            told = f"the agent stopped for {utterance.text!r}{self.why_stopped()}"
+            self._fail(told, _stopped(spoken, start) or start)
         return self._log.agent_speech(spoken)
 
     async def agent_keeps_silent(self, seconds: float) -> None:
         """Let `seconds` pass, in which the agent does not begin to speak."""
         __tracebackhide__ = True
-        check_seconds(seconds, f"voice_call.agent_keeps_silent({seconds!r})", some=True)
+        what = self._act("agent_keeps_silent", seconds)
+        check_seconds(seconds, what, some=True)
         known = len(self._log.agent)
-        with self._during(f"voice_call.agent_keeps_silent({seconds:g})", seconds):
+        with self._during(what, seconds):
             await asyncio.sleep(seconds)
         if len(self._log.agent) > known:
             spoken = self._log.agent[known]
@@ -184,6 +186,28 @@ class Claims:
             return ""
         return why_not_stopped(self.harness, spoken)
 
+    def why_stopped(self) -> str:
+        """Say why the user's last words stopped the agent; empty if they did not."""
+        spoken = self._met()
+        if spoken is None or not (spoken.interrupted or spoken.pauses):
+            return ""
+        return why_stopped(self.harness)
+
+    def _why_asked(self, last_input: str) -> str:
+        """Say that the model is asked because a backchannel was taken for a turn."""
+        if len(self._log.user) != self._backchannel:
+            return ""
+        _, _, said = self._log.user[-1]
+        if last_input != said.as_heard:
+            return ""
+        return f"the backchannel {said.text!r} was taken for a turn{why_stopped(self.harness)}"
+
+    @property
+    def saying(self) -> str:
+        """What the agent is saying now, with what was not heard of it yet; empty if nothing."""
+        spoken = self._talking()
+        return "" if spoken is None else self._log.sentences_of(spoken)
+
     def talked_over(self) -> Spoken | None:
         """Return what the user's last words were said over, or what was cut off after them."""
         if not self._log.user:
@@ -198,6 +222,10 @@ class Claims:
         """Count an answer from a moment on, by default from now."""
         self._since = self._log.now if since is None else since
         self._is_silence = is_silence
+
+    def _act(self, verb: str, *given: object, **named: object) -> str:
+        """Name an act of this call in the author's words."""
+        return self.harness.words.act(verb, *given, **named)
 
     def _during(self, what: str, seconds: float = 0.0) -> AbstractContextManager[None]:
         __tracebackhide__ = True
@@ -264,19 +292,19 @@ class Claims:
 
     def _last_words(self, claim: str) -> tuple[int, int, Utterance]:
         if not self._log.user:
-            raise UsageError(f"voice_call.{claim}(): the user has not said anything yet")
+            raise UsageError(f"{self._act(claim)}: the user has not said anything yet")
         return self._log.user[-1]
 
     def _check_within(self, within: float | None, claim: str, since: int) -> None:
         """Refuse what is no time, or so long a one that milliseconds must be meant."""
         if within is None:
             return
-        what = f"voice_call.{claim}(within={within!r})"
+        what = self._act(claim, within=within)
         check_seconds(within, what)
-        if within > (self._log.now - since) / 1000 + _LONGEST_WAIT_SECONDS:
+        if within > (self._log.now - since) / 1000 + LONGEST_WAIT:
             raise UsageError(
                 f"{what}: that is {within:g} seconds, and nobody waits for more than "
-                f"{_LONGEST_WAIT_SECONDS:g}; write {self.harness.words.milliseconds(within)}"
+                f"{LONGEST_WAIT:g}; write {self.harness.words.milliseconds(within)}"
             )
 
     def _hold(self, told: str, took: int, within: float | None, mark: int, why: str = "") -> None:

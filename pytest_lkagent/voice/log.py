@@ -241,6 +241,13 @@ class CallLog:
             latency=self._latency(spoken),
         )
 
+    def sentences_of(self, spoken: Spoken) -> str:
+        """Return what the voice was asked to say in a stretch of speech so far."""
+        return " ".join(self._asked_for(spoken))
+
+    def _asked_for(self, spoken: Spoken) -> Sequence[str]:
+        return self._sentences[spoken.asked : spoken.asked_in_all]
+
     def _latency(self, spoken: Spoken) -> int | None:
         """Return how long the user waited for it: from the end of what it answers."""
         before = [end for _, end, _ in self.user if end <= spoken.start]
@@ -254,7 +261,7 @@ class CallLog:
 
     def _unsaid(self, spoken: Spoken, said: str) -> str:
         """Find what the voice was asked for beyond what was heard of it."""
-        asked = list(self._sentences[spoken.asked : spoken.asked_in_all])
+        asked = self._asked_for(spoken)
         said = " ".join(said.split())
         for first in reversed(range(len(asked))):
             whole = " ".join(" ".join(asked[first:]).split())

@@ -5,9 +5,11 @@ Each returns what follows the claim's own line, and nothing where nothing is kno
 
 from __future__ import annotations
 
+import math
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from livekit.agents import llm
 from livekit.agents.tokenize import basic
 from livekit.agents.utils import is_given
 
@@ -16,7 +18,14 @@ from .log import Spoken
 if TYPE_CHECKING:
     from .harness import VoiceHarness
 
-__all__ = ["what_took", "why_not_stopped", "why_passed_over", "why_silent", "why_unanswered"]
+__all__ = [
+    "what_took",
+    "why_not_stopped",
+    "why_passed_over",
+    "why_silent",
+    "why_stopped",
+    "why_unanswered",
+]
 
 
 def what_took(harness: VoiceHarness, since: int, until: int) -> str:
@@ -70,6 +79,28 @@ def why_not_stopped(harness: VoiceHarness, spoken: Spoken) -> str:
     if (why := why_passed_over(harness, spoken)) or spoken.end is None:
         return why
     return f": it had said all {spoken.end - start} ms after that began"
+
+
+def why_stopped(harness: VoiceHarness) -> str:
+    """Say what made the user's last words an interruption, and what lets the agent speak on."""
+    line, words = harness.line, harness.words
+    _, _, utterance = line.log.user[-1]
+    rules = harness.session.options.interruption
+    model = _of_the_agent(harness, "llm")
+    if isinstance(model, llm.RealtimeModel) and model.capabilities.turn_detection:
+        return ": the server of its realtime model finds the turns"
+    heard = utterance.as_heard
+    if _of_the_agent(harness, "stt") is not None:
+        count = len(basic.split_words(heard, split_character=True))
+        was_heard = f"{heard!r} was" if heard else "nothing was"
+        return (
+            f": min_words is {rules['min_words']}, and {was_heard} heard; "
+            f"{words.interruption('min_words', count + 1)} lets it speak on"
+        )
+    return (
+        f": min_duration is {rules['min_duration']:g} s; "
+        f"{words.interruption('min_duration', math.ceil(utterance.lasts) + 1)} lets it speak on"
+    )
 
 
 def why_passed_over(harness: VoiceHarness, spoken: Spoken) -> str:

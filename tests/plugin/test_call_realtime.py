@@ -148,7 +148,8 @@ def test_the_caller_interrupts_it_at_the_first_sound(telephone):
             fake_llm.script(say("We have a table at seven, and one at nine."), say("Yes?"))
             await voice_call.say("a table for two", at=1)
             await voice_call.backchannel("uh-huh", after=1.0)
-            with pytest.raises(AssertionError, match="the agent stopped for 'uh-huh'"):
+            why = "the agent stopped for 'uh-huh': the server of its realtime model finds the turns"
+            with pytest.raises(AssertionError, match=why):
                 await voice_call.agent_keeps_talking()
             await voice_call.agent_answers("Yes?")
 
@@ -165,6 +166,22 @@ def test_the_caller_interrupts_it_at_the_first_sound(telephone):
             assert voice_call.timeline.tools == ()
         """)
     result.outcomes(passed=3)
+
+
+def test_without_a_server_that_finds_turns_any_sound_may_stop_it(telephone):
+    result = telephone("""
+        @pytest.mark.lk(agent=lambda: Host(host.model(turn_detection=False), stt=None))
+        async def test_it(voice_call, fake_llm):
+            fake_llm.script(say("We have a table at seven, and one at nine."))
+            await voice_call.say("a table for two", at=1)
+            await voice_call.backchannel("uh-huh", after=1.0, lasts=0.6)
+            await voice_call.agent_keeps_talking()
+        """)
+    result.outcomes(failed=1)
+    result.shows(
+        "E *: the agent stopped for 'uh-huh': min_duration is 0.5 s; "
+        "turn_handling={'interruption': {'min_duration': 2}} lets it speak on"
+    )
 
 
 def test_what_its_server_fails_at_is_as_in_any_call(telephone):

@@ -290,10 +290,50 @@ async def test_where_it_does_not(voice_call):
     result.shows(
         "E *: the agent stopped 480 ms into 'I would like to have a table for seven', and has to "
         "within 200 ms",
-        "E *: the agent stopped for 'I would like to have a table for seven'",
+        "E *: the agent stopped for 'I would like to have a table for seven': min_words is 0, and "
+        "nothing was heard; turn_handling={'interruption': {'min_words': 1}} lets it speak on",
         "E *: the agent was not stopped by 'I would like to have a table for seven': what it says "
         "allows no interruptions (allow_interruptions)",
     )
+
+
+def test_a_backchannel_that_stops_the_agent_says_why_and_what_lets_it_speak_on(calls):
+    result = calls(
+        TALK
+        + """
+async def test_it(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.backchannel("uh-huh, yes", after=1)
+    await voice_call.agent_keeps_talking()
+
+@handling(interruption={"min_words": 3})
+async def test_so_it_does(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.backchannel("uh-huh, yes", after=1)
+    await voice_call.agent_keeps_talking()
+
+async def test_it_is_answered(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.backchannel("uh-huh", after=1, heard="aha")
+    await voice_call.settle()
+
+async def test_another_request_is_none_of_its_doing(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    await voice_call.backchannel("", after=1, lasts=0.2)
+    await voice_call.say("at seven")
+    await voice_call.settle()
+"""
+    )
+    result.outcomes(passed=1, failed=3)
+    result.shows(
+        "E *: the agent stopped for 'uh-huh, yes': min_words is 0, and 'uh-huh, yes' was heard; "
+        "turn_handling={'interruption': {'min_words': 3}} lets it speak on",
+        "E *add a step for it: fake_llm.script(say('…'))",
+        "E *the backchannel 'uh-huh' was taken for a turn: min_words is 0, and 'aha' was heard; "
+        "turn_handling={'interruption': {'min_words': 2}} lets it speak on",
+        "E *request 2, last input: 'at seven'",
+    )
+    assert sum("was taken for a turn" in line for line in result.lines) == 1
 
 
 def test_what_was_not_answered_has_an_error_for_a_reason(calls):

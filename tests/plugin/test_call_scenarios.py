@@ -126,6 +126,10 @@ def test_the_user_talks_over_the_agent(phone):
         "call.yaml:8: A call, turn 2: expected the agent to be cut off after 1000 ms of its words, "
         "and it was after 1500 ms"
     )
+    phone(scenario % "200").shows(
+        "call.yaml:8: A call, turn 2: expected the agent to be cut off after 200000 ms of its "
+        "words, and it was after 1500 ms; 200 means seconds: write 200ms"
+    )
 
 
 def test_a_word_to_show_that_one_listens_is_no_turn_where_two_are_wanted(phone):
@@ -158,6 +162,90 @@ def test_keys_silence_and_the_end(phone):
         top="agent: host.py:Greeter",
     )
     result.outcomes(passed=1)
+
+
+GREETED = """
+    mode: audio
+    start: {llm: [Welcome.]%s}
+    turns:
+      - user: a table for two
+        llm: [For what time?]
+        expect: [%s, ...]
+    """
+
+
+def test_a_greeting_belongs_to_the_start(phone):
+    result = phone(GREETED % ("", "{message: Welcome.}"), top="agent: host.py:Greeter")
+    result.outcomes(failed=1)
+    result.shows(
+        "call.yaml:9: A call, turn 1: expected message 'Welcome.'",
+        "it came at the start, before the first turn: list it under start: expect:",
+    )
+    listed = ", expect: [{message: Welcome.}]"
+    phone(GREETED % (listed, "..."), top="agent: host.py:Greeter").outcomes(passed=1)
+    again = phone(GREETED % (listed, "{message: Welcome.}"), top="agent: host.py:Greeter")
+    again.outcomes(failed=1)
+    again.shows_no("*it came*")
+
+
+def test_what_came_in_another_turn_is_listed_there(phone):
+    result = phone("""
+        turns:
+          - {user: a table for two, llm: [For what time?]}
+          - {user: at nine, llm: [Goodbye.], expect: [{message: For what time?}]}
+        """)
+    result.shows(
+        "call.yaml:6: A call, turn 2: expected message 'For what time?'",
+        "it came in turn 1: list it there",
+    )
+
+
+def test_the_start_may_have_to_come_in_time(phone):
+    greeted = "mode: audio\nstart: {llm: [Welcome.], within: %s}\nturns: [{%s}]"
+    for turn in ("user: hi, llm: [Hello.]", "interrupt: {text: hi, after: 100ms}, llm: [Hello.]"):
+        phone(greeted % ("500ms", turn), "agent: host.py:Greeter").outcomes(passed=1)
+        result = phone(greeted % ("499ms", turn), "agent: host.py:Greeter")
+        result.outcomes(failed=1)
+        result.shows(
+            "call.yaml:5: A call, start: the agent answered after 500 ms, and has to within 499 ms"
+        )
+    result = phone(greeted % ("800", "user: hi, llm: [Hello.]"), "agent: host.py:Greeter")
+    result.shows("call.yaml:5: A call, start: within: 800s: that is 800 seconds, *; write 800ms")
+
+
+@pytest.mark.parametrize("expected", ["Welcome to us.", "{interrupted: true}"])
+def test_what_the_next_turn_talks_over_is_listed_there(phone, expected):
+    at_the_start = phone(
+        f"""
+        mode: audio
+        start: {{llm: [Welcome to us.], expect: [{{message: {expected}}}]}}
+        turns:
+          - interrupt: {{text: a table for two, after: 500ms}}
+            llm: [For what time?]
+        """,
+        top="agent: host.py:Greeter",
+    )
+    at_the_start.outcomes(failed=1)
+    at_the_start.shows(
+        "call.yaml:5: A call, start: expected *",
+        "the agent is still saying 'Welcome to us.': turn 1 talks over that, and lists it",
+    )
+
+
+def test_what_is_said_over_another_turn_at_its_time_is_listed_there(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+            expect: [{message: {contains: at nine}}]
+          - {user: at nine, at: 3s, llm: [At nine.]}
+        """)
+    result.shows(
+        "call.yaml:8: A call, turn 1: expected message that contains 'at nine'",
+        "the agent is still saying 'We have one at seven and another one at nine.': turn 2 talks "
+        "over that, and lists it",
+    )
 
 
 def test_the_greeting_may_be_talked_over(phone):
@@ -259,17 +347,51 @@ def test_keys_and_silence_come_at_their_time(phone):
           - {user: a table for two, at: 3500ms, llm: [Yes?]}
         """)
     result.shows(
-        "call.yaml:8: A call, turn 3: voice_call.say('a table for two'): at=3.5, and it is 4.000 *"
+        "call.yaml:8: A call, turn 3: {user: a table for two, at: 3.5s}: it is 4.000 s into the *"
     )
 
 
-def test_a_claim_in_milliseconds_is_told_in_the_words_of_the_file(phone):
-    result = phone("mode: audio\nturns: [{user: hi, llm: [Hello.], within: 800}]")
-    result.outcomes(failed=1)
+def test_milliseconds_that_are_written_as_seconds_are_refused_where_they_stand(phone):
+    result = phone("""
+        mode: audio
+        voices:
+          It is booked.: 1500
+          For how many?: {lasts: 900, ttfb: 400}
+        turns:
+          - user: {text: a table, delay: 600}
+            lasts: 1200
+            within: 800
+          - interrupt: {text: wait, after: 500, lasts: 900}
+            interrupted_at: 1500
+          - {silence: 20m, within: 22m}
+          - {user: goodbye, lasts: 15m}
+        """)
+    result.outcomes(errors=1)
     result.shows(
-        "call.yaml:5: A call, turn 1: voice_call.agent_answers(within=800.0): that is 800 seconds, "
-        "and nobody waits for more than 60; write 800ms"
+        "call.yaml:6:22: a voice: 1500 means 25 minutes of speech; write 1500ms",
+        "call.yaml:7:30: lasts: 900 means 15 minutes of speech; write 900ms",
+        "call.yaml:7:41: ttfb: 400 means 6.67 minutes of waiting; write 400ms",
+        "call.yaml:9:38: delay: 600 means 10 minutes of waiting; write 600ms",
+        "call.yaml:10:16: lasts: 1200 means 20 minutes of speech; write 1200ms",
+        "call.yaml:11:17: within: 800 means 13.3 minutes of waiting; write 800ms",
+        "call.yaml:12:40: after: 500 means 8.33 minutes of speech; write 500ms",
+        "call.yaml:12:52: lasts: 900 means 15 minutes of speech; write 900ms",
+        "call.yaml:13:25: interrupted_at: 1500 means 25 minutes of speech; write 1500ms",
+        "call.yaml:14:32: within: 22m means 22 minutes of waiting; write 21m at most",
+        "call.yaml:15:32: lasts: 15m means 15 minutes of speech; write 5m at most",
     )
+
+
+def test_in_text_a_turn_may_take_as_long_as_its_file_says(phone):
+    scenario = "timeout: 100s\nturns: [{user: hi, llm: [Hello.], within: 90}]"
+    phone(scenario).outcomes(passed=1)
+    result = phone(f"mode: audio\n{scenario}")
+    result.outcomes(errors=1)
+    result.shows("call.yaml:6:47: within: 90 means 1.5 minutes of waiting; write 90ms")
+
+
+def test_a_text_with_a_wait_of_nothing_is_a_call_as_well(phone):
+    phone("mode: audio\nturns: [{wait: 0s}, {user: hi, llm: [Hello.]}]").outcomes(passed=1)
 
 
 FAILURES = """
@@ -301,7 +423,7 @@ def test_a_voice_that_fails_in_mid_sentence_is_an_error_of_the_turn(phone):
     result.shows(
         "call.yaml:9: A call, turn 2: the run raised APIConnectionError: Connection error.; if "
         "that is right, write expect_error: {type: APIConnectionError}",
-        "*scripted at call.yaml:6: voice('At seven or at nine?')",
+        "*scripted at call.yaml:6: the voice of 'At seven or at nine?'",
     )
     expected = "expect_error: {type: APIConnectionError}"
     phone(FAILURES % (", after: At seven", "At", expected)).outcomes(passed=1)
@@ -361,6 +483,33 @@ def test_words_that_did_not_interrupt_say_why(phone, claim, line):
         """)
     result.outcomes(failed=1)
     result.shows(line)
+
+
+def test_a_backchannel_that_stops_the_agent_says_why_and_what_to_write(phone):
+    scenario = """
+        mode: audio%s
+        turns:
+          - user: a table for two
+            llm: [We have one at seven and another one at nine.]
+          - backchannel: {text: uh-huh, after: 1s}
+            expect: [{message: We have one at seven and another one at nine.}]%s
+        """
+    result = phone(scenario % ("", ""))
+    result.outcomes(failed=1)
+    result.shows(
+        "call.yaml:8: A call, turn 2: Host asked its model for a completion that nobody scripted",
+        "add it to llm: of turn 2 (call.yaml:8)",
+        "the backchannel 'uh-huh' was taken for a turn: min_words is 0, and 'uh-huh' was heard; "
+        "session: {turn_handling: {interruption: {min_words: 2}}} lets it speak on",
+    )
+    result = phone(scenario % ("", "\n            llm: [Yes?]"))
+    result.shows(
+        "call.yaml:9: A call, turn 2: expected message 'We have one at seven and another one at *",
+        "the agent stopped for the backchannel: min_words is 0, and 'uh-huh' was heard; "
+        "session: {turn_handling: {interruption: {min_words: 2}}} lets it speak on",
+    )
+    advised = "\n        session: {turn_handling: {interruption: {min_words: 2}}}"
+    phone(scenario % (advised, "")).outcomes(passed=1)
 
 
 def test_a_backchannel_is_not_meant_to_stop_anybody(phone):
@@ -481,8 +630,16 @@ def test_what_is_for_calls_is_refused_in_text(phone, turn, line):
             "*: a voice cannot be 'soon'; write 250ms, 2s, 1m or*",
         ),
         (
-            "mode: audio\nvoices: {Hi.: {lasts: 900}}",
-            "*: the voice of 'Hi.': lasts: that is 15 minutes; times are seconds, 0.9 for 900 ms",
+            "mode: audio\nvoices: {It is booked.: 2s, 'It is  booked.': 3s}",
+            "*5:33: the voice of 'It is  booked.' stands here twice, first in line 5; keep one",
+        ),
+        (
+            "mode: audio\nturns: [{dtmf: ''}]",
+            "*5:20: dtmf: which keys? write a text, such as 12#",
+        ),
+        (
+            "mode: audio\nturns: [{silence: 0}]",
+            "*5:23: silence cannot be '0'; write 250ms, 2s, 1m or a number of seconds, more *",
         ),
         (
             "mode: audio\nturns: [{user: {text: a, confidence: 2}}]",
@@ -530,7 +687,7 @@ def test_a_voice_that_a_scenario_itself_has_is_owed(phone):
     phone(scenario, "agent: host.py:Host\ndefaults: {voices: {Bye.: 1s}}").outcomes(passed=1)
     result = phone(f"voices: {{Bye.: 1s}}\n{scenario}")
     result.outcomes(failed=1)
-    result.shows("*: A call: voice('Bye.') (call.yaml:4): the agent never said that; it said *")
+    result.shows("*: A call: the voice of 'Bye.' (call.yaml:4): the agent never said that; it *")
 
 
 @pytest.mark.parametrize(
@@ -538,18 +695,50 @@ def test_a_voice_that_a_scenario_itself_has_is_owed(phone):
     [
         (
             "[{user: a, at: 3s, llm: [Yes?]}, {user: b, at: 2s}]",
-            "call.yaml:5: A call, turn 2: voice_call.say('b'): at=2, and it is 3.400 s into the *",
+            "call.yaml:5: A call, turn 2: {user: b, at: 2s}: it is 3.400 s into the call *",
+        ),
+        (
+            "[{user: a, at: 1500}]",
+            (
+                "call.yaml:5: A call, turn 1: {user: a, at: 1500s}: that is 25 minutes from now: "
+                "write 1500ms, or let a silence pass before"
+            ),
+        ),
+        (
+            "[{silence: 3s, at: 1s}, {hang_up: true, at: 2s}]",
+            (
+                "call.yaml:5: A call, turn 2: {hang_up: true, at: 2s}: it is 4.000 s into the "
+                "call already: times count from its beginning"
+            ),
         ),
         (
             "[{silence: 2s}, {interrupt: {text: wait, after: 1s}}]",
             (
-                "call.yaml:5: A call, turn 2: voice_call.interrupt('wait', after=1): the agent "
-                "does not speak: there is nothing to interrupt"
+                "call.yaml:5: A call, turn 2: interrupt: {text: wait, after: 1s}: the agent does "
+                "not speak: there is nothing to interrupt"
             ),
         ),
         (
-            "[{user: hi, llm: [Hello.]}, {interrupt: {text: wait, after: 1s}}]",
-            "call.yaml:5: A call, turn 2: voice_call.interrupt('wait', after=1): the agent had *",
+            "[{user: hi, llm: [Hello.]}, {backchannel: {text: mm, after: 1s}}]",
+            (
+                "call.yaml:5: A call, turn 2: backchannel: {text: mm, after: 1s}: the agent had "
+                "finished after 0.4 s"
+            ),
+        ),
+        (
+            "[{user: hi, llm: [Hello.]}, {interrupt: {text: wait, after: 200}}]",
+            "*: the agent had finished after 0.4 s; 200 means seconds: write 200ms",
+        ),
+        (
+            "[{user: hi, llm: [Hello.]}, {hang_up: true}, {user: are you there?}]",
+            (
+                "call.yaml:5: A call, turn 3: user: are you there?: nobody hears it: the session "
+                "closed (participant_disconnected)"
+            ),
+        ),
+        (
+            "[{user: hi, llm: [{stall: true}]}]",
+            "call.yaml:5: A call, turn 1: the turn cannot finish: *",
         ),
         (
             "[{user: hi, llm: [Hello.], interrupt: 20s}]",

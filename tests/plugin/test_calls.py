@@ -91,7 +91,7 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
     [
         (
             "await voice_call.say('hello', at=4, lasts=1); await voice_call.say('you', at=2)",
-            "*UsageError: voice_call.say('you'): at=2, and it is 5.000 s into the call already: *",
+            "*UsageError: voice_call.say('you', at=2): it is 5.000 s into the call already: *",
         ),
         (
             (
@@ -99,8 +99,8 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
                 "voice_call.say('you', at=4.5))"
             ),
             (
-                "*UsageError: voice_call.say('you'): the user speaks already, until 5 s: one "
-                "mouth says one thing at a time"
+                "*UsageError: voice_call.say('you', at=4.5): the user speaks already, until 5 s: "
+                "one mouth says one thing at a time"
             ),
         ),
         (
@@ -309,7 +309,7 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
         (
             "await voice_call.say('a', at='4s')",
             (
-                "*UsageError: voice_call.say('a'): at='4s': how many seconds? write a number, such "
+                "*UsageError: voice_call.say('a', at='4s'): how many seconds? write a number, such "
                 "as 1.5"
             ),
         ),
@@ -382,8 +382,8 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
         (
             "await voice_call.say('hello', at=4000)",
             (
-                "*UsageError: voice_call.say('hello'): at=4000 means seconds, 67 minutes from now: "
-                "write 4 for 4000 ms, or let a silence pass before"
+                "*UsageError: voice_call.say('hello', at=4000): that is 67 minutes from now: write "
+                "4 for 4000 ms, or let a silence pass before"
             ),
         ),
         (
@@ -476,8 +476,8 @@ def test_whoever_says_when_does_that_then(telephone):
     result.outcomes(passed=2, failed=3)
     result.shows(
         *(
-            f"E *UsageError: voice_call.{what}: at=1, and it is 2.000 s into the call already: *"
-            for what in ("silence(1)", "dtmf('1')", "hang_up()")
+            f"E *UsageError: voice_call.{what}: it is 2.000 s into the call already: *"
+            for what in ("silence(1, at=1)", "dtmf('1', at=1)", "hang_up(at=1)")
         )
     )
 
