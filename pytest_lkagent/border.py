@@ -21,6 +21,7 @@ from .environment import Dummies
 from .errors import BehaviourError, NeverAwaited, Stuck, UsageError
 from .frames import is_users
 from .keys import set_dummies
+from .known_as import with_near_argument
 from .options import (
     DEFAULT_NOW,
     INPROCESS,
@@ -404,6 +405,7 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     """Return what `item` fails with once its call phase is over, None where it passes."""
     from .unheard import forgotten_await
 
+    with_near_argument(failure)
     stage = item.stash[_STAGE]
     reason = stage.clock.take_halt() if stage.clock is not None else None
     if reason is not None:

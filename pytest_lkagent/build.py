@@ -63,16 +63,23 @@ def called(source: Callable[[], Any], *, what: str) -> Any:
         raise
 
 
-def check_call(function: Callable[..., Any], name: str, /, *args: Any, **given: Any) -> None:
+def check_call(
+    function: Callable[..., Any], name: str, own: Iterable[str], /, *args: Any, **given: Any
+) -> None:
     """Refuse arguments that `function` does not take, in the name of the fixture that takes them.
+
+    `own` are those that the fixture takes itself.
 
     Raises:
         UsageError: One is unknown, or one is missing.
     """
+    signature = inspect.signature(function)
     try:
-        inspect.signature(function).bind(*args, **given)
+        signature.bind(*args, **given)
     except TypeError as error:
-        raise UsageError(f"{name}() {error}") from None
+        known = [*own, *signature.parameters]
+        near = (did_you_mean(one, known) for one in given if one not in known)
+        raise UsageError(f"{name}() {error}{next(near, '')}") from None
 
 
 def _check_arguments(source: Any, what: str) -> None:

@@ -216,7 +216,7 @@ def mock_tool(_lk_stage: Stage) -> MockTool:
         from .build import check_call
         from .mocks import ToolMock
 
-        check_call(ToolMock, "mock_tool", target, name, **behaviour)
+        check_call(ToolMock, "mock_tool", (), target, name, **behaviour)
         return _lk_stage.mocks.add_tool(ToolMock(target, name, **behaviour))
 
     return make
@@ -230,7 +230,7 @@ def mock_task(_lk_stage: Stage) -> MockTask:
         from .build import check_call
         from .mocks import TaskMock
 
-        check_call(TaskMock, "mock_task", task, **behaviour)
+        check_call(TaskMock, "mock_task", (), task, **behaviour)
         return _lk_stage.mocks.add_task(TaskMock(task, **behaviour))
 
     return make

@@ -21,6 +21,7 @@ __all__ = [
     "module_of",
     "nearest_users_line",
     "raised_at",
+    "raised_by_user",
     "site_of",
     "source",
 ]
@@ -59,6 +60,14 @@ def raised_at(traceback: TracebackType | None) -> Site | None:
             site = site_of(traceback.tb_frame)
         traceback = traceback.tb_next
     return site
+
+
+def raised_by_user(error: BaseException) -> bool:
+    """Whether it is the user's own code that raised `error`, and no library that it called."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and is_users(traceback.tb_frame.f_code.co_filename)
 
 
 def source(site: Site) -> str:

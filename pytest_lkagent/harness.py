@@ -24,6 +24,7 @@ from .errors import (
     with_causes,
 )
 from .fake import FakeLLM
+from .known_as import known_as
 from .record import Record, Turn
 from .settling import settled
 from .tool_watch import ToolWatch
@@ -154,6 +155,7 @@ class Harness:
             self._stage.findings.add(self._as_finding(turn.error, what))
         self._stage.swallowed.report()
 
+    @known_as("user_says")
     async def user_says(
         self, text: str, *, interrupt: float | None = None, settle: bool = True, **options: Any
     ) -> Turn:
@@ -171,7 +173,8 @@ class Harness:
                 f"nobody hears {text!r}: the session closed before ({self.record.closed})"
             )
         if options:
-            check_call(self.session.run, "user_says", user_input=text, **options)
+            own = ("interrupt", "settle")
+            check_call(self.session.run, "user_says", own, user_input=text, **options)
         self._stage.check_time(f"user_says({text!r})")
         self.record.begin(text)
         with self._bounded(self.timeout, f"user_says({text!r})") as turn:
@@ -211,6 +214,7 @@ class Harness:
         self._raise_for(turn)
         return turn
 
+    @known_as("settle")
     async def settle(self) -> None:
         """Wait until nothing is open: no speech, no tool, no reply that a tool will cause.
 
@@ -394,7 +398,7 @@ class Harness:
                     raise
                 if (task := asyncio.current_task()) is not None:
                     task.uncancel()
-                if clock.now - began >= seconds:
+                if round(clock.now - began, 9) >= seconds:
                     reason += f" ({self._stage.bound})"
                 raise self._stuck(what, reason) from None
             finally:

@@ -30,6 +30,7 @@ FLOORS = MappingProxyType(
     {
         "errors": 0,
         "frames": 0,
+        "known_as": 0,
         "times": 0,
         "protocols": 3,
         "options": 0,

@@ -144,12 +144,12 @@ def check_call_turn(
     turn: ScenarioTurn, call: VoiceCall, fill: Callable[[Any], Any]
 ) -> Mismatch | None:
     """Compare what was heard, and where the agent was cut off, with what the turn says."""
-    timeline = call.timeline
+    timeline, log = call.timeline, call.harness.line.log
     if turn.heard is not None:
         expected, heard = fill(turn.heard), (timeline.user[-1].heard or "") if timeline.user else ""
         if heard != expected:
             return Mismatch(
-                f"expected {expected!r} to be heard, and it was {heard!r}", tuple(timeline.lanes())
+                f"expected {expected!r} to be heard, and it was {heard!r}", tuple(log.lanes())
             )
     if turn.interrupted_at is not None:
         spoken = call.talked_over()
@@ -166,6 +166,6 @@ def check_call_turn(
             told += f"; {turn.interrupted_at:g} means seconds: write {meant}"
         return Mismatch(
             f"expected the agent to be cut off after {wanted} ms of its words, {told}",
-            tuple(timeline.lanes()),
+            tuple(log.lanes()),
         )
     return None

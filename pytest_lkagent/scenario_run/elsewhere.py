@@ -28,4 +28,5 @@ def elsewhere(
                 else ("it came at the start, before the first turn: list it under start: expect:")
             )
     if saying and isinstance(expected, MessageExpectation) and number < len(turns):
-        yield f"the agent is still saying {saying!r}: turn {number + 1} talks over that, and lists it"
+        over = f"turn {number + 1} talks over that, and lists it"
+        yield f"the agent is still saying {saying!r}: {over}"

@@ -15,6 +15,7 @@ from ..fake.instants import until
 from ..fake.room import FakeRoom
 from ..fake.sound import Utterance, check_error, check_seconds
 from ..fake.tts import FakeTTS, seconds_of
+from ..known_as import known_as
 from ..sites import call_site
 from ..timeline import UserSpeech
 from .claims import Claims
@@ -23,6 +24,7 @@ from .harness import VoiceHarness
 __all__ = ["VoiceCall"]
 
 
+@known_as("voice_call")
 class VoiceCall(Claims):
     """A call with the agent under test. Time passes while the user speaks, waits or listens.
 
@@ -196,6 +198,7 @@ class VoiceCall(Claims):
         self, verb: str, text: str, after: float | None, lasts: float | None, how: Any
     ) -> UserSpeech:
         __tracebackhide__ = True
+        utterance = _utterance(f"voice_call.{verb}", text, lasts, how)
         if after is None:
             raise UsageError(
                 f"voice_call.{verb}({text!r}): when? write after= so many seconds of the agent's "
@@ -203,7 +206,6 @@ class VoiceCall(Claims):
             )
         check_seconds(after, f"voice_call.{verb}({text!r}, after={after!r})")
         what = self._act(verb, text, after=after)
-        utterance = _utterance(f"voice_call.{verb}", text, lasts, how)
         with self._during(what, after + utterance.lasts):
             await self._get_into(verb, what, after)
             if verb == "backchannel":
@@ -270,7 +272,7 @@ _HOW = frozenset(field.name for field in fields(Utterance))
 
 def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance:
     if not how.keys() <= _HOW:
-        check_call(Utterance, what, text=text, lasts=lasts, **how)
+        check_call(Utterance, what, ("at", "after"), text=text, lasts=lasts, **how)
     if not isinstance(text, str):
         raise UsageError(f"{what}({text!r}): what is said is a text")
     what = f"{what}({text!r}, …)"

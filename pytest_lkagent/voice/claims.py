@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeVar
 
 from ..errors import ExpectationError, UsageError
 from ..fake.sound import Utterance, check_seconds
+from ..known_as import known_as
 from ..timeline import AgentSpeech, Timeline
 from ..times import LONGEST_WAIT
 from .harness import VoiceHarness
@@ -27,6 +28,7 @@ __all__ = ["Claims"]
 _Found = TypeVar("_Found")
 
 
+@known_as("voice_call")
 class Claims:
     """The half of a call that is the agent's. Each claim returns once it has come true.
 
@@ -315,13 +317,10 @@ class Claims:
 
     def _fail(self, told: str, mark: int | None = None) -> NoReturn:
         __tracebackhide__ = True
-        raise ExpectationError("\n".join([told, *self._drawn(mark)]))
+        raise ExpectationError("\n".join([told, *self._log.lanes(mark)]))
 
     def _usage(self, told: str) -> UsageError:
-        return UsageError("\n".join([told, *self._drawn(None)]))
-
-    def _drawn(self, mark: int | None) -> list[str]:
-        return [f"  {line}" for line in self.timeline.lanes(mark=mark)]
+        return UsageError("\n".join([told, *self._log.lanes()]))
 
 
 def _stopped(spoken: Spoken, since: int) -> int | None:

@@ -149,7 +149,7 @@ class VoiceHarness(Harness):
         return [*super().scripted_errors, *(one.error for one in self.line.tts.failed)]
 
     def picture(self) -> list[str]:
-        return [*super().picture(), *(f"  {line}" for line in self.line.log.timeline.lanes())]
+        return [*super().picture(), *self.line.log.lanes()]
 
     async def _settle_start(self) -> None:
         """Let the call begin."""

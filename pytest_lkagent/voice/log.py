@@ -19,6 +19,10 @@ from ..transcript import FunctionCall
 __all__ = ["CallLog", "Spoken"]
 
 
+_LAST_MS = 20_000
+"""How much of a call is drawn where no moment of it matters more than another."""
+
+
 @dataclass(eq=False)
 class Spoken:
     """One stretch of the agent's speech, as the loudspeaker plays it."""
@@ -219,6 +223,11 @@ class CallLog:
             states=tuple(self._states),
             moments=tuple(self._moments),
         )
+
+    def lanes(self, mark: int | None = None) -> list[str]:
+        """Draw the call for a failure: what is around the moment `mark`, or the end of it."""
+        since = self.now - _LAST_MS if mark is None else None
+        return [f"  {line}" for line in self.timeline.lanes(mark=mark, since=since)]
 
     def user_speech(self, index: int) -> UserSpeech:
         """Return what the user said, and what was heard of it."""

@@ -210,7 +210,7 @@ MOCKS = {
         "mock_tool('FrontDesk.book')*'day'*slot*"
     ),
     "mock_tool(FrontDesk, 'bok')": "FrontDesk has no tool 'bok'*; did you mean 'book'?",
-    "mock_tool(FrontDesk, 'book', retuns=1)": "*unexpected keyword argument 'retuns'",
+    "mock_tool(FrontDesk, 'book', retuns=1)": "mock_tool() *'retuns'; did you mean 'returns'?",
     "mock_tool(FrontDesk, 'book', returns=1, raises=KeyError())": "mock_tool('FrontDesk.book')*",
     "fake_llm.script(call('book', slot=object()))": "call(*slot*object*",
     "fake_llm.script(7)": "*7*",
@@ -234,6 +234,53 @@ def test_a_mock_or_a_step_that_could_never_work_is_refused_at_its_line(desk, mad
     ).run()
     result.outcomes(failed=1)
     result.shows(f"> * {made.replace('[', '?')}", f"E *Error: {MOCKS[made]}", "test_mock.py:10: *")
+
+
+MISSPELT = {
+    "await voice_call.agent_answers(withn=1)": "'withn'*id you mean 'within'?",
+    "await voice_call.say('hello', att=1)": "'att'; did you mean 'at'?",
+    "await voice_call.interrupt('wait', aftr=1)": "'aftr'; did you mean 'after'?",
+    "await voice_call.silence(second=1)": "'second'*id you mean 'seconds'?",
+    "await user_says('hello', interupt=1)": "'interupt'; did you mean 'interrupt'?",
+    "expect_error(ValueError, mach='')": "'mach'*id you mean 'match'?",
+    "expect_close(reson='error')": "'reson'*id you mean 'reason'?",
+}
+
+
+@pytest.mark.parametrize("called", MISSPELT)
+def test_a_misspelt_argument_is_told_in_the_words_of_the_test_with_a_suggestion(desk, called):
+    name = called.removeprefix("await ").partition("(")[0]
+    test = f"""
+        async def test_it({name.partition(".")[0]}):
+            {called}
+        """
+    result = desk({"test_it.py": test}).run()
+    result.outcomes(failed=1)
+    result.shows(f"E *Error: {name}() got an unexpected keyword argument {MISSPELT[called]}")
+
+
+def test_an_argument_that_is_like_none_gets_no_suggestion_and_one_that_lacks_is_pythons(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(voice_call):
+                await voice_call.settle(colour=1)
+
+            async def test_nothing(voice_call):
+                await voice_call.silence()
+
+            async def test_of_the_users_own(voice_call):
+                def settle(at): ...
+                settle(att=1)
+            """
+        }
+    ).run()
+    result.outcomes(failed=3)
+    result.shows(
+        "E *TypeError: voice_call.settle() got an unexpected keyword argument 'colour'",
+        "E *TypeError: voice_call.silence() missing 1 required positional argument: 'seconds'",
+    )
+    result.shows("E *settle() got an unexpected keyword argument 'att'")
 
 
 def test_a_fixture_of_a_check_that_raises_is_shown_from_its_own_line(desk):

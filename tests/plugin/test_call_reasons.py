@@ -336,6 +336,62 @@ async def test_another_request_is_none_of_its_doing(voice_call, fake_llm):
     assert sum("was taken for a turn" in line for line in result.lines) == 1
 
 
+def test_of_an_agent_that_never_stops_the_last_seconds_are_shown(calls):
+    result = calls(
+        TALK
+        + """
+class Talker(FrontDesk):
+    async def on_enter(self):
+        self.task = asyncio.create_task(self.talk())
+
+    async def talk(self):
+        while True:
+            await self.session.say("And another thing is this.")
+
+@pytest.mark.lk(agent=Talker, timeout=60)
+async def test_it(voice_call):
+    await voice_call.say("stop", lasts=0.7)
+"""
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "E *Stuck: voice_call.say('stop') cannot finish: it went on for more than 60.7 virtual "
+        "seconds (as lk(timeout=…) says); the task Talker.talk() (made at test_it.py:*) waits at *",
+        "E *Talker is speaking, the user is listening",
+        "E *… left out: the first 40.7 s, 23 utterances …",
+        "E *|41 s *",
+        "E *|60 s*",
+        "E *still running:",
+    )
+    result.shows_no("*also:*", "*AgentSession is closing*")
+    assert len(result.lines) < 80
+
+
+def test_what_goes_wrong_beside_it_is_told_all_the_same(calls):
+    result = calls(
+        TALK
+        + """
+class Talker(FrontDesk):
+    async def on_enter(self):
+        self.tasks = [asyncio.create_task(self.talk()), asyncio.create_task(self.fail())]
+
+    async def talk(self):
+        while True:
+            await self.session.say("And another thing is this.")
+
+    async def fail(self):
+        raise RuntimeError("no such table")
+
+@pytest.mark.lk(agent=Talker, timeout=10)
+async def test_it(voice_call):
+    await voice_call.say("stop")
+"""
+    )
+    result.outcomes(failed=1)
+    result.shows("E *also: RuntimeError('no such table'), raised in the task Talker.fail *")
+    result.shows_no("*AgentSession is closing*")
+
+
 def test_what_was_not_answered_has_an_error_for_a_reason(calls):
     result = calls(
         TALK

@@ -144,7 +144,7 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
         ),
         (
             "await voice_call.say('hello', at=4, hears='cello')",
-            "*UsageError: voice_call.say() got an unexpected keyword argument 'hears'",
+            "*UsageError: voice_call.say() got an unexpected keyword argument 'hears'; did you *",
         ),
     ],
 )
