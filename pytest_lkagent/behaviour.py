@@ -145,6 +145,8 @@ class Recorder:
         self.written_at: Site = call_site()
         self.looked_at = False
         self.was_reached = False
+        self.is_late = False
+        """Whether the real one was played before this stood in its place."""
         self.told_to_raise: list[BaseException] = []
         self._behaviour = behaviour
         self._record = mock.Mock(name=name)

@@ -124,7 +124,13 @@ def of_test(
         userdata=userdata,
         options=options,
         entrypoint=made,
-        simulation=_simulation(request, request.node.name, userdata, made),
+        # an entrypoint makes its session, and that its userdata: the fixture is for agents
+        simulation=_simulation(
+            request,
+            request.node.name,
+            userdata if made is None else marker.get("userdata", ...),
+            made,
+        ),
         start=_steps(marker["start"], "lk(start=…)", request)
         if "start" in marker
         else _steps(start, "start_script", request),

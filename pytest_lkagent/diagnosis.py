@@ -14,6 +14,7 @@ from livekit.agents import Agent, AgentSession, AgentTask, RunContext
 from . import tool_watch
 from .errors import LeakedTask
 from .frames import frames, is_users, nearest_users_line, site_of, source
+from .known_as import is_known
 from .sites import Site
 from .tasks import Stubborn, made_at
 from .transcript import Event, render
@@ -25,6 +26,7 @@ __all__ = [
     "conversation",
     "describe_leak",
     "describe_stubborn",
+    "is_of_ours",
     "pending",
     "still_running",
     "up_to_user_line",
@@ -151,12 +153,19 @@ def conversation(
 
 def describe_leak(task: asyncio.Task[Any], words: Words) -> str:
     """Say of a task that outlives its test which one it is, where it waits, and what to do."""
+    if is_of_ours(task):
+        return f"{_name(task)} is still running at the end of the test: await it"
     waits = (one.site for one in pending([task]) if is_users(one.site.path))
     where = next((f"; it waits at {site}: {source(site)}" for site in waits), "")
     return (
         f"{_name(task)} is still running at the end of the test{where}; keep a reference to it and "
         f"cancel it in on_exit, or let it pass: {words.allow(LeakedTask.kind)}"
     )
+
+
+def is_of_ours(task: asyncio.Task[Any]) -> bool:
+    """Whether it is a call of a fixture, such as `user_says`, and of nothing else."""
+    return is_known(getattr(task.get_coro(), "__qualname__", ""))
 
 
 def describe_stubborn(stubborn: Stubborn) -> str:

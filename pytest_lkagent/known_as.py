@@ -12,12 +12,17 @@ from typing import Any, TypeVar
 
 from .errors import did_you_mean
 
-__all__ = ["known_as", "with_near_argument"]
+__all__ = ["is_known", "known_as", "with_near_argument"]
 
 _Named = TypeVar("_Named", bound=Callable[..., Any])
 
 _UNKNOWN = re.compile(r"([\w.]+)\(\) got an unexpected keyword argument '(\w+)'")
 _FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+
+def is_known(name: str) -> bool:
+    """Whether a function of ours goes by this name."""
+    return name in _FUNCTIONS
 
 
 def known_as(name: str) -> Callable[[_Named], _Named]:

@@ -171,6 +171,9 @@ class Mocks:
     def __init__(self) -> None:
         self._tools: list[ToolMock] = []
         self._tasks: list[TaskMock] = []
+        self._real: dict[tuple[type[Agent], str], tuple[Agent, Any]] = {}
+        """The tools that were called and no mock stood for, one of each agent class."""
+        self._begun: set[type[Agent]] = set()
 
     def __iter__(self) -> Iterator[ToolMock | TaskMock]:
         yield from self._tools
@@ -185,12 +188,16 @@ class Mocks:
         same = (made.owner, made.tool_name)
         self._tools = [old for old in self._tools if (old.owner, old.tool_name) != same]
         self._tools.append(made)
+        made.is_late = any(
+            made.fits(agent, tool) is not None for agent, tool in self._real.values()
+        )
         return made
 
     def add_task(self, made: TaskMock) -> TaskMock:
         """Take a mock in and install it; one for the same class replaces an earlier one."""
         self.restore()
         self._tasks = [*(old for old in self._tasks if old.task is not made.task), made]
+        made.is_late = any(issubclass(kind, made.task) for kind in self._begun)
         for task in self._tasks:
             task.install()
         return made
@@ -201,9 +208,16 @@ class Mocks:
             made.restore()
 
     def find(self, agent: Agent, tool: Any) -> ToolMock | None:
-        """Return the mock that stands for `tool` of `agent`."""
+        """Return the mock that stands for `tool` of `agent`, which is called."""
         near = [(fit, m) for m in self._tools if (fit := m.fits(agent, tool)) is not None]
-        return min(near, key=lambda found: found[0])[1] if near else None
+        if not near:
+            self._real.setdefault((type(agent), tool.id), (agent, tool))
+            return None
+        return min(near, key=lambda found: found[0])[1]
+
+    def begins(self, agent: Agent) -> None:
+        """Note that an agent begins, which no mock stands for."""
+        self._begun.add(type(agent))
 
     def raised(self, error: BaseException) -> bool:
         """Whether a mock was told to raise exactly this."""

@@ -23,7 +23,7 @@ from livekit.agents import Agent, AgentSession, JobContext
 from . import _livekit, _livekit_items, _livekit_job, guard, swallowed
 from .build import as_chat_context, make_agent
 from .clock import RealClock, VirtualClock
-from .diagnosis import Standstill, describe_leak, describe_stubborn, waiting
+from .diagnosis import Standstill, describe_leak, describe_stubborn, is_of_ours, waiting
 from .errors import (
     BehaviourError,
     BlockedLoop,
@@ -186,8 +186,12 @@ class Stage:
     def hear_out(self) -> None:
         """Let what is under way in a call go on to its end: much of it may fail yet.
 
-        A text is settled turn by turn; a call is left wherever the test's body ends.
+        A text is settled turn by turn; a call is left wherever the test's body ends. What the test
+        itself has begun and does not await may even come to its end while the session closes.
         """
+        for task, is_users in self.clock.tasks.begun.items() if self.clock is not None else ():
+            if is_users and not task.done() and is_of_ours(task):
+                self.findings.add(LeakedTask(describe_leak(task, self.words)))
         for harness in self.sessions:
             if self.clock is not None and harness.has_session and not harness.is_stuck:
                 ending = self._patiently(harness.hear_out(), "the call")
@@ -533,6 +537,7 @@ class Stage:
         """Note which tools an agent offers, and check the mocks that wait for one."""
         tools = {tool.id: tool for tool in _livekit.tools_of([*agent.tools, *session.tools])}
         self.offers.note(agent, tools)
+        self.mocks.begins(agent)
         for made in self.mocks.tools:
             tool = tools.get(made.tool_name)
             if tool is not None and made.fits(agent, tool) is not None:

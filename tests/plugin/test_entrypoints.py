@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 SERVER = '''\
@@ -135,6 +137,47 @@ def test_each_test_has_a_job_of_its_own(office):
         await user_says("2 pm")
     """
     office(test).run().outcomes(passed=2)
+
+
+def test_the_userdata_fixture_is_for_agents_and_leaves_an_entrypoint_beside_them_alone(office):
+    userdata = """
+        from agent import FrontDesk
+
+        class Guest:
+            pass
+
+        @pytest.fixture
+        def agent():
+            return FrontDesk
+
+        @pytest.fixture
+        def userdata():
+            return %s
+        """
+    tests = f"""
+    @pytest.mark.lk({GREETED})
+    async def test_it(user_says, simulation):
+        assert simulation.userdata() == {{}}
+
+    @pytest.mark.lk({GREETED}, userdata={{"rows": []}})
+    async def test_of_the_marker(user_says, simulation):
+        assert simulation.userdata() == {{"rows": []}}
+
+    async def test_agent(agent_session, userdata):
+        assert agent_session.userdata is userdata
+    """
+    scenario = """
+        entrypoint: server.py:server
+        scenarios:
+          - label: Hello
+            userdata: {rows: []}
+            start: {llm: [Hello.]}
+            turns: [{user: hello, llm: [Hi.]}]
+        """
+    for given in ("Guest()", "{'guest': Guest()}", "{'name': 'Maya'}"):
+        conftest = "import pytest\n" + dedent(userdata % given)
+        result = office(tests, {"conftest.py": conftest, "desk.yaml": dedent(scenario)})
+        result.run(".", "--lk-scenarios=desk.yaml").outcomes(passed=4)
 
 
 def test_a_scenario_file_plays_it_too_and_our_mocks_win(office):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 
@@ -272,3 +274,96 @@ def test_what_no_snapshot_can_be_made_of_is_named_with_what_can(desk, value):
     ).run()
     result.outcomes(failed=1)
     result.shows(f"E *a snapshot is made of a chat context, *, not of *{SNAPSHOTS[value]}")
+
+
+def test_a_mock_that_is_made_after_the_real_one_was_called_says_so(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from reception import AskName, Reception
+
+            @pytest.fixture(autouse=True)
+            def scripted(request, fake_llm):
+                if "task" not in request.node.name:
+                    fake_llm.script(call("book", slot="2pm"), say("Done."))
+
+            async def test_tool(user_says, mock_tool):
+                await user_says("at two")
+                mock_tool(FrontDesk, "book", returns="booked")
+
+            async def test_of_the_class_above(user_says, mock_tool):
+                await user_says("at two")
+                mock_tool(Agent, "book", returns="booked")
+
+            async def test_called_again(user_says, mock_tool, fake_llm):
+                await user_says("at two")
+                mock_tool(FrontDesk, "book", returns="booked")
+                fake_llm.script(call("book", slot="3pm"), say("Done."))
+                await user_says("at three")
+
+            @pytest.mark.lk(agent=Reception)
+            async def test_task(user_says, mock_task, fake_llm):
+                fake_llm.script(call("ask"))
+                await user_says("hello")
+                mock_task(AskName, returns="Maya")
+            """,
+            "reception.py": dedent("""
+            from agent import FrontDesk
+            from livekit.agents import AgentTask, function_tool
+
+
+            class AskName(AgentTask[str]):
+                def __init__(self) -> None:
+                    super().__init__(instructions="Ask for the name.")
+
+            class Reception(FrontDesk):
+                @function_tool
+                async def ask(self) -> str:
+                    return await AskName()
+            """),
+        }
+    ).run()
+    late = (
+        "after the real one was called, and was not called since; mock it before that, and what "
+        "the start calls in a fixture that is named before agent_session"
+    )
+    result.outcomes(failed=3, passed=1)
+    result.shows(
+        f"FrontDesk.book is mocked (test_it.py:18) {late}",
+        f"Agent.book is mocked (test_it.py:22) {late}",
+        f"AskName is mocked (test_it.py:34) {late}",
+    )
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        "voice_call.say('at two')",
+        "voice_call.agent_answers('Done.')",
+        "voice_call.silence(30)",
+        "user_says('at two')",
+    ],
+)
+def test_a_call_of_ours_in_a_task_that_nobody_awaits_is_told(desk, called):
+    name = called.partition("(")[0]
+    result = desk(
+        {
+            "test_it.py": f"""
+            @pytest.mark.lk(allow=["unused_step"])
+            async def test_it({name.partition(".")[0]}, fake_llm):
+                fake_llm.script(say("Done."))
+                task = asyncio.create_task({called})
+
+            async def test_awaited(user_says, fake_llm):
+                task = asyncio.create_task(user_says("at two"))
+                fake_llm.script(say("Done."))
+                await task
+            """
+        }
+    ).run()
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        f"the task {name}() (made at test_it.py:*) is still running at the end of the test: "
+        "await it"
+    )
+    result.shows_no(f"also: the task {name}()*")
