@@ -64,7 +64,7 @@ def unasked(judges: Sequence[str], words: Words) -> UnusedStep:
     return told
 
 
-def unspoken(tts: FakeTTS, *, is_call: bool) -> UsageError:
+def unspoken(tts: FakeTTS, words: Words, *, is_call: bool) -> UsageError:
     """Say that the voice was told how to say what the agent never said."""
     first = tts.unused[0]
     if not is_call:
@@ -81,7 +81,7 @@ def unspoken(tts: FakeTTS, *, is_call: bool) -> UsageError:
     if first.text in tts.spoken:
         return UsageError(
             f"{first.name} ({first.written_at}): a realtime model said that, and has a "
-            "voice of its own; give its step a duration: say(…).timed(duration=2)"
+            f"voice of its own; give its step a duration: {words.timed}"
         )
     if not tts.spoken:
         return UsageError(f"{told}, nor anything else")

@@ -599,7 +599,7 @@ class Stage:
             if went_through and (names := model.unasked_judges):
                 self.findings.add(unasked(names, self.words))
         if went_through and "tts" in vars(self) and self.tts.unused:
-            self.findings.add(unspoken(self.tts, is_call=self.is_call))
+            self.findings.add(unspoken(self.tts, self.words, is_call=self.is_call))
         requests = [request for model in self._models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:

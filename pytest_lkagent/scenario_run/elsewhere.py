@@ -11,6 +11,8 @@ from ..transcript import Transcript, Turn
 
 __all__ = ["elsewhere"]
 
+_AT_THE_START = "it came at the start, before the first turn: list it under start: expect:"
+
 
 def elsewhere(
     expected: Expectation, scenario: Scenario, transcript: Transcript, played: Turn, saying: str
@@ -22,11 +24,7 @@ def elsewhere(
     for index, turn in enumerate((scenario.start, *turns)[:number]):
         is_listed = turn is not None and turn.expect is not None
         if not is_listed and any(fits(expected, event) for event in happened[index].events):
-            yield (
-                f"it came in turn {index}: list it there"
-                if index
-                else ("it came at the start, before the first turn: list it under start: expect:")
-            )
+            yield f"it came in turn {index}: list it there" if index else _AT_THE_START
     if saying and isinstance(expected, MessageExpectation) and number < len(turns):
         over = f"turn {number + 1} talks over that, and lists it"
         yield f"the agent is still saying {saying!r}: {over}"

@@ -264,7 +264,7 @@ class VoiceCall(Claims):
             return str(identity)
         if (closed := self.harness.record.closed) is not None:
             raise UsageError(f"nobody is on the line any more: the session closed ({closed})")
-        raise UsageError("nobody is in the room: job_options gave it no participant")
+        raise UsageError("nobody is in the room: its job has no participant")
 
 
 _HOW = frozenset(field.name for field in fields(Utterance))

@@ -667,3 +667,28 @@ def test_a_name_is_taken_for_the_model_that_livekit_takes_it_for(telephone):
     where = "raised in the task AgentSession._update_activity_task, where nobody hears of it"
     result.shows("_* test_a_duplex_model_of_the_next_agents _*", told, where)
     result.shows("_* test_which_nothing_lets_pass _*", told, where)
+
+
+def test_a_realtime_model_has_a_voice_of_its_own_in_the_words_of_test_and_file(telephone):
+    scenario = """
+        agent: host.py:Host
+        scenarios:
+          - label: A voice
+            mode: audio
+            voices: {Hello.: 2s}
+            turns: [{user: hi, llm: [Hello.]}]
+        """
+    test = """
+        async def test_it(voice_call, fake_llm, fake_tts):
+            fake_tts.voice("Hello.", lasts=2)
+            fake_llm.script("Hello.")
+            await voice_call.say("hi")
+            await voice_call.agent_answers()
+        """
+    result = telephone(test, "test_it.py", "voices.yaml", voices_yaml=dedent(scenario))
+    result.outcomes(failed=2)
+    told = "a realtime model said that, and has a voice of its own; give its step a duration: "
+    result.shows(f"*voice('Hello.') (test_it.py:*): {told}say('…').timed(duration=2)")
+    result.shows(
+        f"*: A voice: the voice of 'Hello.' (voices.yaml:5): {told}{{say: …, duration: 2s}}"
+    )
