@@ -350,15 +350,15 @@ class Talker(FrontDesk):
 
 @pytest.mark.lk(agent=Talker, timeout=60)
 async def test_it(voice_call):
-    await voice_call.say("stop", lasts=0.7)
+    await voice_call.say("stop")
 """
     )
     result.outcomes(failed=1)
     result.shows(
-        "E *Stuck: voice_call.say('stop') cannot finish: it went on for more than 60.7 virtual "
+        "E *Stuck: voice_call.say('stop') cannot finish: it went on for more than 60.267 virtual "
         "seconds (as lk(timeout=…) says); the task Talker.talk() (made at test_it.py:*) waits at *",
         "E *Talker is speaking, the user is listening",
-        "E *… left out: the first 40.7 s, 23 utterances …",
+        "E *… left out: the first 40.267 s, 23 utterances …",
         "E *|41 s *",
         "E *|60 s*",
         "E *still running:",
