@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import border, fuzzing
+from . import border, fuzz_option, fuzzing
 from .errors import LoadError, UsageError, did_you_mean, one_of
 from .options import INPROCESS
 from .snapshot.names import FOLDER
 from .strict import KINDS
 
 if TYPE_CHECKING:
+    from .references import References
     from .scenario_run import Play
     from .scenarios.model import Scenario
     from .sites import Site
@@ -146,7 +147,7 @@ class ScenarioModule(pytest.Module):
             with gc_paused():
                 file = load(self.path, allow_kinds=KINDS)
                 examples = border.options_of(self.config).fuzz
-                drawn = fuzzing.of_agents(file.scenarios, examples) if examples else ()
+                drawn = fuzz_option.of_agents(file.scenarios, examples) if examples else ()
                 plays = self._resolve([*file.scenarios, *drawn])
                 items = [item for play in plays for item in self._items(play, models)]
                 border.snapshots_of(self.config).scenarios(self.path, items)
@@ -185,7 +186,7 @@ class ScenarioModule(pytest.Module):
     def _items(self, play: Play, models: dict[Any, Any]) -> Iterator[pytest.Item]:
         name, is_drawn = play.scenario.label, play.scenario.is_drawn
         if is_drawn:
-            function = fuzzing.FuzzedScenario(play, border.references_of(self.config)).test()
+            function = _drawn(play, border.references_of(self.config))
         else:
             function = _function(play)
         function.pytestmark = marks = _marks(play.scenario)
@@ -221,6 +222,15 @@ class ScenarioModule(pytest.Module):
         if len(made) == 1 and not hasattr(made[0], "callspec"):
             models[alike] = made[0]
         return made
+
+
+def _drawn(play: Play, references: References) -> Any:
+    """Make the test function of a scenario that is drawn; it fails where nothing can draw."""
+    try:
+        return fuzzing.FuzzedScenario(play, references).test()
+    except UsageError as error:
+        told = UsageError(f"{play.scenario.site}: {play.scenario.label}: {error}")
+        return lambda: border.stop(told)
 
 
 def _place(problem: str) -> tuple[str, tuple[int, ...]]:

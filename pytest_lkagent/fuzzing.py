@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -18,7 +19,7 @@ import pytest
 from . import border
 from .errors import BehaviourError, UsageError
 from .keys import set_dummies
-from .scenarios.model import FuzzSpec, MockOutcome, MockSpec, Ref, Scenario
+from .scenarios.model import MockOutcome, MockSpec, Scenario
 from .transcript import FunctionCall, Message
 
 if TYPE_CHECKING:
@@ -28,15 +29,23 @@ if TYPE_CHECKING:
     from .fuzz.found import Names
     from .fuzz.play import Drawn, Subject
     from .harness import Harness
-    from .options import JobOptions
     from .references import References
     from .scenario_run import Play
     from .sites import Site
     from .stage import Stage
 
-__all__ = ["FuzzedScenario", "fuzzed", "of_agents", "playing", "point_at_user", "shown"]
+__all__ = [
+    "FuzzedScenario",
+    "ask_for_fixtures",
+    "fuzzed",
+    "playing",
+    "point_at_user",
+    "refuse_machine",
+    "show_of_machine",
+    "shown",
+]
 
-_ARGUMENTS = ("Falsifying example: ", "Failing test case: ")
+_ARGUMENTS: tuple[str, ...] = ("Falsifying example: ", "Failing test case: ")
 """How hypothesis begins to show the arguments of a test, which here say nothing."""
 _DECORATOR = "\nYou can reproduce this "
 """How it begins to say which decorator plays the example again; a file has none."""
@@ -45,14 +54,43 @@ _FLAKY = (
     "what does it keep from one session to the next (a list of the class, a global, a cache), or "
     "take from outside (the real clock, a random number of its own)?"
 )
-_OF_SCENARIO = ("instructions", "agent_expectations", "tags", "userdata", "session")
+_OF_SCENARIO = ("instructions", "agent_expectations", "tags", "userdata", "session", "judges")
 """What else is copied of a scenario that is drawn, where it says it."""
+_OF_FIXTURES = ("userdata", "session_options", "job_options")
+"""What a test of `fuzz_agent` has of them."""
 _FIXTURES = ("agent", "entrypoint", "job_options", "request", "session_options", "userdata")
 
 
 def fuzzed(item: Any) -> Subject | None:
     """Return what `item` fuzzes, None where it is any other test."""
     return getattr(getattr(item, "obj", None), "lk_fuzzed", None)
+
+
+def ask_for_fixtures(test: Any) -> None:
+    """Let a test of `fuzz_agent` or of a machine have what others have, where it is one."""
+    if not isinstance(test, (type, FunctionType)):
+        return
+    mark = pytest.mark.usefixtures(*_OF_FIXTURES).mark
+    marks = getattr(test, "pytestmark", [])
+    if hasattr(getattr(test, "runTest", test), "lk_fuzzed") and mark not in marks:
+        test.pytestmark = [*marks, mark]  # type: ignore[union-attr]
+
+
+def refuse_machine(machine: Any, collector: pytest.Class | pytest.Module) -> None:
+    """Refuse a state machine that pytest takes for a class of tests, and can do nothing with.
+
+    Raises:
+        CollectError: It stands where its test should be.
+    """
+    subject, test_case = getattr(machine, "lk_fuzzed", None), getattr(machine, "TestCase", None)
+    if subject is None or test_case is None or test_case in vars(collector.obj).values():
+        return
+    name = machine.__name__
+    raise collector.CollectError(
+        f"{subject.site}: {name} is a state machine, and its TestCase is the test: call it "
+        f"{name.removeprefix('Test')}Machine, and write {name} = "
+        f"{name.removeprefix('Test')}Machine.TestCase below it"
+    )
 
 
 def point_at_user(item: Any, subject: Any) -> None:
@@ -69,7 +107,7 @@ def playing(item: Any, subject: Any) -> Iterator[None]:
     from .wall_clock import WallClock
 
     with border.shown():
-        arguments = border.stage_arguments(item, {})
+        arguments = border.stage_arguments(item, item.funcargs["job_options"])
         now, real_time = border.time_of(item)
 
     def set_stage() -> Stage:
@@ -83,6 +121,9 @@ def playing(item: Any, subject: Any) -> Iterator[None]:
         private.untimed(item.obj)
     before, subject.set_stage = subject.set_stage, set_stage
     subject.conditions = _conditions(item)
+    if not isinstance(subject, FuzzedScenario):  # which takes more of them
+        given = border.marker_of(item)
+        subject.fixtures = {name: given.get(name, item.funcargs[name]) for name in _OF_FIXTURES}
     try:
         with seams_held():
             yield
@@ -100,6 +141,8 @@ def _conditions(item: Any) -> dict[str, Any]:
     if job:
         keys["job"] = job
     now, (timeout, bound, allow) = border.time_of(item)[0], border.bounds_of(item)
+    if "userdata" in marked:
+        keys["userdata"] = marked["userdata"]
     if now is not None and ("now" in marked or (scenario and scenario.now)):
         keys["now"] = now.isoformat()
     if bound:  # somebody says so
@@ -107,6 +150,20 @@ def _conditions(item: Any) -> dict[str, Any]:
     if allow:
         keys["allow"] = sorted(allow)
     return keys
+
+
+def show_of_machine(item: Any, call: pytest.CallInfo[Any]) -> None:
+    """Show what the test of a machine fails with as `shown` does: unittest lets nothing through."""
+    subject = fuzzed(item)
+    if subject is None or call.when != "call" or call.excinfo is None:
+        return
+    from .fuzz import private
+
+    if private.is_machines(item.obj) and isinstance(call.excinfo.value, Exception):
+        error, raised = call.excinfo.value, call.excinfo.value.__traceback__
+        told = shown(error, subject, item)
+        told = told if told.__traceback__ else told.with_traceback(raised)
+        call.excinfo = pytest.ExceptionInfo.from_exception(told)
 
 
 def shown(error: BaseException, subject: Any, item: Any) -> BaseException:
@@ -121,18 +178,42 @@ def shown(error: BaseException, subject: Any, item: Any) -> BaseException:
         if found != (error,):
             lines += ["what it did before:", *(f"  {_first_line(one)}" for one in found)]
         return pytest.fail.Exception("\n".join([*lines, *sown]), pytrace=False)
-    vain = _ARGUMENTS if not isinstance(subject, FuzzedScenario) else (*_ARGUMENTS, _DECORATOR)
+    if mistake := next((one for one in found if isinstance(one, UsageError)), None):
+        return pytest.fail.Exception(str(mistake), pytrace=False)  # first: it falsifies the rest
+    vain = () if private.is_machines(item.obj) else _ARGUMENTS  # there they are its steps
+    if isinstance(subject, FuzzedScenario):
+        vain = (*_ARGUMENTS, _DECORATOR)
     for one in found:
         if notes := getattr(one, "__notes__", None):
             one.__notes__ = [note for note in notes if not note.startswith(vain)]
+    if isinstance(error, BaseExceptionGroup):
+        return _shown_together(error, sown)
     for line in sown:
         error.add_note(line)
-    if not all(isinstance(one, (UsageError, BehaviourError)) for one in found):
+    if not isinstance(error, BehaviourError):
         return error.with_traceback(border.users_part(error.__traceback__))
-    told = ["\n".join([str(one), *getattr(one, "__notes__", ())]) for one in found]
-    if len(found) > 1:
-        told += sown
+    return pytest.fail.Exception(_with_notes(error), pytrace=False)
+
+
+def _shown_together(group: BaseExceptionGroup[Any], sown: Sequence[str]) -> BaseException:
+    """Show several faults, the first of them in the one line that a summary has."""
+    first, *others = found = group.exceptions
+    message = str(first).partition("\n")[0]
+    if not all(isinstance(one, BehaviourError) for one in found):
+        heading = f"{type(first).__name__}: {message}, and {len(others)} more"
+        for one in found:
+            is_told = isinstance(one, BehaviourError)  # its message says all
+            one.with_traceback(None if is_told else border.users_part(one.__traceback__))
+        named = BaseExceptionGroup(heading, found)
+        for line in sown:
+            named.add_note(line)
+        return named.with_traceback(border.users_part(group.__traceback__))
+    told = [f"{message}, and {len(others)} more:", *map(_with_notes, found), *sown]
     return pytest.fail.Exception("\n\n".join(told), pytrace=False)
+
+
+def _with_notes(error: BaseException) -> str:
+    return "\n".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def _first_line(error: BaseException) -> str:
@@ -151,7 +232,6 @@ class FuzzedScenario:
         self._play = play
         self._references = references
         self._defaults: Defaults | None = None
-        self._job: JobOptions | None = None
         self.set_stage: Callable[[], Stage] | None = None
         self.conditions: Mapping[str, Any] = {}
         self.turns = fuzz.turns
@@ -181,7 +261,6 @@ class FuzzedScenario:
         userdata, options = fixtures["userdata"], fixtures["session_options"]
         made = defaults.of_scenario(request, agent, entrypoint, userdata, options, ())
         self._defaults = made
-        self._job = border.job_of(request.node, fixtures["job_options"])
         if self._play.names.userdata is not ...:  # it was made for this example
             return
         try:
@@ -194,9 +273,10 @@ class FuzzedScenario:
 
     def stage(self) -> Stage:
         assert self.set_stage is not None, "it is an item"
+        from .fake.judges import script_judges
+
         made, stage = self._made, self.set_stage()
-        if self._job is not None:
-            stage.job.options = self._job
+        script_judges(stage.model, self._play.scenario.judges)
         entrypoint = made.entrypoint
         self._play.prepare(
             stage, self._references, made.agent if entrypoint is None else entrypoint.run
@@ -276,56 +356,3 @@ def _outcome(outcome: MockOutcome) -> dict[str, Any]:
     if outcome.delay:
         words["delay"] = f"{outcome.delay:g}s"
     return words
-
-
-# --- --lk-fuzz
-
-
-def of_agents(scenarios: Sequence[Scenario], examples: int) -> Iterator[Scenario]:
-    """Make a scenario to be fuzzed for each agent and entrypoint that these name.
-
-    It has the mocks, the userdata and the options of the first that names it.
-    """
-    seen: set[tuple[str, str]] = set()
-    for scenario in scenarios:
-        tested = scenario.agent or scenario.entrypoint
-        if tested is None or scenario.mode == "audio" or _key(tested) in seen:
-            continue
-        seen.add(_key(tested))
-        yield Scenario(
-            label=f"--lk-fuzz={examples} {tested.text.replace('::', ':')}",
-            site=scenario.site,
-            agent=scenario.agent,
-            entrypoint=scenario.entrypoint,
-            fuzz=FuzzSpec(examples=examples, site=scenario.site),
-            mocks={name: _always(spec) for name, spec in scenario.mocks.items()},
-            userdata=scenario.userdata,
-            session=scenario.session,
-            session_site=scenario.session_site,
-            job=scenario.job,
-            now=scenario.now,
-            allow=scenario.allow,
-            timeout=scenario.timeout,
-        )
-
-
-def _key(ref: Ref) -> tuple[str, str]:
-    return ref.text, ref.site.path
-
-
-def _always(spec: Any) -> Any:
-    """Return mocks that need not be called, and give the same each time."""
-    if not isinstance(spec, Mapping):
-        return spec
-    return {tool: _any_number(one) for tool, one in spec.items()}
-
-
-def _any_number(spec: MockSpec) -> MockSpec:
-    first = _parts(spec.calls[0]) if spec.calls else {}
-    return replace(spec, **first, calls=None, optional=True)
-
-
-def _parts(outcome: MockOutcome) -> dict[str, Any]:
-    """Return what an outcome is."""
-    keys = ("returns", "error", "raises", "message", "delay")
-    return {key: getattr(outcome, key) for key in keys}

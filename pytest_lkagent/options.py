@@ -219,13 +219,13 @@ def read_target(name: str, *, where: str) -> str:
 
 
 def read_count(value: str, *, where: str) -> int:
-    """Read a whole number from 1 on.
+    """Read a number of examples, from 1 on.
 
     Raises:
         UsageError: It is none.
     """
     if not value.isdecimal() or not int(value):
-        raise UsageError(f"{where}: {value!r} is none; write a whole number from 1 on")
+        raise UsageError(f"{where}={value}: write a whole number of examples, such as {where}=100")
     return int(value)
 
 

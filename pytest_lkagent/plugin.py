@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import border, collect, fixtures, fuzzing, keys, phases, remote_fixtures
+from . import border, collect, fixtures, fuzz_option, fuzzing, keys, phases, remote_fixtures
 from .errors import BehaviourError, UsageError, one_of
 from .options import (
     DEFAULT_TIMEOUT,
@@ -162,21 +162,26 @@ def pytest_make_collect_report(
     return report
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    tags = border.options_of(config).tags
-    if not tags:
-        return
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    options = border.options_of(config)
+    kept, left = items, list[pytest.Item]()
     try:
-        kept, left = collect.select_by_tag(items, tags)
+        if options.fuzz and not session.testsfailed:  # what is not collected shows its own errors
+            fuzz_option.refuse_vain(items, options.fuzz)
+        if options.tags:
+            kept, left = collect.select_by_tag(items, options.tags)
     except UsageError as error:
         if not hasattr(config, "workerinput"):
             raise pytest.UsageError(str(error)) from None
         # xdist takes an error here for a crash of the worker
         told = pytest.PytestWarning(str(error))
-        warnings.warn_explicit(told, pytest.PytestWarning, filename="--lk-tag", lineno=1)
+        warnings.warn_explicit(told, pytest.PytestWarning, filename="pytest-lkagent", lineno=1)
         kept, left = [], list(items)
-    items[:] = kept
-    config.hook.pytest_deselected(items=left)
+    if left:
+        items[:] = kept
+        config.hook.pytest_deselected(items=left)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -188,9 +193,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, Any, Any
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+def pytest_pycollect_makeitem(
+    collector: pytest.Class | pytest.Module, obj: object
+) -> Generator[None, Any, Any]:
     """Mark the items of coroutine tests of ours, before pytest-asyncio converts them."""
+    fuzzing.ask_for_fixtures(obj)
     made = yield
+    if isinstance(made, pytest.Class):
+        fuzzing.refuse_machine(obj, collector)
     for item in made if isinstance(made, list) else [made]:
         if (
             isinstance(item, pytest.Function)
@@ -262,6 +272,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         __tracebackhide__ = verdict is failure or verdict.__traceback__ is not None
         raise verdict
     return result
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+    fuzzing.show_of_machine(item, call)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -85,6 +85,7 @@ FLOORS = MappingProxyType(
         "run_export": 4,
         "fixtures": 4,
         "fuzzing": 4,
+        "fuzz_option": 4,
         "remote_fixtures": 4,
         "snapshot.extension": 4,
         "snapshot.orphans": 4,

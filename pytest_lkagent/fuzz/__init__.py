@@ -13,7 +13,7 @@ except ModuleNotFoundError as _missing:
         raise
     raise _UsageError(
         "pytest_lkagent.fuzz draws with hypothesis, which is not installed: "
-        "pip install 'pytest-lkagent[fuzz]'"
+        "pip install 'hypothesis>=6.120', as the extra fuzz does"
     ) from None
 
 from .agent import fuzz_agent

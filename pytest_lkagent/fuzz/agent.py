@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 from weakref import WeakSet
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from livekit.agents import Agent, AgentTask
+from livekit.agents import Agent
 
 from ..build import check_session_options
 from ..errors import UsageError
@@ -24,8 +24,10 @@ from ..sites import Site, call_site
 from ..stage import Stage
 from ..wall_clock import WallClock
 from . import private
+from .calling import refuse_elsewhere, refuse_unknown
 from .found import Findable, Names, mocked, tell, written_delays
 from .kept import Kept
+from .mocked import by_owner, made_of
 from .play import Drawn, Example, Subject
 
 __all__ = ["Fuzzed", "FuzzedAgent", "fuzz_agent", "fuzz_test", "fuzzed_agent"]
@@ -44,6 +46,7 @@ def fuzz_agent(
     userdata: Any = None,
     session_options: Mapping[str, Any] | None = None,
     turns: int = 3,
+    **_others: Never,
 ) -> Callable[[], None]:
     """Make a test of an agent: ``test_desk = fuzz_agent(FrontDesk)``; hypothesis draws the rest.
 
@@ -51,7 +54,8 @@ def fuzz_agent(
     in; tools take any time. Whatever they do, the invariants hold. It is a test of hypothesis: put
     ``@settings(…)`` on top, or ``@reproduce_failure``.
 
-    Not for what an agent does *right*: which tool it is to call when, a scenario says.
+    Not for what an agent does *right*: which tool it is to call when, a scenario says. Nor for the
+    body of a test: it makes one.
 
     Args:
         agent: Its class, or a factory, which may be async. Each example makes its own.
@@ -66,13 +70,16 @@ def fuzz_agent(
         turns: How many turns a conversation has at most.
 
     Raises:
-        UsageError: An argument is none of this.
+        UsageError: An argument is none of this, or nobody would run the test that it makes.
     """
+    name, site = _name(agent), call_site()
+    refuse_elsewhere(name, site)
+    refuse_unknown(name, _others, _KEYS)
     return fuzz_test(
         fuzzed_agent(
             agent,
-            where=f"fuzz_agent({_name(agent)})",
-            site=call_site(),
+            where=f"fuzz_agent({name})",
+            site=site,
             mocks=mocks,
             invariants=invariants,
             without=without,
@@ -83,17 +90,20 @@ def fuzz_agent(
     )
 
 
+_KEYS = ("mocks", "invariants", "without", "userdata", "session_options", "turns")
+
+
 def fuzzed_agent(
     agent: Any,
     *,
     where: str,
     site: Site,
-    mocks: Mapping[Any, Any] | None,
-    invariants: Iterable[Invariant],
-    without: Iterable[str],
-    userdata: Any,
-    session_options: Mapping[str, Any] | None,
-    turns: int,
+    mocks: Mapping[Any, Any] | None = None,
+    invariants: Iterable[Invariant] = (),
+    without: Iterable[str] = (),
+    userdata: Any = None,
+    session_options: Mapping[str, Any] | None = None,
+    turns: int = 3,
 ) -> FuzzedAgent:
     """Check what `fuzz_agent` takes, written at `site`; messages begin with `where`.
 
@@ -123,7 +133,7 @@ def fuzzed_agent(
     subject = FuzzedAgent(
         agent=agent,
         name=_name(agent),
-        mocks=_by_owner(mocks or {}, agent, where),
+        mocks=by_owner(mocks or {}, agent, where=where),
         invariants=check_own(list(invariants), where=where),
         without=check_without(without, where=where),
         userdata=userdata,
@@ -189,8 +199,9 @@ def fuzz_test(
 class FuzzedAgent:
     """An agent to be fuzzed, as `fuzz_agent` takes it.
 
-    `set_stage` makes the bare stage of an example, and `conditions` are what holds for the test as
-    keys of a scenario; the plugin sets both for the time of the test.
+    `set_stage` makes the bare stage of an example, `conditions` are what holds for the test as
+    keys of a scenario, and `fixtures` what its fixtures say of userdata and session; the plugin
+    sets them for the time of the test.
     """
 
     agent: Any
@@ -204,6 +215,7 @@ class FuzzedAgent:
     site: Site
     set_stage: Callable[[], Stage] = field(default=lambda: _bare_stage())
     conditions: Mapping[str, Any] = field(default_factory=dict)
+    fixtures: Mapping[str, Any] = field(default_factory=dict)
 
     def stage(self) -> Stage:
         stage = self.set_stage()
@@ -216,14 +228,28 @@ class FuzzedAgent:
         return stage
 
     async def session(self, stage: Stage) -> Harness:
-        given = self.userdata
-        made = given() if callable(given) else copy.deepcopy(given)
+        options = self.fixtures.get("session_options", {})
+        check_session_options(options, where="session_options")
         return await stage.start_session(
             self.agent,
             what=self.name,
-            userdata=... if given is None else made,
-            options=self.options,
+            userdata=self._userdata(),
+            options={**options, **self.options},
         )
+
+    def _userdata(self) -> Any:
+        """Make the userdata of an example; ``...`` is none."""
+        if callable(self.userdata):
+            return self.userdata()
+        if self.userdata is not None:
+            return copy.deepcopy(self.userdata)
+        try:
+            return copy.deepcopy(self.fixtures.get("userdata", ...))
+        except Exception as error:  # noqa: BLE001  (whatever copying it raises)
+            raise UsageError(
+                f"{self.site}: what the fixture userdata gives cannot be copied for each example "
+                f"({error}); say what makes it instead: a class, or a function"
+            ) from None
 
     def settings(self, names: Names, drawn: Drawn) -> tuple[dict[str, str], dict[str, Any]]:
         fuzz: dict[str, Any] = {}
@@ -247,57 +273,17 @@ class FuzzedAgent:
         agent = names.of(self.agent, "the agent")
         return ({} if agent is None else {"agent": agent}), keys
 
-    def mocked(self) -> Iterable[ToolMock | TaskMock]:
+    def mocked(self) -> Sequence[ToolMock | TaskMock]:
         """Make the mocks anew: one that gives something else each time begins at its first.
 
         Raises:
             UsageError: There is no such tool.
         """
-        made: list[ToolMock | TaskMock] = []
-        for owner, does in self.mocks.items():
-            if isinstance(does, Mapping):
-                made += [_tool_mock(owner, tool, outcome) for tool, outcome in does.items()]
-            else:
-                made.append(TaskMock(owner, returns=does, optional=True))
-        return made
+        return made_of(self.mocks)
 
 
 def _bare_stage() -> Stage:
     return Stage(timeout=DEFAULT_TIMEOUT, allow=(), used=WeakSet(), wall=WallClock(DEFAULT_NOW))
-
-
-def _tool_mock(owner: type[Agent], tool: str, does: Any) -> ToolMock:
-    if isinstance(does, BaseException) or (
-        isinstance(does, type) and issubclass(does, BaseException)
-    ):
-        return ToolMock(owner, tool, raises=does, optional=True)
-    if callable(does):
-        return ToolMock(owner, tool, side_effect=does, optional=True)
-    return ToolMock(owner, tool, returns=does, optional=True)
-
-
-def _by_owner(mocks: Mapping[Any, Any], agent: Any, where: str) -> Mapping[Any, Any]:
-    """Return the mocks by the agents that have the tools; bare names are tools of `agent`."""
-    if not isinstance(mocks, Mapping):
-        raise UsageError(f"{where}: mocks is a mapping of tools to what they do, not {mocks!r}")
-    owners: dict[Any, Any] = {}
-    for key, does in mocks.items():
-        if isinstance(key, str):
-            if not isinstance(agent, type):
-                raise UsageError(
-                    f"{where}: whose tool is {key!r}? name the class, as in mocks={{FrontDesk: "
-                    f"{{{key!r}: …}}}}"
-                )
-            owners.setdefault(agent, {})[key] = does
-        elif isinstance(key, type) and issubclass(key, Agent):
-            if not isinstance(does, Mapping) and not issubclass(key, AgentTask):
-                raise UsageError(
-                    f"{where}: mocks[{key.__name__}] is a mapping of its tools, not {does!r}"
-                )
-            owners[key] = {**owners.get(key, {}), **does} if isinstance(does, Mapping) else does
-        else:
-            raise UsageError(f"{where}: mocks names tools and Agent classes, not {key!r}")
-    return owners
 
 
 def _is_count(given: object) -> bool:

@@ -16,7 +16,7 @@ from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError, 
 
 from ..convert.course import NOWHERE, Part
 from ..convert.write import duration_text, playable_label, scenario_text
-from ..errors import LoadError, Stuck
+from ..errors import LoadError, Stuck, UsageError
 from ..scenarios.load import load_text
 from ..scenarios.model import Failure, LlmCall, LlmEntry, Ref
 from ..script import Step, ToolCall
@@ -53,8 +53,10 @@ def tell(
     """Say with `error` in which conversation it came up, and write that as a scenario.
 
     Where something is `kept` from one session to the next, there are two: the second may fail
-    because of the first.
+    because of the first. A mistake of the test's is no fault, and its message says all.
     """
+    if isinstance(error, UsageError):
+        return
     for line in _conversation(error, example):
         error.add_note(line)
     if example.harness is not None:

@@ -309,7 +309,8 @@ class AgentMachine(RuleBasedStateMachine):
 
     def _tell(self, error: BaseException) -> None:
         """Say with an error in which conversation it came up."""
-        if self._harness is not None and private.is_final():
+        is_told = private.is_final() and not isinstance(error, UsageError)
+        if self._harness is not None and is_told:
             for line in ["in this conversation:", *render(self._harness.transcript.events)]:
                 error.add_note(line)
 

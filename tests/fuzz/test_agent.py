@@ -236,6 +236,20 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
             "fuzz_agent(Desk, invariants=print)",
             "fuzz_agent(Desk): invariants is a list of functions: invariants=[print]",
         ),
+        (
+            "fuzz_agent(Desk, max_examples=5)",
+            (
+                "fuzz_agent(Desk): max_examples is a setting of hypothesis': write test_it = "
+                "settings(max_examples=5)(fuzz_agent(Desk)), or say it in a profile of its"
+            ),
+        ),
+        (
+            "fuzz_agent(Desk, mock={})",
+            (
+                "fuzz_agent(Desk) takes no 'mock'; it takes mocks, invariants, without, userdata, "
+                "session_options, turns; did you mean 'mocks'?"
+            ),
+        ),
     ],
 )
 def test_what_no_agent_could_be_fuzzed_with_is_refused_in_one_line(project, call, line):
@@ -243,6 +257,159 @@ def test_what_no_agent_could_be_fuzzed_with_is_refused_in_one_line(project, call
     result = fuzzed(project, test)
     result.outcomes(errors=1)
     result.shows("test_desk.py:*: in <module>", f"E * pytest_lkagent.errors.UsageError: {line}")
+
+
+NO_DECORATOR = (
+    "fuzz_agent is no decorator: write test_it = fuzz_agent({}) at the top level of the module, "
+    "with an Agent class or a factory in the brackets"
+)
+
+
+@pytest.mark.parametrize(
+    ("decorated", "name"),
+    [
+        ("class TestDesk(Desk): ...", "TestDesk"),
+        ("def test_desk():\n    return Desk()", "test_desk"),
+    ],
+)
+def test_as_a_decorator_it_would_test_nothing_and_says_so(project, decorated, name):
+    result = fuzzed(project, f"@fuzz_agent\n{decorated}")
+    result.outcomes(errors=1)
+    result.shows(
+        "test_desk.py:4: in <module>",
+        f"E * pytest_lkagent.errors.UsageError: {NO_DECORATOR.format(name)}",
+    )
+
+
+@pytest.mark.parametrize("phase", ["def test_desk():", "@pytest.fixture\ndef desk():"])
+def test_a_test_that_another_one_makes_would_never_run_and_is_refused(project, phase):
+    test = f"""
+import pytest
+
+{phase}
+    fuzz_agent(Desk)
+
+def test_with_fixture(request):
+    if "desk" in globals():
+        request.getfixturevalue("desk")
+"""
+    result = fuzzed(project, test)
+    result.shows(
+        ">       fuzz_agent(Desk)",
+        "E       pytest_lkagent.errors.UsageError: fuzz_agent(Desk) makes a test, and inside of "
+        "another nobody runs it: write test_it = fuzz_agent(Desk) at the top level of the module",
+    )
+
+
+def test_a_function_of_a_module_may_make_it_and_so_may_a_module_that_a_test_imports(project):
+    test = """
+def of(agent):
+    return fuzz_agent(agent)
+
+test_sound = of(Sound)
+
+def test_the_module_of_another():
+    import other
+"""
+    other = "from desk import Sound\nfrom pytest_lkagent.fuzz import fuzz_agent\n"
+    project({"other.py": f"{other}test_it = fuzz_agent(Sound)\n"}).write()
+    fuzzed(project, test).outcomes(passed=2)
+
+
+MISTAKES = {
+    "a tool without an annotation": (
+        """
+class Bare(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+
+    @function_tool
+    async def book(self, slot) -> str:
+        return "booked"
+""",
+        "fuzz_agent(Bare)",
+        (
+            "test_desk.py:10: the tool 'book': 'slot' has no annotation, so LiveKit cannot tell a "
+            "model what it is; write slot: str, or whatever it takes"
+        ),
+    ),
+    "an invariant that fails itself": (
+        "def odd(userdata):\n    assert userdata['total'] >= 0\n",
+        "fuzz_agent(Counter, userdata={'sum': 0}, invariants=[odd])",
+        (
+            "the invariant odd raised KeyError: 'total' (test_desk.py:6); an invariant asserts, "
+            "and raises nothing else"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "call", "line"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_of_the_users_is_one_line_and_no_scenario(project, code, call, line):
+    random = "settings(derandomize=False, max_examples=20)"  # of a fault its seed would be told
+    result = fuzzed(
+        project, f"from livekit.agents import Agent\n{code}\ntest_it = {random}({call})"
+    )
+    result.outcomes(failed=1)
+    start = next(i for i, shown in enumerate(result.lines) if shown.strip("_ ") == "test_it")
+    assert result.lines[start + 1] == line
+    assert result.lines[start + 2].startswith("=====")
+    assert not (project().pytester.path / ".lk_fuzz").exists()
+
+
+@pytest.mark.parametrize("marked", ["", "pytest.mark.lk(userdata={'sum': 7})"])
+def test_userdata_session_and_job_are_those_of_the_projects_fixtures(project, marked):
+    test = f"""
+import pytest
+from livekit.agents import get_job_context
+
+class Asks(Counter):
+    async def on_enter(self):
+        assert self.session.options.max_tool_steps == 5, "the fixture session_options"
+        assert get_job_context().job.metadata == "gold", "the fixture job_options"
+
+def counts(userdata):
+    assert userdata["sum"] < 12, f"the sum is {{userdata['sum']}}"
+
+test_counter = {marked}(fuzz_agent(Asks, invariants=[counts], turns=1))
+"""
+    conftest = f"""{PROFILE}
+import pytest
+
+@pytest.fixture
+def userdata(scenario):
+    return dict((scenario and scenario.userdata) or {{"sum": {100 if marked else 7}}})
+
+@pytest.fixture
+def session_options():
+    return {{"max_tool_steps": 5}}
+
+@pytest.fixture
+def job_options():
+    return {{"metadata": "gold"}}
+"""
+    result = fuzzed(project, test, conftest=conftest)
+    result.outcomes(failed=1)
+    shortest = ("E       AssertionError: the sum is 12", "E * function_call * add(number=5)")
+    result.shows(*shortest)
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, test, command, conftest=conftest)
+    again.outcomes(failed=1)
+    again.shows(shortest[0])
+
+
+def test_userdata_of_a_fixture_that_cannot_be_copied_is_refused_in_one_line(project):
+    fixtures = f"{PROFILE}\nimport pytest, threading\n\n@pytest.fixture\ndef userdata():\n"
+    result = fuzzed(
+        project,
+        "test_counter = fuzz_agent(Counter)",
+        conftest=f"{fixtures}    return threading.Lock()\n",
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "test_desk.py:4: what the fixture userdata gives cannot be copied for each example (cannot "
+        "pickle '_thread.lock' object); say what makes it instead: a class, or a function"
+    )
 
 
 def test_mocks_are_written_and_what_a_file_cannot_name_is_told(project):

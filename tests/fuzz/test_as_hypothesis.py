@@ -248,9 +248,36 @@ test_many = settings(max_examples=60)(fuzz_agent(Many))
 """
     result = project(files(test)).run()
     result.outcomes(failed=1)
+    heading = "ExceptionGroup: KeyError: 'nothing', and 2 more (3 sub-exceptions)"
+    result.shows(f"| {heading}", "FAILED test_desk.py::test_many - ExceptionGroup: KeyError: *")
+    result.shows_no("*pytest_lkagent/fuzz/play.py*")
     told = re.findall(r"(KeyError: 'nothing'|ValueError: nowhere|RuntimeError: never)", str(result))
     assert len(set(told)) > 1
     assert len(set(re.findall(r"[.]lk_fuzz/\S+", str(result)))) == len(set(told))
+
+
+def test_of_several_that_need_no_traceback_the_first_is_told_at_once(project):
+    test = """
+class Waits(Agent):
+    def __init__(self):
+        super().__init__(instructions="You wait.")
+
+    @function_tool
+    async def look_up(self) -> str:
+        await asyncio.get_running_loop().create_future()
+
+    @function_tool
+    async def book(self) -> object:
+        return object()  # which no model can read
+
+test_waits = settings(max_examples=60)(fuzz_agent(Waits))
+"""
+    result = project(files(test)).run("-p", "no:randomly")
+    result.outcomes(failed=1)
+    told = re.findall(r"(?m)^(?:answers_calls: |user_says).*$", str(result))
+    assert told[0] == f"{told[1]}, and 1 more:"
+    assert {one[:9] for one in told[1:]} == {"answers_c", "user_says"}
+    result.shows(f"FAILED test_desk.py::test_waits - Failed: {told[0][:20]}*")
 
 
 def test_what_stands_in_for_others_code_does_so_for_all_examples_and_is_gone_afterwards(project):

@@ -315,7 +315,39 @@ def test_without_hypothesis_it_says_what_to_install(project):
         }
     ).run("-s", "-p", "no:hypothesispytest", subprocess=True)
     result.outcomes(passed=1)
-    result.shows(
-        "*pytest_lkagent.fuzz draws with hypothesis, which is not installed: "
-        "pip install 'pytest-lkagent[fuzz]'"
-    )
+    result.shows(f"*{MISSING}")
+
+
+MISSING = (
+    "pytest_lkagent.fuzz draws with hypothesis, which is not installed: pip install "
+    "'hypothesis>=6.120', as the extra fuzz does"
+)
+
+
+def test_without_hypothesis_a_drawn_scenario_fails_and_the_others_of_its_file_are_played(project):
+    result = project(
+        {
+            "conftest.py": "import sys\n\nsys.modules['hypothesis'] = None\n",
+            "desk.py": dedent(
+                """
+                from livekit.agents import Agent
+
+                class Desk(Agent):
+                    def __init__(self):
+                        super().__init__(instructions="You book.")
+                """
+            ),
+            "desk.yaml": dedent(
+                """\
+                agent: desk.py:Desk
+                scenarios:
+                  - label: Greets
+                    turns: [{user: hi, llm: [Hello.]}]
+                  - label: Copes
+                    fuzz: {}
+                """
+            ),
+        }
+    ).run("--lk-scenarios=desk.yaml", "-p", "no:hypothesispytest", subprocess=True)
+    result.outcomes(passed=1, failed=1)
+    result.shows(f"desk.yaml:5: Copes: {MISSING}", "FAILED desk.yaml::Copes - *")

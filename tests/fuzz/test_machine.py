@@ -258,7 +258,7 @@ TestWaits = M.TestCase
 """)
     result.outcomes(failed=1)
     result.shows(
-        "*Stuck: user_says(*) cannot finish: nothing can happen any more; the tool first waits at *"
+        "user_says(*) cannot finish: nothing can happen any more; the tool first waits at *"
     )
 
 
@@ -412,6 +412,66 @@ TestPlain = M.TestCase
     result.outcomes(failed=1)
     result.shows(lines[0])
     result.shows(lines[1])
+
+
+def test_a_machine_has_what_the_projects_fixtures_give(machine):
+    result = machine("""
+import pytest
+
+@pytest.fixture
+def userdata():
+    return Stock(left=2)
+
+class M(AgentMachine):
+    agent = Shop
+    def completions(self, request):
+        return st.sampled_from([say("a"), reply(None, call("sell"), call("sell"), call("sell"))])
+    @invariant()
+    def nothing_is_sold_that_there_is_not(self):
+        assert self.userdata.left >= 0, f"{self.userdata.left} are left"
+TestShop = M.TestCase
+""")
+    result.outcomes(failed=1)
+    result.shows("E       AssertionError: -1 are left")
+
+
+def test_a_machine_in_the_place_of_its_test_is_refused(machine):
+    result = machine("class TestShop(AgentMachine):\n    agent = Shop\n")
+    result.outcomes(errors=1)
+    result.shows(
+        "test_desk.py:*: TestShop is a state machine, and its TestCase is the test: call it "
+        "ShopMachine, and write TestShop = ShopMachine.TestCase below it"
+    )
+
+
+def test_a_machine_with_its_test_beside_it_may_have_any_name(machine):
+    result = machine(
+        """
+class TestMachine(AgentMachine):
+    agent = SoundShop
+    userdata_of = Stock
+TestShop = TestMachine.TestCase
+TestShop.settings = settings(TestShop.settings, max_examples=3)
+""",
+        "-W",
+        "ignore::pytest.PytestCollectionWarning",
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_mistake_of_the_users_in_a_machine_is_one_line(machine):
+    result = machine("""
+class Bare(Shop):
+    @function_tool
+    async def sell(self, to) -> None: ...
+class M(AgentMachine):
+    agent = Bare
+    userdata_of = Stock
+TestBare = M.TestCase
+""")
+    result.outcomes(failed=1)
+    result.shows("test_desk.py:*: the tool 'sell': 'to' has no annotation, *")
+    result.shows_no("*in this conversation:*", "*state.user_says*")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import settings
 from project import Result
 
-from pytest_lkagent.fuzz import fuzz_agent
+from pytest_lkagent.fuzz.agent import fuzz_test, fuzzed_agent
 from pytest_lkagent.scenarios.load import load_text
+from pytest_lkagent.sites import Site
 
 LIVEKIT = tuple(map(int, version("livekit-agents").split(".")[:3]))
 """Before 1.8.3 it drops a hand-over before a slower tool by itself: livekit/agents 7320."""
@@ -146,13 +147,15 @@ def test_every_planted_fault_is_found_and_its_file_fails_by_itself(name, project
 def test_nothing_is_found_in_the_repaired_agents(name, monkeypatch, tmp_path):
     monkeypatch.setattr("pytest_lkagent.fuzz.found.FOLDER", tmp_path)  # out of the tree
     module = importlib.import_module(f"planted.{name}")
-    test = fuzz_agent(
+    repaired = fuzzed_agent(
         module.Repaired,
+        where=name,
+        site=Site(__file__, 1),
         userdata=userdata_of(name),
         invariants=[getattr(module, own) for own in own_invariants(name)],
         without=not_livekits(name, "Repaired"),
     )
-    settings(derandomize=True, database=None, deadline=None)(test)()
+    settings(derandomize=True, database=None, deadline=None)(fuzz_test(repaired))()
 
 
 def test_every_planted_fault_is_looked_for():

@@ -233,4 +233,102 @@ async def run(ctx):
 
 def test_lk_fuzz_is_a_number(project):
     result = project(files("fuzz: {}")).run("--lk-scenarios=desk.yaml", "--lk-fuzz=many")
-    assert "ERROR: --lk-fuzz: 'many' is none; write a whole number from 1 on" in result.stderr
+    told = "--lk-fuzz=many: write a whole number of examples, such as --lk-fuzz=100"
+    assert result.stderr.strip() == f"ERROR: {told}"
+
+
+VAIN = (
+    "--lk-fuzz=9: nothing is drawn; it takes the agents and the entrypoints of the scenarios in "
+    "text that are collected, and there is none: add --lk-scenarios=FILE.yaml (a test of "
+    "fuzz_agent draws as often as hypothesis' profile says: --hypothesis-profile)"
+)
+IN_A_CALL = scenario("mode: audio", "turns: [{user: book, llm: [Done.]}]")
+
+
+@pytest.mark.parametrize("desk", [None, IN_A_CALL])
+def test_lk_fuzz_that_finds_nothing_to_draw_is_refused(project, desk):
+    run = project({**files(), "desk.yaml": desk or scenario(), "test_it.py": "def test_it(): ..."})
+    result = run.run("--lk-fuzz=9", "test_it.py", *(["desk.yaml"] if desk else []))
+    assert result.exit_status == pytest.ExitCode.USAGE_ERROR
+    assert result.stderr.strip() == f"ERROR: {VAIN}"
+
+
+def test_lk_fuzz_that_finds_nothing_to_draw_is_told_by_a_worker_too(project, warm):
+    run = project({**files(), "test_it.py": "def test_it(): ..."})
+    result = run.run("--lk-fuzz=9", "-n1", "test_it.py", subprocess=True)
+    assert result.exit_status == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.shows(f"*PytestWarning: {VAIN}")
+
+
+def test_where_a_file_cannot_be_collected_that_is_told_and_not_what_lk_fuzz_lacks(project):
+    result = project({**files("fuzz: {}"), "desk.py": "1 / 0"}).run("--lk-fuzz=9", "desk.yaml")
+    result.outcomes(errors=1)
+    result.shows("*ZeroDivisionError*")
+    assert VAIN not in result.stderr
+
+
+def test_lk_fuzz_takes_the_agent_of_a_fixture(project):
+    fixture = "import pytest\nfrom desk import Desk\nagent = pytest.fixture(lambda: Desk)\n"
+    written = scenario("userdata: {slots: []}", "turns: [{user: book, llm: [Done.]}]")
+    agents = {"conftest.py": CONFTEST + fixture, "desk.yaml": written.partition("\n")[2]}
+    result = project({**files(), **agents}).run("--lk-scenarios=desk.yaml", "--lk-fuzz=100")
+    result.outcomes(passed=1, failed=1)
+    result.shows("FAILED desk.yaml::--lk-fuzz=100 the agent under test - IndexError: *")
+
+
+@pytest.mark.parametrize("said", ["fuzz: {userdata: desk.py:slots}", "turns: [{user: a}]"])
+def test_lk_fuzz_takes_userdata_from_where_the_scenarios_have_it(project, said):
+    """Be it what `fuzz` says makes it, though another scenario is the first, or a fixture."""
+    fixture = "\nimport pytest\n\n@pytest.fixture\ndef userdata():\n    return {'slots': []}\n"
+    written = scenario("turns: [{user: hi, llm: [Hello.]}]") + (
+        f"  - label: Drawn\n    {said.replace('a}', 'hi, llm: [Hello.]}')}\n"
+    )
+    conftest = CONFTEST + ("" if "userdata" in said else fixture)
+    run = project({**files(), "conftest.py": conftest, "desk.yaml": written})
+    result = run.run("--lk-scenarios=desk.yaml", "--lk-fuzz=100", "-k", "lk-fuzz")
+    result.shows(
+        "E       IndexError: string index out of range",
+        "FAILED desk.yaml::--lk-fuzz=100 desk.py:Desk - *",
+    )
+
+
+def test_lk_fuzz_heeds_what_fuzz_says_need_not_hold(project):
+    lines = ("fuzz: {examples: 5, without: [raises_nothing]}", "userdata: {slots: []}")
+    run = project(files(*lines)).run("--lk-scenarios=desk.yaml", "--lk-fuzz=100")
+    run.outcomes(passed=2)
+
+
+JUDGED = """
+from livekit.agents import Agent, AgentServer, AgentSession
+from livekit.agents.evals import JudgeGroup, task_completion_judge
+
+server = AgentServer()
+
+
+async def judge(ctx):
+    judges = JudgeGroup(llm="openai/gpt-4o-mini", judges=[task_completion_judge()])
+    result = await judges.evaluate(ctx.make_session_report().chat_history)
+    assert result.all_passed, "the judges say it failed"
+
+
+@server.rtc_session(on_session_end=judge)
+async def run(ctx):
+    session = AgentSession(llm="openai/gpt-4o")
+    await session.start(Agent(instructions="You talk."), room=ctx.room)
+"""
+
+
+def test_what_judges_find_of_a_conversation_that_is_drawn_is_what_the_scenario_says(project):
+    written = scenario("fuzz: {examples: 3}", "judges: fail").replace(
+        "agent: desk.py:Desk", "entrypoint: server.py:server"
+    )
+    run = project({**files(), "server.py": JUDGED, "desk.yaml": written})
+    result = run.run("--lk-scenarios=desk.yaml")
+    result.outcomes(failed=1)
+    result.shows("E       AssertionError: the judges say it failed")
+    [command] = re.findall(r"(--lk-scenarios=\.lk_fuzz\S+)", str(result))
+    again = run.run(command)
+    again.outcomes(failed=1)
+    again.shows("E       AssertionError: the judges say it failed")
+    passing = run.with_files({"desk.yaml": written.replace("    judges: fail\n", "")})
+    passing.run("--lk-scenarios=desk.yaml").outcomes(passed=1)
