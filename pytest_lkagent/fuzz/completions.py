@@ -34,6 +34,8 @@ _ERRORS: tuple[Callable[[], APIError], ...] = (
 )
 # How often the model does what, the simplest first. What draws nothing more is the simplest to
 # hypothesis, and silence is no answer to begin with: so the plainest text is a kind of its own.
+# After a call the same choice says whether there is another one in the same breath: "calls" is one,
+# "again" the same, all else none. So two completions shrink to one, where what lies between goes.
 _WITHOUT_TOOLS = (
     *("plain",) * 2,
     *("say",) * 10,
@@ -41,13 +43,14 @@ _WITHOUT_TOOLS = (
 )
 _WITH_TOOLS = (
     "plain",
+    *("calls",) * 5,
+    "again",
+    *("call",) * 8,
     *("say",) * 5,
-    *("call",) * 11,
-    *("batch",) * 3,
     *("near", "near", "silence", "fail", "unknown", "long"),
 )
 _FORBIDDEN = tuple(kind for kind in _WITHOUT_TOOLS if kind != "unknown")
-_NAMED = (*("call",) * 11, *("batch",) * 3, "near", "near", "silence", "fail")
+_NAMED = (*("call",) * 8, *("calls",) * 5, "again", "near", "near", "silence", "fail")
 _REQUIRED = (*_NAMED, "unknown")
 _NO_CUTS = 20  # chunks of a text that is longer than this say nothing new
 
@@ -95,19 +98,34 @@ def completions_for(
 
 @lru_cache(maxsize=256)
 def _completions_for(offered: Offered, kinds: tuple[str, ...]) -> SearchStrategy[Step]:
-    return _completions(offered, st.sampled_from(kinds))
+    how = st.sampled_from(kinds)
+    calls = _calls(offered, how, None)
+    for _ in range(_MOST_CALLS - 1):
+        calls = _calls(offered, how, calls)
+    return _completions(offered, how, calls)
 
 
 @st.composite
-def _completions(draw: st.DrawFn, offered: Offered, kinds: SearchStrategy[str]) -> Step:
+def _completions(
+    draw: st.DrawFn, offered: Offered, kinds: SearchStrategy[str], calls: SearchStrategy[list[Step]]
+) -> Step:
     kind = draw(kinds)
+    if kind in _CALLED:
+        return _called(draw, draw(calls))
     step = _DRAW[kind](draw, offered)
-    if kind != "fail" and draw(_IN_EIGHT):
-        ttft = draw(_DELAYS)
-        step = step.timed(ttft=ttft, duration=ttft + draw(_DELAYS))
-    return step
+    return _timed(draw, step) if kind in _MAY_TAKE_TIME and draw(_IN_EIGHT) else step
 
 
+def _timed(draw: st.DrawFn, step: Step) -> Step:
+    ttft = draw(_DELAYS)
+    return step.timed(ttft=ttft, duration=ttft + draw(_DELAYS))
+
+
+_CALLED = ("calls", "again", "call")
+_MAY_TAKE_TIME = ("say", "near", "silence", "unknown", "long")
+_MOST_CALLS = 3
+_ASIDE = st.sampled_from((*("",) * 11, *("text", "text", "time", "time"), *("same id",) * 3))
+"""What is odd about a completion that calls, if anything is."""
 _IN_EIGHT = once_in(8)
 _IN_THREE = once_in(3)
 _DELAYS = delays()
@@ -123,28 +141,34 @@ def _said(draw: st.DrawFn, _: Offered) -> Step:
     return step.chunked([text[start:end] for start, end in edges])
 
 
-def _called(draw: st.DrawFn, offered: Offered) -> Step:
-    step = _one_call(draw, offered)
-    return reply(draw(_TEXTS), step) if draw(_IN_EIGHT) else step
+def _called(draw: st.DrawFn, calls: list[Step]) -> Step:
+    match draw(_ASIDE):
+        case "text":
+            return reply(draw(_TEXTS), *calls)
+        case "time":
+            return _timed(draw, reply(None, *calls))
+        case "same id" if len(calls) > 1:
+            calls = [one.with_id("call_same") for one in calls]
+    return reply(None, *calls) if len(calls) > 1 else calls[0]
 
 
-def _one_call(draw: st.DrawFn, offered: Offered) -> Step:
+@st.composite
+def _calls(
+    draw: st.DrawFn,
+    offered: Offered,
+    kinds: SearchStrategy[str],
+    others: SearchStrategy[list[Step]] | None,
+) -> list[Step]:
+    """Draw a call, and in the same breath `others`; those take its place where it shrinks.
+
+    Which is why the last one draws as much as the first, though no other may follow.
+    """
     name, arguments = draw(st.sampled_from(offered))
-    return call(name, draw(arguments.valid))
-
-
-def _batch(draw: st.DrawFn, offered: Offered) -> Step:
-    """Draw two or three parallel calls: different ones, one again, two under the same id."""
-    first, second = _one_call(draw, offered), _one_call(draw, offered)
-    more: list[Step] = []
-    match draw(st.sampled_from(("two", "two", "three", "again", "same id"))):
-        case "three":
-            more = [_one_call(draw, offered)]
-        case "again":
-            second = first
-        case "same id":
-            first, second = first.with_id("call_same"), second.with_id("call_same")
-    return reply(draw(_TEXTS) if draw(_IN_EIGHT) else None, first, second, *more)
+    first = call(name, draw(arguments.valid))
+    kind = draw(kinds)
+    if kind == "again":
+        return [first, first]
+    return [first, *draw(others)] if kind == "calls" and others is not None else [first]
 
 
 def _nearly(draw: st.DrawFn, offered: Offered) -> Step:
@@ -171,8 +195,6 @@ def _failed(draw: st.DrawFn, _: Offered) -> Step:
 _DRAW: Mapping[str, Callable[[st.DrawFn, Offered], Step]] = {
     "plain": lambda *_: say("a"),
     "say": _said,
-    "call": _called,
-    "batch": _batch,
     "near": _nearly,
     "silence": lambda *_: silence(),
     "fail": _failed,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -24,8 +24,9 @@ from ..harness import Harness
 from ..invariants import Invariant, Invariants
 from ..script import Request, Step, say, silence
 from ..stage import Stage
+from .chances import once_in
 from .completions import completions_for
-from .inputs import user_inputs
+from .inputs import PHRASES, user_inputs
 from .schedules import delays, interruptions
 
 __all__ = ["Draw", "Drawn", "DrawnTurn", "Example", "Improvised", "Subject", "completions_of"]
@@ -37,8 +38,8 @@ class Draw(Protocol):
     """Draw a value, as hypothesis hands it to composite strategies."""
 
     def __call__(self, strategy: SearchStrategy[_T], /) -> _T: ...
-    def span(self) -> AbstractContextManager[None]:
-        """Let what is drawn inside go as a whole, where an example shrinks."""
+    def begin(self) -> None:
+        """Say that something begins which may go, where an example shrinks."""
 
 
 class Subject(Protocol):
@@ -92,8 +93,13 @@ class Drawn:
 
 _REQUESTS = 12
 """How many answers of the model are drawn in a turn; hand-overs back and forth would not end."""
-# each by one choice: what is drawn as a choice of choices shrinks worse
-_WAITS: SearchStrategy[float | None] = st.sampled_from((*[None] * 9, 1.0, 5.0, 30.0))
+_END, _ELSE = object(), object()
+# What the user does next, by one choice: what is drawn as a choice of choices shrinks worse. He
+# says a phrase, waits, says something else, or the conversation is over, which is the simplest.
+_INPUTS: SearchStrategy[Any] = st.sampled_from(
+    (_END, *PHRASES, *(1.0, 5.0, 30.0) * 4, *(_ELSE,) * 22, *(_END,) * 13)
+)
+_ARE_SLOW = once_in(2)
 _SILENCE = silence()
 
 
@@ -108,6 +114,7 @@ class Improvised:
     Attributes:
         drawn: The conversation, as far as it came.
         left: What drawing raised: LiveKit, which would swallow it, gets something in its place.
+        has_failed: Whether a fault has ended it: what comes of closing the session shows nothing.
         steps: How many answers were drawn in the current turn.
     """
 
@@ -122,13 +129,14 @@ class Improvised:
         self._completions = completions or completions_of
         self.drawn = Drawn()
         self.left: BaseException | None = None
+        self.has_failed = False
         self.steps = 0
         stage.let_anything_happen()
         stage.model.when(lambda _: True, self._answer, times=None)
 
     def __call__(self, strategy: SearchStrategy[_T], *, or_else: _T) -> _T:
         """Draw a value, `or_else` where drawing has come to its end."""
-        if self.left is None:
+        if self.left is None and not self.has_failed:
             try:
                 return self._draw(strategy)
             except BaseException as error:  # noqa: BLE001  (whoever plays the example raises it)
@@ -137,7 +145,7 @@ class Improvised:
 
     def _answer(self, request: Request) -> Step:
         self.steps += 1
-        if self._stage.swallowed.holds_any:  # what comes after a fault shows nothing
+        if self._stage.swallowed.holds_any or self.has_failed:
             return _SILENCE  # as to a request that a file does not script
         if self.steps > _REQUESTS:
             step = say("a")
@@ -159,7 +167,8 @@ class Example:
         self._draw = draw
         self._log = nullcontext if is_shown else _livekit.silent_log
         self._stage = subject.stage()
-        self._drawn = Improvised(self._stage, draw)
+        self._drawn = Improvised(self._stage, draw, self._completions)
+        self._are_slow: bool | None = None
         self.harness: Harness | None = None
 
     @property
@@ -205,6 +214,7 @@ class Example:
                 await self._converse(self.harness)
             except Exception as error:  # noqa: BLE001  (the verdict raises it)
                 failure = error
+                self._drawn.has_failed = True
             await stage.aclose()
             stage.settle_account(went_through=False)
         return failure
@@ -216,15 +226,11 @@ class Example:
 
     async def _converse(self, harness: Harness) -> None:
         await self._end_turn()
-        turns = self._drawn(st.integers(1, self._subject.turns), or_else=1)
-        while not self._is_over() and len(self.drawn.turns) < turns:
-            with self._draw.span():
-                await self._take_turn(harness)
+        turns = self.drawn.turns
+        while not self._is_over() and len(turns) < self._subject.turns and self._draw_turn():
+            await self._take_turn(harness, turns[-1])
 
-    async def _take_turn(self, harness: Harness) -> None:
-        turn = self._draw_turn()
-        if self._drawn.left is not None:
-            return
+    async def _take_turn(self, harness: Harness, turn: DrawnTurn) -> None:
         try:
             if turn.wait is not None:
                 await harness.wait(turn.wait)
@@ -250,18 +256,32 @@ class Example:
 
     # --- what is drawn
 
-    def _draw_turn(self) -> DrawnTurn:
-        turn = DrawnTurn(wait=self._drawn(_WAITS, or_else=None))
-        if turn.wait is None:
-            turn.user = self._drawn(user_inputs(), or_else="a")
-            turn.interrupt = self._drawn(interruptions(), or_else=None)
-        self.drawn.turns.append(turn)
-        return turn
+    def _draw_turn(self) -> bool:
+        """Draw what the user does next, and return whether he does anything; first he does."""
+        self._draw.begin()
+        does: Any = self._drawn(_INPUTS, or_else=_END)
+        if does is _END and not self.drawn.turns:
+            does = PHRASES[0]
+        if does is _ELSE:
+            does = self._drawn(user_inputs(), or_else=_END)
+        if isinstance(does, float):
+            self.drawn.turns.append(DrawnTurn(wait=does))
+        elif does is not _END:
+            interrupt = self._drawn(interruptions(), or_else=None)
+            self.drawn.turns.append(DrawnTurn(user=does, interrupt=interrupt))
+        return does is not _END and self._drawn.left is None
+
+    def _completions(self, request: Request) -> SearchStrategy[Step]:
+        self._draw.begin()
+        self._are_slow = None
+        return completions_of(request)
 
     def _calling(
         self, _: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Awaitable[None] | None:
         self._invariants.calling(tool, args, kwargs)
-        seconds = self._drawn(delays(), or_else=0.0)
+        if self._are_slow is None:  # one choice for all calls of a completion
+            self._are_slow = self._drawn(_ARE_SLOW, or_else=False)
+        seconds = self._drawn(delays(), or_else=0.0) if self._are_slow else 0.0
         self.drawn.delays.setdefault(str(tool.id), []).append(seconds)
         return asyncio.sleep(seconds) if seconds else None

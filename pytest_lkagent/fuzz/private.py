@@ -5,8 +5,6 @@ Checked against hypothesis 6.120.0 and 6.170.15.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from hypothesis import Phase, settings
@@ -26,8 +24,10 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-_TURN = 1
-"""How hypothesis knows turns from other spans; its own labels are hashes."""
+_EVENT = 1
+"""How hypothesis knows them from other spans; its own labels are hashes."""
+_DEEPEST = 50
+"""hypothesis gives up an example that lies a hundred deep."""
 
 
 class Drawing:
@@ -40,20 +40,16 @@ class Drawing:
         value: _T = self._data.draw(strategy)
         return value
 
-    @contextmanager
-    def span(self) -> Iterator[None]:
-        """Let what is drawn inside go as a whole, where an example shrinks.
+    def begin(self) -> None:
+        """Let all that was drawn from here up to another such place go, where an example shrinks.
 
-        hypothesis takes one away where a number gets smaller that was drawn before.
+        What begins here lasts to the end of the example, and so what begins later lies within it:
+        hypothesis puts what is within in the place of the whole, where both are of one kind.
         """
         data = self._data
         begin = getattr(data, "start_span", None) or data.start_example
-        end = getattr(data, "stop_span", None) or data.stop_example
-        if not data.frozen:
-            begin(_TURN)
-        yield
-        if not data.frozen:
-            end()
+        if not data.frozen and data.depth < _DEEPEST:
+            begin(_EVENT)
 
 
 def is_final() -> bool:
