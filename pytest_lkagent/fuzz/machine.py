@@ -214,6 +214,7 @@ class AgentMachine(RuleBasedStateMachine):
         """Let everything end, close the session, and look at what comes to light then."""
         failure = sys.exc_info()[1]
         verdict: BaseException | None = None
+        self._improvised.has_failed = failure is not None
         with self._taken:
             if self._harness is not None and failure is None:
                 self._do(self._finish())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 AGENT = """
 import asyncio
 from contextvars import ContextVar
@@ -178,6 +180,60 @@ test_counts = {RANDOM}(fuzz_agent(Counts))
         "Counts: a conversation went another way when it was played again, *",
         "the same draws again: pytest --hypothesis-seed=*",
     )
+
+
+TWICE = """
+class Twice(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+        self.caller, self.booked = "", 0
+
+    @function_tool
+    async def identify(self, name: str) -> str:
+        self.caller = name
+        return "hello"
+
+    @function_tool
+    async def book(self) -> str:
+        self.booked += bool(self.caller)
+        assert self.booked < 2, "booked twice"
+        return "booked"
+
+test_twice = settings(derandomize=False, max_examples=500)(fuzz_agent(Twice))
+"""
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_whatever_the_seed_what_is_found_shrinks_to_one_completion(project, seed):
+    """Three calls in a row, the later ones of which do nothing without the first."""
+    result = project(files(TWICE)).run(f"--hypothesis-seed={seed}")
+    result.outcomes(failed=1)
+    [path] = re.findall(r"--lk-scenarios=(\S+)", str(result))
+    turns = (project({}).pytester.path / path).read_text(encoding="utf-8").partition("turns:\n")[2]
+    calls = "identify: {name: a}, book: [{}, {}]"
+    assert " ".join(turns.split()) == f"- user: hi llm: [{{call: {{{calls}}}}}]"
+
+
+def test_what_closing_the_session_asks_of_the_model_is_no_part_of_what_is_found(project):
+    test = """
+class Forgets(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book.")
+
+    @function_tool
+    async def book(self) -> str:
+        raise ValueError("nowhere")
+
+    async def on_exit(self):
+        self.session.generate_reply(user_input="bye")
+
+test_forgets = fuzz_agent(Forgets)
+"""
+    result = project(files(test)).run()
+    result.outcomes(failed=1)
+    [path] = re.findall(r"--lk-scenarios=(\S+)", str(result))
+    turns = (project({}).pytester.path / path).read_text(encoding="utf-8").partition("turns:\n")[2]
+    assert " ".join(turns.split()) == "- user: hi llm: [{call: {book: {}}}]"
 
 
 def test_hosts_that_may_be_asked_are_so_in_each_example(project):

@@ -73,6 +73,10 @@ settings.load_profile("find")
 """
 MINIMAL = {
     "answers_on_hold": "- user: hi\n        llm: [{call: {hold: {}}}, a]",
+    "double_booking": (
+        "- user: hi\n        llm: [{call: {book: [{table: window}, {table: window}]}}, a]"
+    ),
+    "lock_kept": "- user: hi\n        llm: [{call: {park: [{bay: 0}, {bay: 0}]}}]",
     "closes_from_inside": "- user: hi\n        llm: [{call: {hang_up: {}}}]",
     "forgotten_await": "- user: hi\n        llm: [{call: {speak: {language: ''}}}]",
     "hangs_on_empty": "- user: hi\n        llm: [{call: {tell: {colleagues: [], message: ''}}}]",
