@@ -102,16 +102,16 @@ def _completions_for(offered: Offered, kinds: tuple[str, ...]) -> SearchStrategy
     calls = _calls(offered, how, None)
     for _ in range(_MOST_CALLS - 1):
         calls = _calls(offered, how, calls)
-    return _completions(offered, how, calls)
+    return _completions(offered, how, _called(calls))
 
 
 @st.composite
 def _completions(
-    draw: st.DrawFn, offered: Offered, kinds: SearchStrategy[str], calls: SearchStrategy[list[Step]]
+    draw: st.DrawFn, offered: Offered, kinds: SearchStrategy[str], called: SearchStrategy[Step]
 ) -> Step:
     kind = draw(kinds)
     if kind in _CALLED:
-        return _called(draw, draw(calls))
+        return draw(called)
     step = _DRAW[kind](draw, offered)
     return _timed(draw, step) if kind in _MAY_TAKE_TIME and draw(_IN_EIGHT) else step
 
@@ -141,7 +141,9 @@ def _said(draw: st.DrawFn, _: Offered) -> Step:
     return step.chunked([text[start:end] for start, end in edges])
 
 
-def _called(draw: st.DrawFn, calls: list[Step]) -> Step:
+@st.composite
+def _called(draw: st.DrawFn, some: SearchStrategy[list[Step]]) -> Step:
+    calls = draw(some)
     match draw(_ASIDE):
         case "text":
             return reply(draw(_TEXTS), *calls)

@@ -38,7 +38,7 @@ TOOLS = {"book", "cancel"}
 
 @pytest.fixture(scope="module")
 def drawn():
-    return drawn_from(completions(Desk), 1_500)
+    return drawn_from(completions(Desk), 3_000)
 
 
 def is_valid(made):

@@ -246,7 +246,7 @@ class M(AgentMachine):
 TestForgets = M.TestCase
 """)
     result.outcomes(failed=1)
-    result.shows("E *update_instructions('You remember.') was never awaited*")
+    result.shows("*update_instructions('You remember.') was never awaited*")
     result.shows_no("*answers_calls*")
 
 
