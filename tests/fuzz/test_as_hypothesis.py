@@ -203,6 +203,7 @@ test_twice = settings(derandomize=False, max_examples=500)(fuzz_agent(Twice))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
 def test_whatever_the_seed_what_is_found_shrinks_to_one_completion(project, seed):
     """Three calls in a row, the later ones of which do nothing without the first."""
