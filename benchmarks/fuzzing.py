@@ -103,9 +103,9 @@ def _ours(steps: int) -> Callable[[], float]:
         left[:] = drawn[-steps:]
         return _TEXTS
 
-    play._WAITS = _NEVER  # noqa: SLF001  (the package's own)
+    play._INPUTS = st.sampled_from([play._ELSE] * 12)  # noqa: SLF001  (the package's own)
+    play._ARE_SLOW = st.sampled_from([False])  # noqa: SLF001
     play.interruptions = lambda: _NEVER
     play.completions_for = lambda *_: left.pop(0)
     play.user_inputs = user_inputs
-    play.delays = lambda: st.just(0.0)
     return _timed(seams_held()(_fast(fuzz_agent(FrontDesk, turns=1))))  # as the plugin runs it
