@@ -1,9 +1,10 @@
 """Show that every run is the same run: ``python benchmarks/repeat.py [--runs N]``.
 
 The tests and scenarios of the examples, a conversation of 200 turns and a call of an hour, run
-again and again, each time in a process of its own, beside as many busy ones as the machine has
-processors. What was said, when in virtual time, how long each turn took and the timelines of calls
-have to be the same, byte for byte. The exit status says whether they were.
+again and again, each time in a process of its own, on a machine that has been up for another time,
+beside as many busy ones as it has processors. What was said, when in virtual time, how long each
+turn took and the timelines of calls have to be the same, byte for byte. The exit status says
+whether they were; the first lines that were not are shown.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import unified_diff
+from itertools import islice
 from pathlib import Path
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples"
+UPTIMES = (1.5, 600.25, 16_380.5, 30_000.125, 32_700.5, 500_000.75, 9_000_000.5)
+"""Seconds, which the loop's time begins with: a float is the less exact the greater it is."""
 
 CONVERSATION = """
 import asyncio
@@ -120,8 +125,10 @@ def main() -> None:
 
 def _is_the_same(what: str, tests: Path, runs: int, record: Path) -> bool:
     seen: Counter[str] = Counter()
+    first: list[str] = []
     for number in range(1, runs + 1):
         record.unlink(missing_ok=True)
+        uptime = UPTIMES[number % len(UPTIMES)]
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-p", "transcripts", "-p", "no:cacheprovider",
              str(tests)],
@@ -129,15 +136,25 @@ def _is_the_same(what: str, tests: Path, runs: int, record: Path) -> bool:
             check=False,
             cwd=tests if tests.is_dir() else tests.parent,
             encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": str(HERE), "LKAGENT_TRANSCRIPTS": str(record)},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(HERE),
+                "LKAGENT_TRANSCRIPTS": str(record),
+                "LKAGENT_UPTIME": str(uptime),
+            },
         )  # fmt: skip
         if ran.returncode:
             sys.exit(f"{what} failed:\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}")
+        lines = record.read_text(encoding="utf-8").splitlines()
         seen[hashlib.sha256(record.read_bytes()).hexdigest()] += 1
+        first = first or lines
+        if lines != first:
+            unlike = unified_diff(first, lines, "run 1", f"run {number}", lineterm="", n=0)
+            print(*islice(unlike, 20), sep="\n", flush=True)
         print(f"{what}: {number} of {runs}, {len(seen)} so far", file=sys.stderr, flush=True)
-    lines = len(record.read_text(encoding="utf-8").splitlines())
     verdict = "one and the same transcript" if len(seen) == 1 else f"{len(seen)} transcripts"
-    print(f"{what}, {runs} runs: {verdict} of {lines} lines ({', '.join(d[:8] for d in seen)})")
+    digests = ", ".join(digest[:8] for digest in seen)
+    print(f"{what}, {runs} runs: {verdict} of {len(first)} lines ({digests})")
     return len(seen) == 1
 
 

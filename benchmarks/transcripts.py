@@ -1,12 +1,28 @@
-"""A pytest plugin: what was said in every session of a run, and when, into one file."""
+"""A pytest plugin: what was said in every session of a run, and when, into one file.
+
+For the loops of the run the machine has been up for as long as LKAGENT_UPTIME says, in seconds.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+_AHEAD = float(os.environ["LKAGENT_UPTIME"]) - time.monotonic()
+_monotonic = time.monotonic  # the name in `time` follows virtual time
+
+
+def _time(_: asyncio.SelectorEventLoop) -> float:
+    return _AHEAD + _monotonic()
+
+
+def pytest_configure() -> None:
+    asyncio.SelectorEventLoop.time = _time  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)

@@ -205,8 +205,11 @@ class VirtualClock:
 
     @property
     def now(self) -> float:
-        """Virtual seconds since the clock was installed."""
-        return float(self._loop.time()) - self._origin
+        """Virtual seconds since the clock was installed, to the microsecond.
+
+        How exact the loop's own time is beyond that depends on how long the machine has been up.
+        """
+        return round(float(self._loop.time()) - self._origin, 6)
 
     @property
     def is_installed(self) -> bool:
@@ -298,7 +301,7 @@ class VirtualClock:
         self._turns = 0
         self._loop._clock_resolution = math.ulp(now)
         if self.wall is not None:
-            self.wall.show(now - self._origin)
+            self.wall.show(round(now - self._origin, 6))
 
     def _rebase(self, seconds: float) -> None:
         """Keep the timers as far in the future as they are, on a clock `seconds` ahead."""

@@ -398,11 +398,11 @@ class Harness:
                     raise
                 if (task := asyncio.current_task()) is not None:
                     task.uncancel()
-                if round(clock.now - began, 9) >= seconds:
+                if round(clock.now - began, 6) >= seconds:
                     reason += f" ({self._stage.bound})"
                 raise self._stuck(what, reason) from None
             finally:
-                turn.took = round(clock.now - began, 9)
+                turn.took = round(clock.now - began, 6)
                 self.record.collect()
 
     def _stuck(self, what: str, reason: str) -> Stuck:

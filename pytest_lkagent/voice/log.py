@@ -78,7 +78,7 @@ class CallLog:
 
     def at(self, instant: float) -> int:
         """Return an instant of the loop in milliseconds since the call began."""
-        return round((instant - self.began) * 1000)
+        return round(round(instant - self.began, 6) * 1000)
 
     def begin(self) -> None:
         """Count time from now on."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from random import Random
 from typing import Any
 
 import pytest
@@ -59,6 +60,24 @@ def test_the_loop_does_not_spin_however_long_the_machine_has_been_up(
     with virtual(loop) as clock:
         assert run(clock, elapsed(30)) == 30
         assert run(clock, elapsed(0.25)) == 0.25
+
+
+def test_what_the_clock_shows_is_the_same_however_long_the_machine_has_been_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def shown(clock: VirtualClock) -> list[float]:
+        chance, seen = Random(7), []
+        for _ in range(300):
+            await asyncio.sleep(chance.random())
+            seen.append(clock.now)
+        return seen
+
+    seen = []
+    for uptime in (1.5, 32_700.5, 9_000_000.5):
+        monkeypatch.setattr(asyncio.SelectorEventLoop, "time", lambda _, up=uptime: up)
+        with virtual() as clock:
+            seen.append(run(clock, shown(clock)))
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_a_timer_does_not_fire_a_hair_before_it_is_due() -> None:
