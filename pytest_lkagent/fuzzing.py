@@ -96,7 +96,7 @@ def refuse_machine(machine: Any, collector: pytest.Class | pytest.Module) -> Non
 def point_at_user(item: Any, subject: Any) -> None:
     """Let reports of `item` name the line that says what is fuzzed."""
     path, line = subject.site.path, subject.site.line
-    item.reportinfo = lambda: (path, line - 1, item.name)
+    item.reportinfo = lambda: (path, line - 1, item.getmodpath())
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def fuzz_test(
     def before() -> Kept:
         return Kept()
 
-    def test(data: Any, **values: Any) -> None:  # noqa: ARG001  (hypothesis needs one to draw)
+    def test(*_self: Any, data: Any, **values: Any) -> None:  # noqa: ARG001  (hypothesis' to draw)
         __tracebackhide__ = True
         before()
         take(values)
@@ -179,8 +179,9 @@ def fuzz_test(
             raise
 
     made: Any = test
+    instance = inspect.Parameter("_self", inspect.Parameter.VAR_POSITIONAL)  # of a test class
     parameters = [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY) for n in ("data", *fixtures)]
-    made.__signature__ = inspect.Signature(parameters)
+    made.__signature__ = inspect.Signature([instance, *parameters])
     made = given(data=st.data())(made)
     if fixtures:  # the values are copied for each example
         made = settings(

@@ -93,8 +93,9 @@ def untimed(test: Any) -> None:
     Time is virtual, and how long an example takes says how busy the machine is. Nor are the lines
     traced that a failure goes through: that is all of LiveKit, and takes ten times as long.
     """
-    given = test._hypothesis_internal_use_settings
-    test._hypothesis_internal_use_settings = _without_explaining(given)
+    function = getattr(test, "__func__", test)  # of a method
+    given = function._hypothesis_internal_use_settings
+    function._hypothesis_internal_use_settings = _without_explaining(given)
 
 
 def _without_explaining(given: settings) -> settings:

@@ -95,6 +95,22 @@ def test_settings_stand_on_top(project):
     assert passing(project, "test_desk = settings(max_examples=7)(fuzz_agent(Desk))") == 7
 
 
+def test_a_class_may_hold_them_as_it_holds_other_tests(project):
+    test = """
+class TestDesks:
+    test_desk = settings(max_examples=7)(fuzz_agent(Desk))
+    test_narrow = fuzz_agent(Narrow)
+"""
+    result = project(files(test)).run("--hypothesis-show-statistics")
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "*___ TestDesks.test_narrow ___*",
+        "E       AssertionError: 5 guests",
+        "test_desk.py::TestDesks::test_desk:",
+        "*- 7 passing*",
+    )
+
+
 def test_the_profile_of_the_command_line_holds(project):
     test = "test_desk = fuzz_agent(Desk)"
     assert passing(project, test) == 20
