@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import border, fuzz_option, fuzzing
+from . import border, fuzz_option
 from .errors import LoadError, UsageError, did_you_mean, one_of
+from .fuzzed_scenario import FuzzedScenario
 from .options import INPROCESS
 from .snapshot.names import FOLDER
 from .strict import KINDS
@@ -227,7 +228,7 @@ class ScenarioModule(pytest.Module):
 def _drawn(play: Play, references: References) -> Any:
     """Make the test function of a scenario that is drawn; it fails where nothing can draw."""
     try:
-        return fuzzing.FuzzedScenario(play, references).test()
+        return FuzzedScenario(play, references).test()
     except UsageError as error:
         told = UsageError(f"{play.scenario.site}: {play.scenario.label}: {error}")
         return lambda: border.stop(told)

@@ -86,6 +86,7 @@ FLOORS = MappingProxyType(
         "fixtures": 4,
         "fuzzing": 4,
         "fuzz_option": 4,
+        "fuzzed_scenario": 4,
         "remote_fixtures": 4,
         "snapshot.extension": 4,
         "snapshot.orphans": 4,
