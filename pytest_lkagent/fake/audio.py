@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 from livekit import rtc
 from livekit.agents import utils
 from livekit.agents.voice import io
 
-from .sound import SAMPLE_RATE, Sound, Utterance, frame_of
+from .sound import SAMPLE_RATE, Sound, Utterance, frame_of, sound_in
 
 __all__ = ["FRAME_SECONDS", "FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener"]
 
@@ -27,14 +28,26 @@ class FakeAudioInput(io.AudioInput):
 
     Silence is as long as nobody speaks, and not sent for ever: `patience` is the longest that
     anybody listens for, in seconds. `is_lost` says of each frame in turn whether it never arrives.
+    While not `is_heeded`, frames in which no word comes to its end go with the next: how long the
+    user has been speaking matters where that interrupts somebody. Who begins to say something
+    calls `heed`.
     """
 
-    def __init__(self, is_lost: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        is_lost: Callable[[], bool] = lambda: False,
+        is_heeded: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__(label="voice_call")
         self.patience = 0.0
         self._frames: utils.aio.Chan[rtc.AudioFrame] = utils.aio.Chan()
         self._timers: list[asyncio.TimerHandle] = []
         self._is_lost = is_lost
+        self._is_heeded = is_heeded
+        self._words: list[asyncio.TimerHandle] = []
+        self._utterance: Utterance | None = None
+        """What is being said in such long frames, `_said` seconds of which were sent."""
+        self._said = self._began = 0.0
         self._speaks_until = 0.0
 
     async def __anext__(self) -> rtc.AudioFrame:
@@ -48,19 +61,40 @@ class FakeAudioInput(io.AudioInput):
         """Begin to say something now; whatever is being said is over."""
         loop = asyncio.get_running_loop()
         self.hush()
-        began = loop.time()
-        self._speaks_until = began + utterance.lasts
-        steps = max(1, -(-utterance.lasts // FRAME_SECONDS))
-        ends = [min(utterance.lasts, FRAME_SECONDS * (step + 1)) for step in range(int(steps))]
-        for start, end in zip([0.0, *ends], ends, strict=False):
-            if self._is_lost():
-                continue
-            frame = frame_of(end - start, Sound(utterance, start, end))
-            self._timers.append(loop.call_at(round(began + end, 6), self._send, frame))
-        ended, silent = began + utterance.lasts, frame_of(FRAME_SECONDS)
+        self._began, self._said = loop.time(), 0.0
+        self._speaks_until = ended = self._began + utterance.lasts
+        ends = _ends_of_frames(utterance)
+        if not self._is_heeded():
+            self._utterance = utterance
+            ends = list(_ends_of_words(utterance, ends))
+        self._say(utterance, ends)
+        silent = frame_of(FRAME_SECONDS)
         for step in range(1, 2 + round(self.patience / FRAME_SECONDS)):
             due = round(ended + FRAME_SECONDS * step, 6)  # what is due together is so to the digit
             self._timers.append(loop.call_at(due, self._send, silent))
+
+    def heed(self) -> None:
+        """Let the user be heard frame by frame from now on, in what is being said."""
+        utterance, self._utterance = self._utterance, None
+        passed = round(asyncio.get_running_loop().time() - self._began, 6)
+        if utterance is None or passed >= utterance.lasts:
+            return
+        for timer in self._words:
+            timer.cancel()
+        ends = [end for end in _ends_of_frames(utterance) if end > self._said]
+        missed = [end for end in ends if end <= passed]
+        if missed:
+            self._send(frame_of(missed[-1] - self._said, Sound(utterance, self._said, missed[-1])))
+        self._say(utterance, ends[len(missed) :])
+
+    def _say(self, utterance: Utterance, ends: Sequence[float]) -> None:
+        """Send what is left of an utterance in frames that end at these seconds of it."""
+        loop = asyncio.get_running_loop()
+        for start, end in pairwise((self._said, *ends)):
+            if self._is_lost():
+                continue
+            frame = frame_of(end - start, Sound(utterance, start, end))
+            self._words.append(loop.call_at(round(self._began + end, 6), self._send, frame))
 
     def sound(self, noise: Utterance) -> None:
         """Let a noise be heard, unless the user speaks over it."""
@@ -69,9 +103,11 @@ class FakeAudioInput(io.AudioInput):
 
     def hush(self) -> None:
         """Break off whatever is being said."""
-        for timer in self._timers:
+        for timer in (*self._words, *self._timers):
             timer.cancel()
+        self._words.clear()
         self._timers.clear()
+        self._utterance = None
 
     def hang_up(self) -> None:
         """Send nothing any more."""
@@ -79,7 +115,22 @@ class FakeAudioInput(io.AudioInput):
         self._frames.close()
 
     def _send(self, frame: rtc.AudioFrame) -> None:
+        if (sound := sound_in(frame)) is not None:
+            self._said = sound.end
         self._frames.send_nowait(frame)
+
+
+def _ends_of_frames(utterance: Utterance) -> list[float]:
+    """Return the seconds of an utterance at which its frames end."""
+    steps = max(1, -(-utterance.lasts // FRAME_SECONDS))
+    return [min(utterance.lasts, FRAME_SECONDS * (step + 1)) for step in range(int(steps))]
+
+
+def _ends_of_words(utterance: Utterance, ends: Sequence[float]) -> Iterator[float]:
+    """Yield of these the first, with which speech begins, those with which words do, the last."""
+    for start, end in pairwise((0.0, *ends)):
+        if start == 0 or end == ends[-1] or utterance.words(start, end):
+            yield end
 
 
 class Listener(Protocol):

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from livekit.agents import AgentSession, vad
+from livekit.agents import AgentSession, SpeechCreatedEvent, vad
+from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from ..fake.audio import FRAME_SECONDS, FakeAudioInput, FakeAudioOutput, FakeTextOutput
@@ -36,13 +37,15 @@ class Line:
         self.tts = tts
         self.log = CallLog(tts.spoken)
         self._impairments = Impairments(impairments)
+        self._is_clear = not impairments
         self.log.agent_began = self._make_noise
         self.log.heard_by = lambda: self._due
         self.stt = FakeSTT(self.log.heard, tts.failed.append)
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
         self.audio_turn_detection = FakeAudioTurnDetector(self._end_of_turn)
         self._vads: dict[float, FakeVAD] = {}
-        self._input = FakeAudioInput(self._impairments.is_lost)
+        self._input = FakeAudioInput(self._impairments.is_lost, self._is_heeded)
+        self._speeches: list[SpeechHandle] = []
         self._synchronizer: TranscriptSynchronizer | None = None
         self._realtime: list[FakeRealtimeModel] = []
         self._quiet_at = 0.0
@@ -69,6 +72,7 @@ class Line:
         session.input.audio = self._input
         session.output.audio = made.audio_output
         session.output.transcription = made.text_output
+        session.on("speech_created", self._speech_begins)
         self.log.listen(session)
 
     def pick_up(self) -> None:
@@ -104,6 +108,16 @@ class Line:
         """The instant at which nobody has any more to make of what they heard so far."""
         callers = [one.caller for model in self._realtime for one in model.sessions]
         return max(self._quiet_at, self.stt.due, *(caller.due for caller in callers))
+
+    def _speech_begins(self, event: SpeechCreatedEvent) -> None:
+        self._speeches = [one for one in self._speeches if not one.done()]
+        self._speeches.append(event.speech_handle)
+        self._input.heed()
+
+    def _is_heeded(self) -> bool:
+        """Whether it matters at each instant for how long the user has been speaking."""
+        is_talked_over = any(not speech.done() for speech in self._speeches)
+        return is_talked_over or bool(self._realtime) or not self._is_clear
 
     def _make_noise(self) -> None:
         """Let something be heard while the agent speaks, if the line is like that."""

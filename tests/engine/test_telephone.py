@@ -78,6 +78,51 @@ async def test_a_noise_is_not_heard_over_the_user():
         assert [word for sound in sounds for word in sound.words] == ["two", "words"]
 
 
+WORDS = Utterance(text="a table for two", lasts=1.0)
+
+
+async def stretches(microphone):
+    """Return when in the utterance each frame of it began and ended."""
+    await asyncio.sleep(5)
+    microphone.hang_up()
+    sounds = [sound_in(frame) async for frame in microphone]
+    return [(round(one.start, 6), round(one.end, 6)) for one in sounds if one is not None]
+
+
+@pytest.mark.asyncio
+async def test_frames_go_together_where_nobody_is_interrupted():
+    async with virtual_time():
+        microphone = FakeAudioInput(is_heeded=lambda: False)
+        microphone.speak(WORDS)
+        told = await stretches(microphone)
+        # the beginning of speech, the ends of "a", "table", "for", and the end
+        assert told == [(0, 0.05), (0.05, 0.1), (0.1, 0.5), (0.5, 0.75), (0.75, 1)]
+        assert [WORDS.words(*one) for one in told] == [[], ["a"], ["table"], ["for"], ["two"]]
+
+
+@pytest.mark.asyncio
+async def test_they_come_one_by_one_from_where_somebody_begins_to_speak():
+    async with virtual_time():
+        microphone = FakeAudioInput(is_heeded=lambda: False)
+        microphone.speak(WORDS)
+        await asyncio.sleep(0.32)
+        microphone.heed()
+        told = await stretches(microphone)
+        assert told[:5] == [(0, 0.05), (0.05, 0.1), (0.1, 0.3), (0.3, 0.35), (0.35, 0.4)]
+        assert told[-1] == (0.95, 1)
+        assert len(told) == 17
+
+
+@pytest.mark.asyncio
+async def test_whoever_begins_to_speak_after_the_last_word_changes_nothing():
+    async with virtual_time():
+        microphone = FakeAudioInput(is_heeded=lambda: False)
+        microphone.speak(WORDS)
+        await asyncio.sleep(1)
+        microphone.heed()
+        assert (await stretches(microphone))[-1] == (0.75, 1)
+
+
 def test_a_moment_of_a_long_speech_costs_as_much_as_one_of_a_short_one():
     def steps(words):
         speech = Utterance(text="word " * words, lasts=words * 0.5)

@@ -378,3 +378,49 @@ async def test_who_speaks_across_its_end_is_answered_by_the_next(voice_call, fak
 """
     )
     result.outcomes(passed=2)
+
+
+def test_a_call_is_the_same_where_frames_go_together_and_where_they_come_one_by_one(calls):
+    result = calls(
+        """
+import asyncio
+from pytest_lkagent.fake import audio
+
+FRAMES, LANES = {}, {}
+
+@pytest.fixture(autouse=True, params=["together", "one by one"])
+def how(request, monkeypatch):
+    if request.param == "one by one":
+        monkeypatch.setattr("pytest_lkagent.voice.line.Line._is_heeded", lambda line: True)
+    send = audio.FakeAudioInput._send
+    def count(microphone, frame):
+        FRAMES[request.param] = FRAMES.get(request.param, 0) + 1
+        send(microphone, frame)
+    monkeypatch.setattr(audio.FakeAudioInput, "_send", count)
+    return request.param
+
+async def test_it(voice_call, fake_llm, agent_session, how):
+    fake_llm.script(say("For what time?"), say("Two at seven, then."))
+    fake_llm.script(say("Goodbye, until tomorrow."))
+    await voice_call.say("a table for two please", at=1, lasts=3)
+    await voice_call.agent_answers("For what time?")
+    loop = asyncio.get_running_loop()
+    loop.call_later(5.03, agent_session.say, "By the way, we close at nine today.")
+    await voice_call.say("at seven, and we are", at=voice_call.now + 5, lasts=4)
+    await voice_call.settle()
+    await voice_call.say("that is all, thank you", lasts=2)
+    fake_llm.script(say("I wait."))
+    await voice_call.interrupt("wait a moment please", after=0.4)
+    await voice_call.settle()
+    timeline = voice_call.timeline
+    LANES[how] = [*map(str, [*timeline.agent, *timeline.moments]), *timeline.lanes()]
+
+def test_they_are(how):
+    assert LANES["together"] == LANES["one by one"]
+    by_the_way, goodbye = (line for line in LANES["together"] if "interrupted=True" in line)
+    assert by_the_way.startswith("AgentSpeech(start=10263, end=10733, text='By the'")
+    assert "text='Goodbye" in goodbye
+    assert FRAMES["together"] < FRAMES["one by one"] * 0.7, FRAMES
+"""
+    )
+    result.outcomes(passed=4)
