@@ -22,6 +22,7 @@ from ..fake.stt import FakeSTT
 from ..fake.tts import FakeTTS
 from ..fake.turns import FakeAudioTurnDetector, FakeTurnDetector
 from ..fake.vad import FakeVAD
+from ..listeners import listener
 from .log import CallLog
 
 __all__ = ["Line"]
@@ -72,7 +73,7 @@ class Line:
         session.input.audio = self._input
         session.output.audio = made.audio_output
         session.output.transcription = made.text_output
-        session.on("speech_created", self._speech_begins)
+        session.on("speech_created", listener(self._speech_begins))
         self.log.listen(session)
 
     def pick_up(self) -> None:
