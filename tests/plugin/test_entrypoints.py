@@ -177,7 +177,8 @@ def test_the_userdata_fixture_is_for_agents_and_leaves_an_entrypoint_beside_them
     for given in ("Guest()", "{'guest': Guest()}", "{'name': 'Maya'}"):
         conftest = "import pytest\n" + dedent(userdata % given)
         result = office(tests, {"conftest.py": conftest, "desk.yaml": dedent(scenario)})
-        result.run(".", "--lk-scenarios=desk.yaml").outcomes(passed=4)
+        result.run().outcomes(passed=3)
+        result.run("--lk-scenarios=desk.yaml").outcomes(passed=1)
 
 
 def test_a_scenario_file_plays_it_too_and_our_mocks_win(office):
