@@ -211,8 +211,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
     def take(self, request: Request) -> Step:
         """Return the step that answers `request`, as the stream of that request asks for it."""
         try:
-            advice = "\n  ".join(filter(None, [self.advice, self.why_asked(request.last_input)]))
-            step = self._script.take(request, advice=advice)
+            step = self._script.take(request, advice=self._advise)
         except UnscriptedRequest as error:
             if self.allow_unscripted:
                 return silence()
@@ -223,6 +222,9 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         if step.error is not None:
             self.failed.append(step)
         return step
+
+    def _advise(self, request: Request) -> str:
+        return "\n  ".join(filter(None, [self.advice, self.why_asked(request.last_input)]))
 
     def _check_calls(self, step: Step, request: Request) -> None:
         try:

@@ -136,15 +136,17 @@ class Script:
             raise UsageError("when() wants at least one step to answer with")
         self.rules.append(Rule(matcher, made, checked_asker(by), times, call_site()))
 
-    def take(self, request: Request, *, advice: str) -> Step:
+    def take(self, request: Request, *, advice: Callable[[Request], str]) -> Step:
         """Return the step that answers `request`.
 
+        Only a rule reads the conversation in it: that takes as long as the conversation is.
+
         Raises:
-            UnscriptedRequest: Nothing in the script fits; `advice` ends its message.
+            UnscriptedRequest: Nothing in the script fits; what `advice` says ends its message.
         """
         step = self._next(request)
         if step is None:
-            raise UnscriptedRequest(self._story(request, advice))
+            raise UnscriptedRequest(self._story(request, advice(request)))
         self.taken.append(step)
         return step.resolve(request)
 

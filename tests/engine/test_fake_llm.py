@@ -16,7 +16,17 @@ from livekit.agents import (
     llm,
 )
 
-from pytest_lkagent import UsageError, call, fail, raw_call, reply, say, silence, stall
+from pytest_lkagent import (
+    UsageError,
+    _livekit_items,
+    call,
+    fail,
+    raw_call,
+    reply,
+    say,
+    silence,
+    stall,
+)
 from pytest_lkagent.clock import VirtualClock
 from pytest_lkagent.errors import UnscriptedRequest
 from pytest_lkagent.fake import FakeLLM
@@ -66,6 +76,18 @@ async def chunks(model: FakeLLM, text: str = "hi", **options: Any) -> list[llm.C
 
 async def texts(model: FakeLLM, **options: Any) -> list[str]:
     return [c.delta.content for c in await chunks(model, **options) if c.delta and c.delta.content]
+
+
+async def test_a_conversation_is_not_read_to_answer_with_the_next_step(
+    model: FakeLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer would take as long as all that was said before it."""
+    read: list[list[llm.ChatItem]] = []
+    monkeypatch.setattr(_livekit_items, "read_request", read.append)
+    model.script(call("book", slot="2pm"), "booked")
+    await chunks(model, tools=[book])
+    assert await texts(model) == ["booked"]
+    assert read == []
 
 
 @pytest.mark.parametrize(

@@ -35,8 +35,12 @@ def asked(text: str, agent: Any = None, **more: Any) -> Request:
     )
 
 
+def add_one(_: Request) -> str:
+    return "add one"
+
+
 def take(script: Script, text: str, agent: Any = None) -> str:
-    return script.take(asked(text, agent), advice="add one").describe()
+    return script.take(asked(text, agent), advice=add_one).describe()
 
 
 def here() -> int:
@@ -119,7 +123,7 @@ def test_the_rules_asker_holds_for_all_its_steps_unless_one_names_its_own() -> N
     script.add(["queue"])
     script.when("go", ["one", say("two").by(Waiter), "three"], by=FrontDesk)
     with pytest.raises(UnscriptedRequest):
-        Script(rules=script.rules).take(asked("go", Waiter()), advice="")
+        Script(rules=script.rules).take(asked("go", Waiter()), advice=add_one)
     assert take(script, "go", FrontDesk()) == "say('one')"
     assert take(script, "x", FrontDesk()) == "say('queue')"
     assert take(script, "x", Waiter()) == "say('two') by Waiter"
@@ -164,7 +168,7 @@ def test_an_unscripted_request_tells_the_whole_story() -> None:
     with pytest.raises(UnscriptedRequest) as caught:
         script.take(
             asked("and now?", number=7, tools={"book": 1, "list": 2}, to="greet them"),
-            advice="add one",
+            advice=add_one,
         )
     place = "tests/engine/test_script.py"
     assert str(caught.value).splitlines() == [
@@ -184,11 +188,11 @@ def test_an_unscripted_request_tells_the_whole_story() -> None:
 
 def test_without_anything_scripted_the_advice_ends_the_story() -> None:
     with pytest.raises(UnscriptedRequest) as caught:
-        Script().take(asked("hi"), advice="add a step for it")
+        Script().take(asked("hi"), advice=lambda request: f"of {request.last_input!r}: add a step")
     assert str(caught.value).splitlines()[1:] == [
         "  request 1, last input: 'hi'",
         "  tools on offer: none",
-        "  add a step for it",
+        "  of 'hi': add a step",
     ]
 
 
@@ -242,7 +246,7 @@ def test_every_step_is_handed_out_at_most_once_and_none_is_lost(
     for text, agent in requests:
         before = script.remaining
         try:
-            taken.append(str(script.take(asked(text, agent()), advice="").text))
+            taken.append(str(script.take(asked(text, agent()), advice=add_one).text))
         except UnscriptedRequest:
             assert script.remaining == before
     for text in taken:
