@@ -128,7 +128,7 @@ class _FakeRecognition(stt.RecognizeStream):
         self._utterance = utterance = sound.utterance
         if words := sound.words:
             if not self._words:
-                self._began = self._loop.time() - (sound.end - sound.start)
+                self._began = self._loop.time() - sound.end
                 self._tell(_Type.START_OF_SPEECH)
             self._words += words
             if utterance.interim and not (sound.is_last and utterance.final):

@@ -335,6 +335,24 @@ async def test_each_changes_what_goes_through_it(voice_call, fake_llm, fake_tts)
     assert voice_call.timeline.agent[0].text == "Dr. W** is out."
     assert voice_call.timeline.agent[0].end - answer.start == 1200  # 18 characters
 
+SPOKEN_AT = []
+
+class Hears(FrontDesk):
+    async def stt_node(self, audio, model_settings):
+        async for event in Agent.default.stt_node(self, audio, model_settings):
+            SPOKEN_AT.extend(round(one.start_time, 3) for one in event.alternatives)
+            yield event
+
+@pytest.mark.lk(agent=Hears)
+async def test_a_transcript_begins_where_the_words_do(voice_call, fake_llm):
+    fake_llm.script("It is 2 pm.", "Yes.")
+    await voice_call.say("what time is it", at=1, lasts=1.5)
+    await voice_call.agent_answers()
+    await voice_call.interrupt("wait a moment please", after=0.3, lasts=1.2)
+    [_, second] = voice_call.timeline.user
+    await voice_call.settle()
+    assert set(SPOKEN_AT) == {1.0, second.start / 1000}
+
 class Mute(FrontDesk):
     async def tts_node(self, text, model_settings):
         async for piece in text:
@@ -370,7 +388,7 @@ async def test_what_ears_raise_is_told(voice_call, fake_llm):
     await greet(voice_call, fake_llm)
 """
     )
-    result.outcomes(passed=2, failed=2)
+    result.outcomes(passed=3, failed=2)
     result.shows('> * raise LookupError("no voice")', "E *LookupError: no voice")
     result.shows_no("*contextlib*")
     result.shows('> * raise LookupError("no ears")', "E *LookupError: no ears")
