@@ -7,8 +7,9 @@ goes on where it was, and knows when cleared how far it had come.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -16,21 +17,21 @@ from livekit import rtc
 from livekit.agents import utils
 from livekit.agents.voice import io
 
-from .sound import SAMPLE_RATE, Sound, Utterance, frame_of, sound_in
+from .sound import SAMPLE_RATE, Sound, Utterance, frame_of
 
-__all__ = ["FRAME_SECONDS", "FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener"]
+__all__ = ["FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener"]
 
-FRAME_SECONDS = 0.05
+_FRAME_SECONDS = 0.05
 
 
 class FakeAudioInput(io.AudioInput):
     """The microphone: what the user says, in frames that come when they would.
 
-    Silence is as long as nobody speaks, and not sent for ever: `patience` is the longest that
-    anybody listens for, in seconds. `is_lost` says of each frame in turn whether it never arrives.
-    While not `is_heeded`, frames in which no word comes to its end go with the next: how long the
-    user has been speaking matters where that interrupts somebody. Who begins to say something
-    calls `heed`.
+    Silence is as long as nobody speaks, and not sent for ever: `patience` are the seconds of it
+    after which somebody takes note, the longest of them the last. `is_lost` says of each frame in
+    turn whether it never arrives. While not `is_heeded`, frames of which nobody takes note go with
+    the next: how long the user has been speaking matters where that interrupts somebody. Who begins
+    to say something calls `heed`.
     """
 
     def __init__(
@@ -39,15 +40,14 @@ class FakeAudioInput(io.AudioInput):
         is_heeded: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(label="voice_call")
-        self.patience = 0.0
+        self.patience: Collection[float] = ()
         self._frames: utils.aio.Chan[rtc.AudioFrame] = utils.aio.Chan()
         self._timers: list[asyncio.TimerHandle] = []
         self._is_lost = is_lost
         self._is_heeded = is_heeded
-        self._words: list[asyncio.TimerHandle] = []
         self._utterance: Utterance | None = None
-        """What is being said in such long frames, `_said` seconds of which were sent."""
-        self._said = self._began = 0.0
+        """What is being said in such long frames, `_sent` seconds of which were sent."""
+        self._sent = self._began = 0.0
         self._speaks_until = 0.0
 
     async def __anext__(self) -> rtc.AudioFrame:
@@ -55,82 +55,88 @@ class FakeAudioInput(io.AudioInput):
 
     def pick_up(self) -> None:
         """Be there: LiveKit counts the seconds of the audio from where its first frame began."""
-        self._send(frame_of(1 / SAMPLE_RATE))
+        self._frames.send_nowait(frame_of(1 / SAMPLE_RATE))
 
-    def speak(self, utterance: Utterance) -> None:
-        """Begin to say something now; whatever is being said is over."""
-        loop = asyncio.get_running_loop()
-        self.hush()
-        self._began, self._said = loop.time(), 0.0
-        self._speaks_until = ended = self._began + utterance.lasts
-        ends = _ends_of_frames(utterance)
+    def speak(self, utterance: Utterance) -> float:
+        """Begin to say something now; whatever is being said is over.
+
+        Returns:
+            The instant at which the silence has come of which the last takes note.
+        """
+        self._break_off()
+        self._began, self._sent = asyncio.get_running_loop().time(), 0.0
+        self._speaks_until = self._began + utterance.lasts
+        ends = self._ends_of_frames(utterance)
         if not self._is_heeded():
             self._utterance = utterance
-            ends = list(_ends_of_words(utterance, ends))
+            ends = list(self._ends_to_note(utterance, ends))
         self._say(utterance, ends)
-        silent = frame_of(FRAME_SECONDS)
-        for step in range(1, 2 + round(self.patience / FRAME_SECONDS)):
-            due = round(ended + FRAME_SECONDS * step, 6)  # what is due together is so to the digit
-            self._timers.append(loop.call_at(due, self._send, silent))
+        return self._began + ends[-1]
 
     def heed(self) -> None:
         """Let the user be heard frame by frame from now on, in what is being said."""
-        utterance, self._utterance = self._utterance, None
-        passed = round(asyncio.get_running_loop().time() - self._began, 6)
-        if utterance is None or passed >= utterance.lasts:
-            return
-        for timer in self._words:
-            timer.cancel()
-        ends = [end for end in _ends_of_frames(utterance) if end > self._said]
-        missed = [end for end in ends if end <= passed]
-        if missed:
-            self._send(frame_of(missed[-1] - self._said, Sound(utterance, self._said, missed[-1])))
-        self._say(utterance, ends[len(missed) :])
+        if (utterance := self._utterance) is not None:
+            self._break_off()
+            ends = self._ends_of_frames(utterance)
+            self._say(utterance, [end for end in ends if end > self._sent])
 
     def _say(self, utterance: Utterance, ends: Sequence[float]) -> None:
         """Send what is left of an utterance in frames that end at these seconds of it."""
         loop = asyncio.get_running_loop()
-        for start, end in pairwise((self._said, *ends)):
-            if self._is_lost():
+        for start, end in pairwise((self._sent, *ends)):
+            if end <= utterance.lasts and self._is_lost():
                 continue
-            frame = frame_of(end - start, Sound(utterance, start, end))
-            self._words.append(loop.call_at(round(self._began + end, 6), self._send, frame))
+            due = round(self._began + end, 6)  # what is due together is so to the digit
+            self._timers.append(loop.call_at(due, self._send, utterance, start, end))
 
     def sound(self, noise: Utterance) -> None:
         """Let a noise be heard, unless the user speaks over it."""
         if asyncio.get_running_loop().time() >= self._speaks_until:
             self.speak(noise)
 
-    def hush(self) -> None:
-        """Break off whatever is being said."""
-        for timer in (*self._words, *self._timers):
+    def _break_off(self) -> None:
+        """Say no more of what is being said; what passed of it and was held back is heard."""
+        for timer in self._timers:
             timer.cancel()
-        self._words.clear()
         self._timers.clear()
-        self._utterance = None
+        utterance, self._utterance = self._utterance, None
+        if utterance is not None:
+            passed = round(asyncio.get_running_loop().time() - self._began, 6)
+            for end in self._ends_of_frames(utterance):
+                if self._sent < end <= passed:
+                    self._send(utterance, self._sent, end)
 
     def hang_up(self) -> None:
         """Send nothing any more."""
-        self.hush()
+        for timer in self._timers:
+            timer.cancel()
         self._frames.close()
 
-    def _send(self, frame: rtc.AudioFrame) -> None:
-        if (sound := sound_in(frame)) is not None:
-            self._said = sound.end
-        self._frames.send_nowait(frame)
+    def _send(self, utterance: Utterance, start: float, end: float) -> None:
+        is_silent = start >= utterance.lasts
+        sound = None if is_silent else Sound(utterance, start, end)
+        self._frames.send_nowait(frame_of(end - start, sound))
+        self._sent = end
 
+    def _ends_of_frames(self, utterance: Utterance) -> list[float]:
+        """Return the seconds of an utterance, and of the silence after it, at which frames end."""
+        lasts, patience = utterance.lasts, max(self.patience, default=0.0)
+        said, silent = (math.ceil(round(s / _FRAME_SECONDS, 6)) for s in (lasts, patience))
+        return [
+            *(min(lasts, round(_FRAME_SECONDS * step, 6)) for step in range(1, max(1, said) + 1)),
+            *(round(lasts + _FRAME_SECONDS * step, 6) for step in range(1, silent + 1)),
+        ]
 
-def _ends_of_frames(utterance: Utterance) -> list[float]:
-    """Return the seconds of an utterance at which its frames end."""
-    steps = max(1, -(-utterance.lasts // FRAME_SECONDS))
-    return [min(utterance.lasts, FRAME_SECONDS * (step + 1)) for step in range(int(steps))]
+    def _ends_to_note(self, utterance: Utterance, ends: Sequence[float]) -> Iterator[float]:
+        """Yield of these the first, with which speech begins, and those of which note is taken.
 
-
-def _ends_of_words(utterance: Utterance, ends: Sequence[float]) -> Iterator[float]:
-    """Yield of these the first, with which speech begins, those with which words do, the last."""
-    for start, end in pairwise((0.0, *ends)):
-        if start == 0 or end == ends[-1] or utterance.words(start, end):
-            yield end
+        With these a word ends, all of the words do, or enough silence has passed.
+        """
+        silences = [utterance.lasts + silence for silence in self.patience]
+        for start, end in pairwise((0.0, *ends)):
+            is_enough = any(start < round(silence, 6) <= end for silence in silences)
+            if start == 0 or end == utterance.lasts or is_enough or utterance.words(start, end):
+                yield end
 
 
 class Listener(Protocol):

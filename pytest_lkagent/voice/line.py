@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +12,7 @@ from livekit.agents import AgentSession, SpeechCreatedEvent, vad
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
-from ..fake.audio import FRAME_SECONDS, FakeAudioInput, FakeAudioOutput, FakeTextOutput
+from ..fake.audio import FakeAudioInput, FakeAudioOutput, FakeTextOutput
 from ..fake.impairments import Impairments
 from ..fake.instants import until
 from ..fake.realtime import FakeRealtimeModel
@@ -56,7 +55,7 @@ class Line:
         patience = getattr(theirs, "min_silence_duration", None)  # which not every VAD has
         made = FakeVAD() if patience is None else FakeVAD(min_silence_duration=patience)
         made = self._vads.setdefault(made.min_silence_duration, made)
-        self._input.patience = FRAME_SECONDS * math.ceil(round(max(self._vads) / FRAME_SECONDS, 6))
+        self._input.patience = self._vads.keys()
         return made
 
     def join(self, model: FakeRealtimeModel) -> None:
@@ -86,9 +85,7 @@ class Line:
         if utterance.heard is None:
             utterance = replace(utterance, heard=self._impairments.heard(utterance.text))
         self.log.user_speaks(utterance)
-        self._input.speak(utterance)
-        ended = asyncio.get_running_loop().time() + utterance.lasts
-        self._quiet_at = ended + self._input.patience
+        self._quiet_at = self._input.speak(utterance)
 
     async def quiet(self, calm: Callable[[], Awaitable[None]]) -> None:
         """Wait until it is known of everything that was said that it was.

@@ -108,9 +108,36 @@ async def test_they_come_one_by_one_from_where_somebody_begins_to_speak():
         await asyncio.sleep(0.32)
         microphone.heed()
         told = await stretches(microphone)
-        assert told[:5] == [(0, 0.05), (0.05, 0.1), (0.1, 0.3), (0.3, 0.35), (0.35, 0.4)]
-        assert told[-1] == (0.95, 1)
-        assert len(told) == 17
+        assert told == [(round(n * 0.05, 6), round(n * 0.05 + 0.05, 6)) for n in range(20)]
+
+
+async def silences(microphone):
+    """Return the seconds of the frames that came before it hung up and carry no sound."""
+    microphone.hang_up()
+    return [round(one.duration, 6) async for one in microphone if sound_in(one) is None]
+
+
+@pytest.mark.asyncio
+async def test_silence_comes_in_as_many_frames_as_somebody_takes_note_of():
+    async with virtual_time():
+        microphone = FakeAudioInput(is_heeded=lambda: False)
+        microphone.patience = {0.25, 0.2, 0.53}
+        began = asyncio.get_running_loop().time()
+        assert microphone.speak(WORDS) - began == pytest.approx(1.55)
+        await asyncio.sleep(5)
+        assert await silences(microphone) == [0.2, 0.05, 0.3]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("then", [lambda it: it.heed(), lambda it: it.speak(WORDS)])
+async def test_what_has_passed_of_it_is_heard_when_somebody_speaks(then):
+    async with virtual_time():
+        microphone = FakeAudioInput(is_heeded=lambda: False)
+        microphone.patience = {0.25}
+        microphone.speak(WORDS)
+        await asyncio.sleep(1.17)
+        then(microphone)
+        assert await silences(microphone) == [0.05, 0.05, 0.05]
 
 
 @pytest.mark.asyncio

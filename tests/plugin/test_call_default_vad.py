@@ -64,9 +64,15 @@ def voice(request):
 
 
 class LongSilence(audio.FakeAudioInput):
-    """It hears speech for 0.1 s after there was any, and counts silence from there."""
+    """It hears speech for 0.1 s after there was any, and counts silence from there.
 
-    patience = property(lambda self: 0.6, lambda self, _: None)
+    What it hears, it hears in frames of its own, when they come: all matter.
+    """
+
+    patience = property(lambda self: [0.6], lambda self, _: None)
+
+    def __init__(self, is_lost, is_heeded):
+        super().__init__(is_lost)
 
 
 @pytest.fixture(autouse=True)

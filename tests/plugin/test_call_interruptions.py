@@ -393,9 +393,9 @@ def how(request, monkeypatch):
     if request.param == "one by one":
         monkeypatch.setattr("pytest_lkagent.voice.line.Line._is_heeded", lambda line: True)
     send = audio.FakeAudioInput._send
-    def count(microphone, frame):
+    def count(*frame):
         FRAMES[request.param] = FRAMES.get(request.param, 0) + 1
-        send(microphone, frame)
+        send(*frame)
     monkeypatch.setattr(audio.FakeAudioInput, "_send", count)
     return request.param
 
@@ -411,6 +411,15 @@ async def test_it(voice_call, fake_llm, agent_session, how):
     await voice_call.say("that is all, thank you", lasts=2)
     fake_llm.script(say("I wait."))
     await voice_call.interrupt("wait a moment please", after=0.4)
+    await voice_call.settle()
+    fake_llm.script(say("(generated too early, and never said)"), say("On Friday, then."))
+    await voice_call.say("it is")
+    await voice_call.say("for Friday", at=voice_call.now + 0.13)
+    await voice_call.agent_answers()
+    await voice_call.settle()
+    loop.call_later(2.12, agent_session.say, "We are closed on Friday.")
+    await voice_call.say("or for Saturday", at=voice_call.now + 1, lasts=1)
+    fake_llm.script(say("On Saturday."))
     await voice_call.settle()
     timeline = voice_call.timeline
     LANES[how] = [*map(str, [*timeline.agent, *timeline.moments]), *timeline.lanes()]
