@@ -263,6 +263,8 @@ class VirtualClock:
     def _give_time_back(self) -> None:
         loop = self._loop
         unfollow(loop)
+        if self.wall is not None:
+            self.wall.looked_at = lambda: None  # an item keeps its wall clock as long as the run is
         if not loop.is_closed():
             loop._clock_resolution = self._resolution
             self._rebase(loop.time() - self._now)

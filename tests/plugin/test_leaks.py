@@ -350,7 +350,6 @@ def test_who_debugs_reads_where_an_allowed_coroutine_was_made(desk):
     result = desk(
         {
             "test_it.py": """
-            import sys
 
             @pytest.fixture(autouse=True)
             def debugging():
@@ -372,3 +371,59 @@ def test_who_debugs_reads_where_an_allowed_coroutine_was_made(desk):
         "*Coroutine created at *",
         "*test_it.py*, in test_it",
     )
+
+
+def test_what_a_test_had_is_gone_when_it_is_over(desk):
+    """A suite of thousands of tests would keep all their sessions, 120 KB each."""
+    result = desk(
+        {
+            "kept.py": """
+            from weakref import WeakSet
+            from agent import FrontDesk
+
+            SESSIONS, STARTED = WeakSet(), []
+
+            class Desk(FrontDesk):
+                async def on_enter(self):
+                    SESSIONS.add(self.session)
+                    STARTED.append("one")
+            """,
+            "kept.lk.yaml": """
+            agent: kept:Desk
+            scenarios:
+              - label: in text
+                turns: [{user: hi, llm: [Hello.]}]
+              - label: as a call
+                mode: audio
+                turns: [{user: hi, llm: [Hello.]}]
+              - label: drawn
+                fuzz: {examples: 3}
+            """,
+            "test_it.py": """
+            import gc
+            from kept import SESSIONS, STARTED, Desk
+
+            pytestmark = pytest.mark.lk(agent=Desk)
+
+            async def test_it(user_says, fake_llm):
+                fake_llm.script(call("book", slot="2pm"), say("Booked."))
+                await user_says("2 pm")
+
+            async def test_a_call(voice_call, fake_llm):
+                fake_llm.script("Hello.")
+                await voice_call.say("hi")
+                await voice_call.agent_answers()
+
+            @pytest.mark.lk(real_time=True)
+            async def test_in_real_time(user_says, fake_llm):
+                fake_llm.script("Hello.")
+                await user_says("hi")
+
+            def test_after():
+                gc.collect()
+                assert len(STARTED) >= 8
+                assert not SESSIONS, [*SESSIONS]
+            """,
+        },
+    ).run("--lk-scenarios=kept.lk.yaml", "kept.lk.yaml", "test_it.py")
+    result.outcomes(passed=7)
