@@ -40,6 +40,13 @@ def _imported() -> None:
     gc.freeze()  # each run inside collects garbage, five times with pytest 8: not all of this anew
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _settled() -> None:
+    """Let collections of garbage pass over what is left of the modules before."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def _installed() -> Iterator[None]:
     """Read but once what is installed: each run of pytest does so three times."""

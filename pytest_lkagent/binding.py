@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Annotated, Any, get_origin, get_type_hints
 from unittest import mock
+from weakref import WeakKeyDictionary
 
 from livekit.agents import RunContext, llm
 
@@ -35,6 +35,8 @@ _RAW = "raw_arguments"
 """The parameter in which LiveKit hands a raw-schema tool its arguments, as one mapping."""
 _LIVEKITS_OWN = "lk_agents_"
 """What begins so is LiveKit's own (``on_duplicate="confirm"``), and never reaches the tool."""
+_known: WeakKeyDictionary[Callable[..., Any], dict[str, bool]] = WeakKeyDictionary()
+"""The parameters of functions that were met; a tool of one test is not kept for the next."""
 _ANYTHING = [inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD)]
 
 
@@ -50,9 +52,15 @@ def parameters_of(tool: Any) -> list[str] | None:
     return [name for name in names if not name.startswith(_LIVEKITS_OWN)]
 
 
-@lru_cache(maxsize=1024)
 def _parameters(function: Callable[..., Any]) -> dict[str, bool]:
     """Name what a model fills in of a tool's function, and whether it has to."""
+    known = _known.get(function)
+    if known is None:
+        known = _known[function] = _read_parameters(function)
+    return known
+
+
+def _read_parameters(function: Callable[..., Any]) -> dict[str, bool]:
     hints = _hints(function)
     return {
         p.name: p.default is p.empty and get_origin(hints.get(p.name)) is not Annotated

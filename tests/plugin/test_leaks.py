@@ -351,6 +351,8 @@ def test_who_debugs_reads_where_an_allowed_coroutine_was_made(desk):
         {
             "test_it.py": """
 
+            import sys
+
             @pytest.fixture(autouse=True)
             def debugging():
                 before = sys.get_coroutine_origin_tracking_depth()
