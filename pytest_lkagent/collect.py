@@ -11,7 +11,6 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from glob import glob
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from . import border, fuzz_option
 from .errors import LoadError, UsageError, did_you_mean, one_of
 from .fuzzed_scenario import FuzzedScenario
 from .options import INPROCESS
-from .snapshot.names import FOLDER
+from .scenario_files import are_scenarios, labels_of
 from .strict import KINDS
 
 if TYPE_CHECKING:
@@ -31,99 +30,20 @@ if TYPE_CHECKING:
     from .scenarios.model import Scenario
     from .sites import Site
 
-__all__ = ["ScenarioModule", "add_scenarios", "collect_file", "select_by_tag"]
-
-_FILES = pytest.StashKey[frozenset[Path]]()
+__all__ = ["ScenarioModule", "collect_file", "select_by_tag"]
 
 _NO_TURNS = (
     "it has no turns: write what the user says and the model answers, such as turns: [{{user: "
     "hello, llm: [Hello.]}}], here or in a file of yours that begins with base: {file}"
 )
 
-_SUFFIXES = (".yaml", ".yml")
-_LOOKS_LIKE_SCENARIOS = re.compile(rb"^scenarios\s*:", re.MULTILINE)
-
-
-def add_scenarios(config: pytest.Config, paths: Sequence[str]) -> None:
-    """Make the files that ``--lk-scenarios`` names arguments of the run.
-
-    They take the place of the default arguments, and stand beside those that the user named.
-
-    Raises:
-        UsageError: One of them names no scenario file.
-    """
-    start = config.invocation_params.dir
-    arguments = list(dict.fromkeys(found for path in paths for found in _expand(path, start)))
-    if arguments:
-        given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
-        named = {str(start / argument) for argument in given}
-        config.args = [*given, *(one for one in arguments if one not in named)]
-    config.stash[_FILES] = frozenset(_file_of(argument).resolve() for argument in arguments)
-
-
-def _expand(path: str, start: Path) -> Iterator[str]:
-    """Turn a file, a folder or a glob into arguments, ``::label`` kept."""
-    name, colons, label = path.partition("::")
-    whole = start / name
-    if whole.is_file():
-        if whole.suffix not in _SUFFIXES:
-            raise UsageError(f"--lk-scenarios={path}: a scenario file ends in .yaml or .yml")
-        yield f"{whole}{colons}{label}"
-        return
-    if whole.is_dir():
-        found = [file for file in sorted(whole.rglob("*")) if _looks_like_scenarios(file)]
-        if not found:
-            raise UsageError(
-                f"--lk-scenarios={path}: no scenario file in this folder; one ends in .yaml and "
-                "has scenarios: at its top"
-            )
-    else:
-        # Path.glob takes no absolute pattern
-        matches = map(Path, sorted(glob(str(start / name), recursive=True)))  # noqa: PTH207
-        found = [
-            file
-            for file in matches
-            if file.suffix in _SUFFIXES and file.is_file() and not _is_snapshot(file)
-        ]
-        if not found:
-            raise UsageError(f"--lk-scenarios={path}: there is no such file, folder or glob")
-    for file in found:
-        yield f"{file}{colons}{label}"
-
-
-def _file_of(argument: str) -> Path:
-    return Path(argument.partition("::")[0])
-
-
-def _is_snapshot(path: Path) -> bool:
-    """Whether this YAML file is no scenario file, whatever the globs: one of our own writing."""
-    return path.parent.parent.name == FOLDER
-
-
-def _looks_like_scenarios(path: Path) -> bool:
-    if path.suffix not in _SUFFIXES or not path.is_file():
-        return False
-    return _LOOKS_LIKE_SCENARIOS.search(path.read_bytes()) is not None
-
 
 def collect_file(path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Return a collector for `path` where it is a scenario file that this run is to play."""
-    config = parent.config
-    if path.suffix not in _SUFFIXES or _is_snapshot(path):
+    if not are_scenarios(path, parent.config):
         return None
-    if (
-        path in config.stash[_FILES]
-        or any(path.match(glob) for glob in border.options_of(config).globs)
-        or (_is_argument(path, config) and _looks_like_scenarios(path))
-    ):
-        made: pytest.Module = ScenarioModule.from_parent(parent, path=path)
-        return made
-    return None
-
-
-def _is_argument(path: Path, config: pytest.Config) -> bool:
-    start = config.invocation_params.dir
-    return any(start / _file_of(argument) == path for argument in config.args)
+    made: pytest.Module = ScenarioModule.from_parent(parent, path=path)
+    return made
 
 
 class ScenarioModule(pytest.Module):
@@ -150,11 +70,25 @@ class ScenarioModule(pytest.Module):
                 examples = border.options_of(self.config).fuzz
                 drawn = fuzz_option.of_agents(file.scenarios, examples) if examples else ()
                 plays = self._resolve([*file.scenarios, *drawn])
-                items = [item for play in plays for item in self._items(play, models)]
+                items = self._wanted([i for play in plays for i in self._items(play, models)])
                 border.snapshots_of(self.config).scenarios(self.path, items)
                 return items
         except UsageError as error:
             raise self.CollectError(str(error)) from None
+
+    def _wanted(self, items: list[pytest.Item]) -> list[pytest.Item]:
+        """Return the items that ``--lk-scenarios=file::label`` names, all without."""
+        labels = labels_of(self.path, self.config)
+        if labels is None:
+            return items
+        known = {name for item in items for name in (item.name, item.name.partition("[")[0])}
+        if unknown := sorted(labels - known):
+            there = one_of(item.name for item in items)
+            raise UsageError(
+                f"--lk-scenarios={self.path.name}::{unknown[0]}: no scenario has this "
+                f"label; the labels are {there}{did_you_mean(unknown[0], known)}"
+            )
+        return [item for item in items if {item.name, item.name.partition("[")[0]} & labels]
 
     def _resolve(self, scenarios: Sequence[Scenario]) -> list[Play]:
         from .scenario_run import Play, resolve

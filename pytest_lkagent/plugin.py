@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from . import border, collect, fixtures, fuzz_option, fuzzing, keys, phases, remote_fixtures
+from . import (
+    border,
+    collect,
+    fixtures,
+    fuzz_option,
+    fuzzing,
+    keys,
+    phases,
+    remote_fixtures,
+    scenario_files,
+)
 from .errors import BehaviourError, UsageError, one_of
 from .options import (
     DEFAULT_TIMEOUT,
@@ -108,7 +118,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         options = config.stash[border.OPTIONS] = _options(config)
         config.stash[border.SNAPSHOTS] = Account(config)
-        collect.add_scenarios(config, options.scenarios)
+        scenario_files.add_scenarios(config, options.scenarios)
         if config.getoption("--lk-write-expect"):
             from . import rewrite
 
@@ -144,6 +154,14 @@ def _options(config: pytest.Config) -> Options:
         keys=tuple(config.getini("lk_env")),
         hosts=read_hosts(config.getini("lk_allow_hosts"), where="lk_allow_hosts"),
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> Generator[None, bool | None, bool | None]:
+    ignored = yield
+    return scenario_files.is_left_out(collection_path, config, ignored=ignored)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:

@@ -81,6 +81,7 @@ FLOORS = MappingProxyType(
         "convert": 3,
         "report": 3,
         "collect": 4,
+        "scenario_files": 4,
         "rewrite": 4,
         "run_export": 4,
         "fixtures": 4,

@@ -91,6 +91,49 @@ def test_scenarios_take_the_place_of_default_arguments_and_stand_beside_named_on
     assert ids(made.run("--co", "-q", "--lk-scenarios=desk.yaml", "test_plain.py")) == PLAIN + DESK
 
 
+ALL = ["more/test_more.py::test_more", *PLAIN]
+FOUND = ["--lk-scenarios=.lk_fuzz/found.yaml"]
+BESIDE_A_FOLDER = [
+    ([".", "--lk-scenarios=desk.yaml"], [*ALL, *DESK]),
+    (["--lk-scenarios=desk.yaml", "."], [*ALL, *DESK]),
+    ([".", "--lk-scenarios=desk.yaml::Books"], [*ALL, *DESK[:1]]),
+    ([".", "--lk-scenarios=desk.yaml::Books", "--lk-scenarios=desk.yaml"], [*ALL, *DESK]),
+    (["more", "--lk-scenarios=more"], [*ALL[:1], *MORE, *DEEP]),
+    (["more", "test_plain.py", "--lk-scenarios=more/deep"], [*ALL, *DEEP]),
+    ([".", *FOUND], [*ALL, ".lk_fuzz/found.yaml::Found"]),
+    (["--ignore=.lk_fuzz", ".", *FOUND], [*ALL, ".lk_fuzz/found.yaml::Found"]),
+    ([".", "--lk-scenarios=build/deep/er.yaml"], [*ALL, "build/deep/er.yaml::Found"]),
+    ([".lk_fuzz", *FOUND], [".lk_fuzz/found.yaml::Found", ".lk_fuzz/test_left.py::test_left"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "collected"), BESIDE_A_FOLDER, ids=[" ".join(given) for given, _ in BESIDE_A_FOLDER]
+)
+def test_a_folder_is_collected_too_whatever_of_its_scenarios_is_named(desk, given, collected):
+    """Alone pytest takes one of the two: 8.4 the file, 9.0 the folder without its hidden ones."""
+    found = scenarios("Found", agent="agent: agent:FrontDesk\n")
+    left = {
+        ".lk_fuzz/found.yaml": found,
+        ".lk_fuzz/other.yaml": found,
+        ".lk_fuzz/test_left.py": "def test_left(): pass\n",
+        "build/deep/er.yaml": found,
+        "build/deep/b/test_left.py": "def test_left(): pass\n",
+    }
+    made = desk({**FILES, **left})
+    assert sorted(ids(made.run("--co", "-q", *given))) == sorted(collected)
+
+
+def test_a_label_that_no_scenario_there_has_is_refused(desk):
+    made = desk(FILES, ini="addopts = --lk-scenarios=desk.yaml::Book\n")
+    result = made.run(".")
+    result.outcomes(errors=1)
+    result.shows(
+        "--lk-scenarios=desk.yaml::Book: no scenario has this label; the labels are Books, Cancels "
+        "a visit; did you mean 'Books'?"
+    )
+
+
 def test_globs_of_the_ini_file_are_recognised_while_collecting_as_python_files_are(desk):
     made = desk(FILES, ini="lk_scenarios = desk.yaml *ing.yaml\n")
     result = made.run("--collect-only", "-q")

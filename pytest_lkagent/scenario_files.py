@@ -1,0 +1,165 @@
+"""Which files a run plays: those that ``--lk-scenarios`` names, that the ini file does, arguments.
+
+A file in a folder that is an argument too is collected with that folder, since pytest takes but one
+of the two: before 9.0 the file (pytest 12083), from then on the folder, with what it leaves out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import glob
+from os.path import normpath
+from pathlib import Path
+
+import pytest
+
+from . import border
+from .errors import UsageError
+from .snapshot.names import FOLDER
+
+__all__ = ["add_scenarios", "are_scenarios", "is_left_out", "labels_of"]
+
+_SUFFIXES = (".yaml", ".yml")
+_LOOKS_LIKE_SCENARIOS = re.compile(rb"^scenarios\s*:", re.MULTILINE)
+
+
+@dataclass
+class _Named:
+    """The files that ``--lk-scenarios`` names; and of those in a folder that is an argument too."""
+
+    files: frozenset[Path]
+    labels: Mapping[Path, frozenset[str]]
+    """What each is to play of it, where that is not all."""
+    ways: frozenset[Path]
+    """They and the folders that lead to them."""
+    opened: set[Path] = field(default_factory=set)
+    """Of these the folders that pytest would have left out."""
+
+
+_NAMED = pytest.StashKey[_Named]()
+
+
+def add_scenarios(config: pytest.Config, paths: Sequence[str]) -> None:
+    """Let the files that ``--lk-scenarios`` names be arguments of the run.
+
+    They take the place of the default arguments, and stand beside those that the user named.
+
+    Raises:
+        UsageError: One of them names no scenario file.
+    """
+    start = config.invocation_params.dir
+    arguments = list(dict.fromkeys(found for path in paths for found in _expand(path, start)))
+    given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
+    folders = [folder for one in given if (folder := Path(normpath(start / one))).is_dir()]
+    inside = {
+        argument: _way(argument, folder)
+        for argument in arguments
+        for folder in folders
+        if Path(normpath(_file_of(argument))).is_relative_to(folder)
+    }
+    if arguments:
+        named = {str(start / argument) for argument in given}
+        added = (one for one in arguments if one not in named and one not in inside)
+        config.args = [*given, *added]
+    config.stash[_NAMED] = _Named(
+        files=frozenset(_file_of(argument).resolve() for argument in arguments),
+        labels=_labels(inside),
+        ways=frozenset().union(*inside.values()),
+    )
+
+
+def _labels(arguments: Collection[str]) -> dict[Path, frozenset[str]]:
+    labels: dict[Path, frozenset[str]] = {}
+    whole = {_file_of(argument) for argument in arguments if "::" not in argument}
+    for argument in arguments:
+        if (file := _file_of(argument)) not in whole:
+            _, _, label = argument.partition("::")
+            labels[file] = labels.get(file, frozenset()) | {label}
+    return labels
+
+
+def _way(argument: str, folder: Path) -> frozenset[Path]:
+    """Return what there is between a folder and a file in it, and the file."""
+    file = Path(normpath(_file_of(argument)))
+    return frozenset({file, *file.parents} - {folder, *folder.parents})
+
+
+def _expand(path: str, start: Path) -> Iterator[str]:
+    """Turn a file, a folder or a glob into arguments, ``::label`` kept."""
+    name, colons, label = path.partition("::")
+    whole = start / name
+    if whole.is_file():
+        if whole.suffix not in _SUFFIXES:
+            raise UsageError(f"--lk-scenarios={path}: a scenario file ends in .yaml or .yml")
+        yield f"{whole}{colons}{label}"
+        return
+    if whole.is_dir():
+        found = [file for file in sorted(whole.rglob("*")) if _looks_like_scenarios(file)]
+        if not found:
+            raise UsageError(
+                f"--lk-scenarios={path}: no scenario file in this folder; one ends in .yaml and "
+                "has scenarios: at its top"
+            )
+    else:
+        # Path.glob takes no absolute pattern
+        matches = map(Path, sorted(glob(str(start / name), recursive=True)))  # noqa: PTH207
+        found = [
+            file
+            for file in matches
+            if file.suffix in _SUFFIXES and file.is_file() and not _is_snapshot(file)
+        ]
+        if not found:
+            raise UsageError(f"--lk-scenarios={path}: there is no such file, folder or glob")
+    for file in found:
+        yield f"{file}{colons}{label}"
+
+
+def _file_of(argument: str) -> Path:
+    return Path(argument.partition("::")[0])
+
+
+def _is_snapshot(path: Path) -> bool:
+    """Whether this YAML file is no scenario file, whatever the globs: one of our own writing."""
+    return path.parent.parent.name == FOLDER
+
+
+def _looks_like_scenarios(path: Path) -> bool:
+    if path.suffix not in _SUFFIXES or not path.is_file():
+        return False
+    return _LOOKS_LIKE_SCENARIOS.search(path.read_bytes()) is not None
+
+
+def are_scenarios(path: Path, config: pytest.Config) -> bool:
+    """Whether a file holds scenarios that this run is to play."""
+    if path.suffix not in _SUFFIXES or _is_snapshot(path):
+        return False
+    named = config.stash[_NAMED]
+    return (
+        path in named.files
+        or path in named.ways
+        or any(path.match(glob) for glob in border.options_of(config).globs)
+        or (_is_argument(path, config) and _looks_like_scenarios(path))
+    )
+
+
+def _is_argument(path: Path, config: pytest.Config) -> bool:
+    start = config.invocation_params.dir
+    return any(start / _file_of(argument) == path for argument in config.args)
+
+
+def labels_of(path: Path, config: pytest.Config) -> frozenset[str] | None:
+    """Return what alone is to be played of a file, where pytest does not select it itself."""
+    return config.stash[_NAMED].labels.get(path)
+
+
+def is_left_out(path: Path, config: pytest.Config, *, ignored: bool | None) -> bool | None:
+    """Whether collection passes over `path`: as it would, but for the files that are named."""
+    named = config.stash[_NAMED]
+    is_hidden = path.parent in named.opened
+    if path not in named.ways:
+        return ignored or is_hidden
+    if ignored or is_hidden:
+        named.opened.add(path)
+    return False
