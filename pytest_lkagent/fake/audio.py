@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -66,10 +66,11 @@ class FakeAudioInput(io.AudioInput):
         self._break_off()
         self._began, self._sent = asyncio.get_running_loop().time(), 0.0
         self._speaks_until = self._began + utterance.lasts
-        ends = self._ends_of_frames(utterance)
-        if not self._is_heeded():
+        if self._is_heeded():
+            ends = self._ends_of_frames(utterance)
+        else:
             self._utterance = utterance
-            ends = list(self._ends_to_note(utterance, ends))
+            ends = self._ends_to_note(utterance)
         self._say(utterance, ends)
         return self._began + ends[-1]
 
@@ -121,22 +122,30 @@ class FakeAudioInput(io.AudioInput):
     def _ends_of_frames(self, utterance: Utterance) -> list[float]:
         """Return the seconds of an utterance, and of the silence after it, at which frames end."""
         lasts, patience = utterance.lasts, max(self.patience, default=0.0)
-        said, silent = (math.ceil(round(s / _FRAME_SECONDS, 6)) for s in (lasts, patience))
-        return [
-            *(min(lasts, round(_FRAME_SECONDS * step, 6)) for step in range(1, max(1, said) + 1)),
-            *(round(lasts + _FRAME_SECONDS * step, 6) for step in range(1, silent + 1)),
-        ]
+        said = (min(lasts, _end(step)) for step in range(1, _frames_in(lasts) + 1))
+        silent = (round(lasts + _end(step), 6) for step in range(1, _frames_in(patience) + 1))
+        return [*said, *silent]
 
-    def _ends_to_note(self, utterance: Utterance, ends: Sequence[float]) -> Iterator[float]:
-        """Yield of these the first, with which speech begins, and those of which note is taken.
+    def _ends_to_note(self, utterance: Utterance) -> list[float]:
+        """Return of these the first, with which speech begins, and those of which note is taken.
 
         With these a word ends, all of the words do, or enough silence has passed.
         """
-        silences = [utterance.lasts + silence for silence in self.patience]
-        for start, end in pairwise((0.0, *ends)):
-            is_enough = any(start < round(silence, 6) <= end for silence in silences)
-            if start == 0 or end == utterance.lasts or is_enough or utterance.words(start, end):
-                yield end
+        lasts = utterance.lasts
+        noted = (0.0, *utterance.ends_of_words, lasts)
+        said = {min(lasts, _end(_frames_in(seconds))) for seconds in noted}
+        silent = {round(lasts + _end(_frames_in(seconds)), 6) for seconds in self.patience}
+        return sorted(said | silent)
+
+
+def _frames_in(seconds: float) -> int:
+    """Count the frames that so many seconds take, one at least."""
+    return max(1, math.ceil(round(seconds / _FRAME_SECONDS, 6)))
+
+
+def _end(frame: int) -> float:
+    """Return the second at which a frame ends, of those counted from one."""
+    return round(frame * _FRAME_SECONDS, 6)
 
 
 class Listener(Protocol):

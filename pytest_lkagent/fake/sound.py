@@ -76,6 +76,11 @@ class Utterance:
         """What recognition takes it for."""
         return self.text if self.heard is None else self.heard
 
+    @property
+    def ends_of_words(self) -> Sequence[float]:
+        """The second of it at which each word, as it is heard, is complete."""
+        return _spread(self)[1]
+
     def words(self, start: float, end: float) -> list[str]:
         """Return the words, as they are heard, that are complete between these seconds of it."""
         words, ends = _spread(self)
