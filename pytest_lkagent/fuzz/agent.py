@@ -98,12 +98,12 @@ def fuzzed_agent(
     *,
     where: str,
     site: Site,
-    mocks: Mapping[Any, Any] | None = None,
-    invariants: Iterable[Invariant] = (),
-    without: Iterable[str] = (),
-    userdata: Any = None,
-    session_options: Mapping[str, Any] | None = None,
-    turns: int = 3,
+    mocks: Mapping[Any, Any] | None,
+    invariants: Iterable[Invariant],
+    without: Iterable[str],
+    userdata: Any,
+    session_options: Mapping[str, Any] | None,
+    turns: int,
 ) -> FuzzedAgent:
     """Check what `fuzz_agent` takes, written at `site`; messages begin with `where`.
 
