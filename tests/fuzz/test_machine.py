@@ -189,6 +189,33 @@ TestNotes = M.TestCase
     result.outcomes(passed=1)
 
 
+def test_what_is_asked_while_a_session_ends_that_failed_is_no_part_of_the_fault(machine):
+    result = machine(
+        """
+class Recaps(Agent):
+    def __init__(self):
+        super().__init__(instructions="You sum up.")
+
+    async def on_exit(self):
+        async with self.session.llm.chat(chat_ctx=self.chat_ctx) as stream:
+            print("said at the end:", [chunk async for chunk in stream])
+
+class M(AgentMachine):
+    agent = Recaps
+    def completions(self, request):
+        return st.just(say("Well."))
+    @invariant()
+    def is_silent(self):
+        assert self.agent_session.history.messages() == [], "it speaks"
+TestRecaps = M.TestCase
+""",
+        "--hypothesis-profile=shrinks",
+    )
+    result.outcomes(failed=1)
+    result.shows("E       AssertionError: it speaks", "said at the end: []")
+    result.shows_no("said at the end: *fake_2*")  # after the first answer, which is the fault
+
+
 def test_an_agent_may_hang_up(machine):
     result = machine("""
 class HangsUp(Agent):
