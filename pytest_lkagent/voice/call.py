@@ -177,21 +177,23 @@ class VoiceCall(Claims):
     # --- how
 
     async def _speak(self, what: str, utterance: Utterance) -> UserSpeech:
-        if self.now + self.harness.lateness < self._speaks_until:
+        time = asyncio.get_running_loop().time
+        if round(self._speaks_until - time() - self.harness.lateness, 6) > 0:
+            ends = self._log.at(self._speaks_until) / 1000
             raise UsageError(
-                f"{what}: the user speaks already, until {self._speaks_until:g} s: one mouth says "
-                "one thing at a time"
+                f"{what}: the user speaks already, until {ends:g} s: one mouth says one thing at a "
+                "time"
             )
         record = self.harness.record
         if record.closed is not None:
             raise UsageError(f"{what}: nobody hears it: the session closed ({record.closed})")
         record.begin(utterance.text)
         index = len(self._log.user)
-        self._speaks_until = self.now + utterance.lasts
+        self._speaks_until = time() + utterance.lasts
         self._line.speak(utterance)
         _, end, _ = self._log.user[-1]
         self._begin_waiting(end)
-        await until(asyncio.get_running_loop().time() + utterance.lasts)
+        await until(self._speaks_until)
         return self._log.user_speech(index)
 
     async def _speak_over(
@@ -222,7 +224,7 @@ class VoiceCall(Claims):
             raise self._usage(
                 f"{what}: the agent does not speak{before}: there is nothing to {verb}"
             )
-        at = spoken.start / 1000 + after
+        at = round(spoken.start / 1000 + after, 6)
         if self.now - self.harness.lateness > at:
             raise self._usage(
                 f"{what}: the agent has spoken for {self.now - spoken.start / 1000:.3f} s already"

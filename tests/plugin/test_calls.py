@@ -86,6 +86,28 @@ def test_the_agent_stops_where_it_is_interrupted_and_the_history_keeps_what_was_
     result.outcomes(passed=1)
 
 
+def test_the_very_instant_at_which_somebody_ends_or_says_something_has_not_passed(telephone):
+    """What floats make of 6.62 + 0.52 is later than 7.14, and of 4.02 + 0.3 earlier than 4.32."""
+    result = telephone("""
+        async def test_one_after_the_other(voice_call, fake_llm):
+            fake_llm.script("(generated too early, and never said)", "Hello.")
+            await voice_call.say("good", at=6.62, lasts=0.52)
+            await voice_call.say("morning", at=7.14)
+            await voice_call.agent_answers("Hello.")
+
+        async def test_in_at_once(voice_call, fake_llm):
+            await voice_call.settle()
+            fake_llm.script("We have a table at seven, and one at nine.", "Seven then.")
+            await voice_call.say("a table", at=2.72, lasts=1)
+            await asyncio.sleep(0.6)
+            assert (voice_call.timeline.agent[-1].start, voice_call.now) == (4020, 4.32)
+            assert 4.02 + 0.3 < 4.32
+            await voice_call.interrupt("at seven", after=0.3)
+            await voice_call.agent_answers("Seven then.")
+        """)
+    result.outcomes(passed=2)
+
+
 @pytest.mark.parametrize(
     ("body", "line"),
     [
