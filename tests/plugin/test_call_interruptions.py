@@ -433,3 +433,52 @@ def test_they_are(how):
 """
     )
     result.outcomes(passed=4)
+
+
+def test_so_are_calls_that_nobody_thought_of(calls):
+    result = calls(
+        """
+import asyncio
+import random
+
+LANES = {}
+
+@pytest.mark.lk(allow=["unused_step"])
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("how", ["together", "one by one"])
+async def test_it(voice_call, fake_llm, agent_session, monkeypatch, seed, how):
+    if how == "one by one":
+        monkeypatch.setattr("pytest_lkagent.voice.line.Line._is_heeded", lambda line: True)
+    chance = random.Random(seed)
+
+    def words():
+        return " ".join(chance.choices("a table for two please at seven".split(), k=4)) + "."
+
+    for _ in range(40):
+        step = chance.choice([say(words()), say(words() + words()), call("book", slot="2pm")])
+        fake_llm.script(step.timed(ttft=chance.choice([0, 0.13, 0.5]), duration=0.5))
+    for _ in range(chance.randint(0, 5)):
+        later = round(chance.uniform(0, 20), 3)
+        asyncio.get_running_loop().call_later(later, agent_session.say, words())
+    for _ in range(6):
+        pause = chance.choice([0, 0.05, 0.11, 0.2, 0.25, 0.26, 0.31, 0.9, 4])
+        await voice_call.say(
+            words(),
+            at=voice_call.now + pause,
+            lasts=chance.choice([0.1, 0.3, 0.52, 1.7]),
+            delay=chance.choice([0, 0.1, 0.2, 0.6]),
+            end_of_turn=chance.choice([0.2, 1.0]),
+        )
+    await asyncio.sleep(20)
+    timeline = voice_call.timeline
+    assert timeline.user and timeline.agent
+    LANES[how, seed] = [
+        *map(str, [*timeline.user, *timeline.agent, *timeline.states, *timeline.moments])
+    ]
+
+@pytest.mark.parametrize("seed", range(20))
+def test_they_are(seed):
+    assert LANES["together", seed] == LANES["one by one", seed]
+"""
+    )
+    result.outcomes(passed=60)
