@@ -406,7 +406,7 @@ async def test_it(voice_call, fake_llm, agent_session, how):
     await voice_call.agent_answers("For what time?")
     loop = asyncio.get_running_loop()
     loop.call_later(5.03, agent_session.say, "By the way, we close at nine today.")
-    await voice_call.say("at seven, and we are", at=voice_call.now + 5, lasts=4)
+    await voice_call.say("Wednesday, and we are", at=voice_call.now + 5, lasts=4)
     await voice_call.settle()
     await voice_call.say("that is all, thank you", lasts=2)
     fake_llm.script(say("I wait."))
@@ -452,12 +452,13 @@ async def test_it(voice_call, fake_llm, agent_session, monkeypatch, seed, how):
     chance = random.Random(seed)
 
     def words():
-        return " ".join(chance.choices("a table for two please at seven".split(), k=4)) + "."
+        some = chance.choices("a reservation for Wednesday evening please".split(), k=3)
+        return f"{' '.join(some)}."
 
     for _ in range(40):
         step = chance.choice([say(words()), say(words() + words()), call("book", slot="2pm")])
         fake_llm.script(step.timed(ttft=chance.choice([0, 0.13, 0.5]), duration=0.5))
-    for _ in range(chance.randint(0, 5)):
+    for _ in range(chance.randint(2, 9)):
         later = round(chance.uniform(0, 20), 3)
         asyncio.get_running_loop().call_later(later, agent_session.say, words())
     for _ in range(6):
@@ -465,8 +466,8 @@ async def test_it(voice_call, fake_llm, agent_session, monkeypatch, seed, how):
         await voice_call.say(
             words(),
             at=voice_call.now + pause,
-            lasts=chance.choice([0.1, 0.3, 0.52, 1.7]),
-            delay=chance.choice([0, 0.1, 0.2, 0.6]),
+            lasts=chance.choice([0.3, 0.52, 1.7, 4]),
+            delay=chance.choice([0, 0.2, 0.6]),
             end_of_turn=chance.choice([0.2, 1.0]),
         )
     await asyncio.sleep(20)
