@@ -53,6 +53,10 @@ class Desk(Agent):
         return f"booked {number}"
 
 
+def some(chance):
+    return round(chance.random(), 3)  # as one writes it
+
+
 @pytest.mark.lk(agent=Desk)
 async def test_200_turns(user_says, fake_llm):
     chance = random.Random(7)
@@ -60,7 +64,7 @@ async def test_200_turns(user_says, fake_llm):
         fake_llm.script(
             reply("I look.", *(call("find", number=one) for one in chance.sample(range(50), 3))),
             call("book", number=number),
-            say("Booked.").timed(ttft=chance.random(), duration=1 + chance.random()),
+            say("Booked.").timed(ttft=some(chance), duration=1 + some(chance)),
         )
         await user_says(f"turn {number}")
 """
@@ -91,11 +95,11 @@ async def test_60_minutes(voice_call, fake_llm):
         if number % 10 == 3:
             fake_llm.script(call("book", number=number))
         fake_llm.script(say("Let me see. There is a free slot at two o'clock, or at three."))
-        lasts = 1 + chance.random()
+        lasts = round(1 + chance.random(), 3)
         await voice_call.say(f"turn number {number}, please", at=18 * number + 1, lasts=lasts)
         if number % 8 == 5:
             fake_llm.script(say("At three, gladly."))
-            await voice_call.interrupt("three is fine", after=0.5 + chance.random())
+            await voice_call.interrupt("three is fine", after=round(0.5 + chance.random(), 3))
     await voice_call.settle()
 """
 
