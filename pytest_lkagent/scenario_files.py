@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import glob
-from os.path import normpath
+from os.path import isdir, normpath  # Path.is_dir raises where a label is too long for a name
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,7 @@ def add_scenarios(config: pytest.Config, paths: Sequence[str]) -> None:
     start = config.invocation_params.dir
     arguments = list(dict.fromkeys(found for path in paths for found in _expand(path, start)))
     given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
-    folders = [folder for one in given if (folder := Path(normpath(start / one))).is_dir()]
+    folders = [Path(folder) for one in given if isdir(folder := normpath(start / one))]  # noqa: PTH112
     inside = {
         argument: _way(argument, folder)
         for argument in arguments

@@ -56,6 +56,7 @@ class Unheard:
         self._never_awaited = never_awaited
         self._failed: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._depth = 0
+        self._is_collecting = False
         self._warn: Callable[[Any], None] = lambda _: None
 
     def __enter__(self) -> Self:
@@ -67,9 +68,11 @@ class Unheard:
         module._warn_unawaited_coroutine = self._warn_unawaited_coroutine
         self._depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(max(self._depth, 1))
+        gc.callbacks.append(self._note_collection)
         return self
 
     def __exit__(self, *_: object) -> None:
+        gc.callbacks.remove(self._note_collection)
         sys.set_coroutine_origin_tracking_depth(self._depth)
         module: Any = warnings
         module._warn_unawaited_coroutine = self._warn
@@ -139,12 +142,19 @@ class Unheard:
         # of what the garbage collector takes there is no weak reference any more
         return maker in self._failed or _context_of(maker).get(_on_duty) is self
 
+    def _note_collection(self, phase: str, _: object) -> None:
+        self._is_collecting = phase == "start"
+
     def _warn_unawaited_coroutine(self, coroutine: Any) -> None:
-        """Stand in for what CPython calls when a coroutine goes that never began."""
+        """Stand in for what CPython calls when a coroutine goes that never began.
+
+        One that the garbage collector takes may be of any test before.
+        """
         __tracebackhide__ = True
         site = _users_line(coroutine, sys._getframe(1))
         if (
             site is not None
+            and not self._is_collecting
             and self.is_ours()
             and self._never_awaited(NeverAwaited(_describe(coroutine, site)))
         ):

@@ -346,6 +346,30 @@ def test_a_coroutine_that_is_kept_after_a_turn_is_told_with_the_line_that_made_i
     result.shows("*nap() was never awaited (test_it.py:14): write await nap()")
 
 
+def test_a_coroutine_of_one_test_is_not_put_down_to_another_in_which_garbage_is_collected(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import gc
+
+            class Kept:
+                pass
+
+            async def test_in_a_cycle(user_says, fake_llm):
+                gc.disable()
+                kept = Kept()
+                kept.itself, kept.nap = kept, asyncio.sleep(0)
+
+            async def test_later(user_says, fake_llm):
+                gc.collect()
+                gc.enable()
+            """
+        },
+        ini="filterwarnings = ignore\n",
+    ).run()
+    result.outcomes(passed=2)
+
+
 def test_who_debugs_reads_where_an_allowed_coroutine_was_made(desk):
     result = desk(
         {
