@@ -207,8 +207,10 @@ def judged(desk, pytester):
         return Play([Span(*one) for one in told["spans"]], told.get("waits", ()))
 
     def judge(body: str) -> None:
-        virtual, real = play(body), play(body, "--lk-real-time")
-        told = differences(virtual, real)
+        virtual = play(body)
+        told = differences(virtual, play(body, "--lk-real-time"))
+        if told:  # the machine may have stood still; what the virtual clock does wrong stays so
+            told = differences(virtual, play(body, "--lk-real-time"))
         assert not told, "\n".join(told)
 
     return judge
