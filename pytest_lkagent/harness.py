@@ -348,6 +348,7 @@ class Harness:
         """Turn what is still unexplained at the end of the test into findings."""
         self.told(self.transcript.start.error)
         self._stage.swallowed.report()
+        self.take_expected_errors()  # a drawn one that came while the session closed
         findings = self._stage.findings
         for error in self.record.errors:
             if not isinstance(error, BehaviourError):

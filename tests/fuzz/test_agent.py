@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import cycle
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
+from livekit.agents import APIConnectionError
 from project import Result
+
+from pytest_lkagent import call, fail, reply
+from pytest_lkagent.fuzz import play
 
 AGENT = """
 import asyncio
@@ -540,3 +546,40 @@ test_pad = settings(max_examples=200)(
     again = fuzzed(project, test, f"--lk-scenarios={path}")
     again.outcomes(failed=1)
     again.shows("E       AssertionError: overtaken")
+
+
+def test_a_model_that_fails_while_the_session_closes_is_no_fault_of_the_agent(project, monkeypatch):
+    wants = call("wants", anything=False).with_id("same")
+    answers = cycle([reply(None, wants, wants), fail(APIConnectionError("down"), attempts=9)])
+    monkeypatch.setattr(play, "completions_for", lambda *_: st.just(next(answers)))
+    result = fuzzed(
+        project,
+        """
+from livekit.agents import Agent, AgentTask, function_tool
+
+class Asks(AgentTask[bool]):
+    def __init__(self):
+        super().__init__(instructions="You ask whether the caller wants anything.")
+
+    async def on_enter(self):
+        self.session.generate_reply()
+
+    @function_tool
+    async def wants(self, anything: bool) -> None:
+        "Note whether the caller wants anything."
+        if not self.done():
+            self.complete(anything)
+
+class Leaves(Agent):
+    def __init__(self):
+        super().__init__(instructions="You leave who wants nothing.")
+
+    async def on_enter(self):
+        if not await Asks():
+            await self.session.say("Goodbye!")
+            self.session.shutdown()
+
+test_leaves = settings(max_examples=4)(fuzz_agent(Leaves))
+""",
+    )
+    result.outcomes(passed=1)
