@@ -70,9 +70,9 @@ class ScenarioModule(pytest.Module):
                 examples = border.options_of(self.config).fuzz
                 drawn = fuzz_option.of_agents(file.scenarios, examples) if examples else ()
                 plays = self._resolve([*file.scenarios, *drawn])
-                items = self._wanted([i for play in plays for i in self._items(play, models)])
+                items = [item for play in plays for item in self._items(play, models)]
                 border.snapshots_of(self.config).scenarios(self.path, items)
-                return items
+                return self._wanted(items)
         except UsageError as error:
             raise self.CollectError(str(error)) from None
 
@@ -81,14 +81,15 @@ class ScenarioModule(pytest.Module):
         labels = labels_of(self.path, self.config)
         if labels is None:
             return items
-        known = {name for item in items for name in (item.name, item.name.partition("[")[0])}
+        names = {item: {item.name, item.name.partition("[")[0]} for item in items}
+        known = set().union(*names.values())
         if unknown := sorted(labels - known):
             there = one_of(item.name for item in items)
             raise UsageError(
                 f"--lk-scenarios={self.path.name}::{unknown[0]}: no scenario has this "
                 f"label; the labels are {there}{did_you_mean(unknown[0], known)}"
             )
-        return [item for item in items if {item.name, item.name.partition("[")[0]} & labels]
+        return [item for item in items if names[item] & labels]
 
     def _resolve(self, scenarios: Sequence[Scenario]) -> list[Play]:
         from .scenario_run import Play, resolve

@@ -39,11 +39,7 @@ class Defaults:
     start: Any
     history: Any = None
     owes_start: bool = True
-    without_agent: str = (
-        "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, "
-        "its class or a factory, or `entrypoint` that returns an AgentServer; or mark the test "
-        "@pytest.mark.lk(agent=FrontDesk)"
-    )
+    without_agent: str
     entrypoint: Entrypoint | None = None
     simulation: Mapping[str, Any] | None = None
     order: Order | None = None
@@ -121,6 +117,7 @@ def of_test(
     return Defaults(
         agent=agent,
         what="the agent under test",
+        without_agent=_without_agent(request),
         userdata=userdata,
         options=options,
         entrypoint=made,
@@ -135,6 +132,20 @@ def of_test(
         if "start" in marker
         else _steps(start, "start_script", request),
     )
+
+
+def _without_agent(request: pytest.FixtureRequest) -> str:
+    message = (
+        "which agent is under test? define a fixture `agent` in conftest.py that returns an Agent, "
+        "its class or a factory, or `entrypoint` that returns an AgentServer; or mark the test "
+        "@pytest.mark.lk(agent=FrontDesk)"
+    )
+    if "start_session" in request.fixturenames:
+        message += (
+            " (user_says and agent_session are about the session of that agent: speak to one of "
+            "start_session() by session.run(user_input=…))"
+        )
+    return message
 
 
 def of_scenario(

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import glob
-from os.path import isdir, normpath  # Path.is_dir raises where a label is too long for a name
+from os.path import isdir, normpath
 from pathlib import Path
 
 import pytest
@@ -52,37 +52,38 @@ def add_scenarios(config: pytest.Config, paths: Sequence[str]) -> None:
     start = config.invocation_params.dir
     arguments = list(dict.fromkeys(found for path in paths for found in _expand(path, start)))
     given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
-    folders = [Path(folder) for one in given if isdir(folder := normpath(start / one))]  # noqa: PTH112
+    places = [normpath(start / one) for one in given]
+    # Path.is_dir raises where a label is too long for a name
+    folders = [Path(place) for place in places if isdir(place)]  # noqa: PTH112
     inside = {
-        argument: _way(argument, folder)
+        argument: _way(file, folder)
         for argument in arguments
         for folder in folders
-        if Path(normpath(_file_of(argument))).is_relative_to(folder)
+        if (file := _file_of(argument, start)).is_relative_to(folder)
     }
     if arguments:
         named = {str(start / argument) for argument in given}
         added = (one for one in arguments if one not in named and one not in inside)
         config.args = [*given, *added]
     config.stash[_NAMED] = _Named(
-        files=frozenset(_file_of(argument).resolve() for argument in arguments),
-        labels=_labels(inside),
+        files=frozenset(_file_of(argument, start) for argument in arguments),
+        labels=_labels(inside, start),
         ways=frozenset().union(*inside.values()),
     )
 
 
-def _labels(arguments: Collection[str]) -> dict[Path, frozenset[str]]:
+def _labels(arguments: Collection[str], start: Path) -> dict[Path, frozenset[str]]:
     labels: dict[Path, frozenset[str]] = {}
-    whole = {_file_of(argument) for argument in arguments if "::" not in argument}
+    whole = {_file_of(argument, start) for argument in arguments if "::" not in argument}
     for argument in arguments:
-        if (file := _file_of(argument)) not in whole:
+        if (file := _file_of(argument, start)) not in whole:
             _, _, label = argument.partition("::")
             labels[file] = labels.get(file, frozenset()) | {label}
     return labels
 
 
-def _way(argument: str, folder: Path) -> frozenset[Path]:
+def _way(file: Path, folder: Path) -> frozenset[Path]:
     """Return what there is between a folder and a file in it, and the file."""
-    file = Path(normpath(_file_of(argument)))
     return frozenset({file, *file.parents} - {folder, *folder.parents})
 
 
@@ -116,8 +117,9 @@ def _expand(path: str, start: Path) -> Iterator[str]:
         yield f"{file}{colons}{label}"
 
 
-def _file_of(argument: str) -> Path:
-    return Path(argument.partition("::")[0])
+def _file_of(argument: str, start: Path) -> Path:
+    """Return the file of an argument as pytest names it: absolute, links not followed."""
+    return Path(normpath(start / argument.partition("::")[0]))
 
 
 def _is_snapshot(path: Path) -> bool:
@@ -139,19 +141,26 @@ def are_scenarios(path: Path, config: pytest.Config) -> bool:
     return (
         path in named.files
         or path in named.ways
-        or any(path.match(glob) for glob in border.options_of(config).globs)
+        or _is_of_ini(path, config)
         or (_is_argument(path, config) and _looks_like_scenarios(path))
     )
 
 
+def _is_of_ini(path: Path, config: pytest.Config) -> bool:
+    return any(path.match(glob) for glob in border.options_of(config).globs)
+
+
 def _is_argument(path: Path, config: pytest.Config) -> bool:
     start = config.invocation_params.dir
-    return any(start / _file_of(argument) == path for argument in config.args)
+    return any(_file_of(argument, start) == path for argument in config.args)
 
 
 def labels_of(path: Path, config: pytest.Config) -> frozenset[str] | None:
-    """Return what alone is to be played of a file, where pytest does not select it itself."""
-    return config.stash[_NAMED].labels.get(path)
+    """Return what alone is to be played of a file, where pytest does not select it itself.
+
+    Not of one that the folder holds by the ini file: what is named beside arguments adds to them.
+    """
+    return None if _is_of_ini(path, config) else config.stash[_NAMED].labels.get(path)
 
 
 def is_left_out(path: Path, config: pytest.Config, *, ignored: bool | None) -> bool | None:

@@ -61,7 +61,7 @@ class FakeAudioInput(io.AudioInput):
         """Begin to say something now; whatever is being said is over.
 
         Returns:
-            The instant at which the silence has come of which the last takes note.
+            When its end is known, too: after the silence that follows it.
         """
         self._break_off()
         self._began, self._sent = asyncio.get_running_loop().time(), 0.0

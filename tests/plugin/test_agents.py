@@ -118,6 +118,28 @@ def test_without_an_agent_the_ways_to_name_one_are_shown(desk):
     result.shows_no("During handling*")
 
 
+def test_who_starts_a_session_hears_how_to_speak_to_it(desk):
+    result = desk(
+        {
+            "conftest.py": "from agent import FrontDesk\n",
+            "test_agent.py": """
+            from agent import FrontDesk
+
+            async def test_it(start_session, user_says, fake_llm):
+                await start_session(FrontDesk())
+                fake_llm.script("Hello.")
+                await user_says("hi")
+            """,
+        }
+    ).run()
+    result.outcomes(errors=1)
+    result.shows(
+        "which agent is under test? *; or mark the test @pytest.mark.lk(agent=FrontDesk) ("
+        "user_says and agent_session are about the session of that agent: speak to one of "
+        "start_session() by session.run(user_input=…))"
+    )
+
+
 def test_the_ini_file_may_name_the_agent(desk):
     result = desk(
         {

@@ -84,6 +84,21 @@ def test_a_folder_is_searched_from_where_pytest_was_started(desk, pytester, monk
     assert [line.rpartition("/")[2] for line in ids(result)] == DESK
 
 
+@pytest.mark.parametrize("name", ["desk.yaml", "link.yaml"])
+@pytest.mark.parametrize("how", ["", "--lk-scenarios="])
+def test_a_file_is_found_from_a_folder_beside_it_and_through_a_link(
+    desk, pytester, monkeypatch, name, how
+):
+    made = desk(FILES)
+    made.run("--co")
+    (pytester.path / "link.yaml").symlink_to("desk.yaml")
+    monkeypatch.chdir(pytester.path / "more")
+    at = ("--co", "-q", "--rootdir=..", "-c=../pytest.ini")
+    both = [f"{name}::Books", f"{name}::Cancels a visit"]
+    assert ids(made.run(*at, f"{how}../{name}")) == both
+    assert ids(made.run(*at, f"{how}../{name}::Books")) == both[:1]
+
+
 def test_scenarios_take_the_place_of_default_arguments_and_stand_beside_named_ones(desk):
     made = desk(FILES, ini="testpaths = more\n")
     assert ids(made.run("--co", "-q")) == ["more/test_more.py::test_more"]
@@ -98,6 +113,7 @@ BESIDE_A_FOLDER = [
     (["--lk-scenarios=desk.yaml", "."], [*ALL, *DESK]),
     ([".", "--lk-scenarios=desk.yaml::Books"], [*ALL, *DESK[:1]]),
     ([".", "--lk-scenarios=desk.yaml::Books", "--lk-scenarios=desk.yaml"], [*ALL, *DESK]),
+    ([".", "--lk-scenarios=./more/../desk.yaml::Books"], [*ALL, *DESK[:1]]),
     (["more", "--lk-scenarios=more"], [*ALL[:1], *MORE, *DEEP]),
     (["more", "test_plain.py", "--lk-scenarios=more/deep"], [*ALL, *DEEP]),
     ([".", *FOUND], [*ALL, ".lk_fuzz/found.yaml::Found"]),
@@ -122,6 +138,16 @@ def test_a_folder_is_collected_too_whatever_of_its_scenarios_is_named(desk, give
     }
     made = desk({**FILES, **left})
     assert sorted(ids(made.run("--co", "-q", *given))) == sorted(collected)
+
+
+def test_a_label_adds_to_a_folder_that_holds_the_file_already(desk):
+    """By the ini file; it would be a false green to play one and leave out the others."""
+    made = desk(FILES, ini="lk_scenarios = desk.yaml\n")
+    assert sorted(ids(made.run("--co", "-q", "."))) == sorted([*ALL, *DESK])
+    for beside in (".", "more/.."):
+        given = (beside, "--lk-scenarios=desk.yaml::Books")
+        assert sorted(ids(made.run("--co", "-q", *given))) == sorted([*ALL, *DESK])
+    assert ids(made.run("--co", "-q", "--lk-scenarios=desk.yaml::Books")) == DESK[:1]
 
 
 def test_a_label_that_no_scenario_there_has_is_refused(desk):

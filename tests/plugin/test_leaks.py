@@ -427,6 +427,7 @@ def test_what_a_test_had_is_gone_when_it_is_over(desk):
             """,
             "test_it.py": """
             import gc
+            from livekit.agents import function_tool
             from kept import SESSIONS, STARTED, Desk
 
             pytestmark = pytest.mark.lk(agent=Desk)
@@ -445,11 +446,20 @@ def test_what_a_test_had_is_gone_when_it_is_over(desk):
                 fake_llm.script("Hello.")
                 await user_says("hi")
 
+            async def test_with_a_tool_that_knows_the_test(user_says, fake_llm, agent_session):
+                @function_tool
+                async def wait() -> str:
+                    "Wait for what is said."
+                    return fake_llm.requests[-1].last_input
+                await agent_session.current_agent.update_tools([wait])
+                fake_llm.script(call("wait"), "Hello.")
+                await user_says("hi")
+
             def test_after():
                 gc.collect()
-                assert len(STARTED) >= 8
+                assert len(STARTED) >= 9
                 assert not SESSIONS, [*SESSIONS]
             """,
         },
     ).run("--lk-scenarios=kept.lk.yaml", "kept.lk.yaml", "test_it.py")
-    result.outcomes(passed=7)
+    result.outcomes(passed=8)

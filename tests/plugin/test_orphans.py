@@ -155,6 +155,10 @@ SELECTIONS = {
     "-m not": ["-m", "not slow"],
     "one scenario": ["hotel/hotel.yaml::Books it"],
     "one scenario by --lk-scenarios": ["--lk-scenarios=hotel/hotel.yaml::Books it"],
+    "one scenario beside its folder": [
+        *["-o", "lk_scenarios=", "hotel"],
+        "--lk-scenarios=hotel/hotel.yaml::Books it",
+    ],
     "one test": ["hotel/test_hotel.py::test_first"],
     "one of a parametrized test": ["hotel/test_hotel.py::test_each[ONE]"],
     "one class": ["hotel/test_hotel.py::TestMore"],
