@@ -102,9 +102,10 @@ class FakeAudioInput(io.AudioInput):
         self._timers.clear()
         utterance, self._utterance = self._utterance, None
         if utterance is not None:
-            passed = round(asyncio.get_running_loop().time() - self._began, 6)
-            for end in self._ends_of_frames(utterance):
-                if self._sent < end <= passed:
+            now = round(asyncio.get_running_loop().time() - self._began, 6)
+            passed = [end for end in self._ends_of_frames(utterance) if end <= now]
+            for end in sorted({*self._ends_to_note(utterance), *passed[-1:]}):
+                if self._sent < end <= now:
                     self._send(utterance, self._sent, end)
 
     def hang_up(self) -> None:
