@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
@@ -120,12 +121,9 @@ class FakeAudioInput(io.AudioInput):
         self._frames.send_nowait(frame_of(end - start, sound))
         self._sent = end
 
-    def _ends_of_frames(self, utterance: Utterance) -> list[float]:
+    def _ends_of_frames(self, utterance: Utterance) -> Sequence[float]:
         """Return the seconds of an utterance, and of the silence after it, at which frames end."""
-        lasts, patience = utterance.lasts, max(self.patience, default=0.0)
-        said = (min(lasts, _end(step)) for step in range(1, _frames_in(lasts) + 1))
-        silent = (round(lasts + _end(step), 6) for step in range(1, _frames_in(patience) + 1))
-        return [*said, *silent]
+        return _ends(utterance.lasts, max(self.patience, default=0.0))
 
     def _ends_to_note(self, utterance: Utterance) -> list[float]:
         """Return of these the first, with which speech begins, and those of which note is taken.
@@ -137,6 +135,14 @@ class FakeAudioInput(io.AudioInput):
         said = {min(lasts, _end(_frames_in(seconds))) for seconds in noted}
         silent = {round(lasts + _end(_frames_in(seconds)), 6) for seconds in self.patience}
         return sorted(said | silent)
+
+
+@lru_cache
+def _ends(lasts: float, patience: float) -> Sequence[float]:
+    """Return when the frames of so many seconds of speech end, and of so many of silence."""
+    said = (min(lasts, _end(step)) for step in range(1, _frames_in(lasts) + 1))
+    silent = (round(lasts + _end(step), 6) for step in range(1, _frames_in(patience) + 1))
+    return (*said, *silent)
 
 
 def _frames_in(seconds: float) -> int:

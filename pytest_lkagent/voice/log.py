@@ -259,13 +259,12 @@ class CallLog:
 
     def _latency(self, spoken: Spoken) -> int | None:
         """Return how long the user waited for it: from the end of what it answers."""
-        before = [end for _, end, _ in self.user if end <= spoken.start]
-        if not before:
+        asked = next((end for _, end, _ in reversed(self.user) if end <= spoken.start), None)
+        if asked is None:
             return None
-        asked = max(before)
-        earlier = self.agent[: self.agent.index(spoken)]
-        if any(one.start >= asked for one in earlier):
-            return None
+        place = self.agent.index(spoken)
+        if place and self.agent[place - 1].start >= asked:
+            return None  # that one was the answer
         return spoken.start - asked
 
     def _unsaid(self, spoken: Spoken, said: str) -> str:
