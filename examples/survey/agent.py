@@ -63,6 +63,7 @@ class AskScore(AgentTask[int]):
 class AskComment(AgentTask[str]):
     def __init__(self) -> None:
         super().__init__(instructions="Ask what we could do better, then say goodbye.")
+        self._is_noted = False
 
     async def on_enter(self) -> None:
         self.session.generate_reply(instructions="Ask for a comment.")
@@ -70,11 +71,14 @@ class AskComment(AgentTask[str]):
     @function_tool
     async def give_comment(self, comment: str) -> None:
         """Note the comment. This ends the call."""
-        answers = self.session.userdata
-        if answers.comment is not None:
+        if self._is_noted:
             return
-        answers.comment = comment
-        answers.mood = await self._mood_of(comment)
+        self._is_noted = True
+        mood = await self._mood_of(comment)
+        if self.done():  # meanwhile the caller went back to another question
+            return
+        answers = self.session.userdata
+        answers.comment, answers.mood = comment, mood
         goodbye = self.session.say("Thank you, goodbye!")
         goodbye.add_done_callback(lambda _: self._hang_up(comment))
 
