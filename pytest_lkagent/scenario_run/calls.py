@@ -73,7 +73,7 @@ async def play_call_turn(
     try:
         await _do(turn, call, names, fill)
         if after is not None and after.interjection is not None:
-            await call.agent_speaks()
+            await call.agent_speaks(after.interjection.after)
         elif turn.settle and not turn.hang_up:
             if after is None or after.at is None:
                 await call.settle()
@@ -153,7 +153,7 @@ def check_call_turn(
             )
     if turn.interrupted_at is not None:
         spoken = call.talked_over()
-        took = 0 if spoken is None or spoken.end is None else spoken.end - spoken.start
+        took = 0 if spoken is None or spoken.end is None else spoken.heard_by(spoken.end)
         wanted = round(turn.interrupted_at * 1000)
         if spoken is None or not spoken.interrupted:
             told = f"and it was not cut off{call.why_not_stopped()}"

@@ -20,6 +20,7 @@ from ..sites import call_site
 from ..timeline import UserSpeech
 from .claims import Claims
 from .harness import VoiceHarness
+from .log import Spoken
 
 __all__ = ["VoiceCall"]
 
@@ -145,11 +146,14 @@ class VoiceCall(Claims):
             self._room.remove_participant(self._caller())
             await self.harness.settled()
 
-    async def agent_speaks(self) -> None:
-        """Wait until the agent speaks, or will not by itself."""
+    async def agent_speaks(self, after: float | None = None) -> None:
+        """Wait until the agent speaks, or will not by itself.
+
+        With `after`, so that something can be said that many seconds into it.
+        """
         __tracebackhide__ = True
         with self._during(self._act("agent_speaks")):
-            await self._wait(self._talking)
+            await (self._wait(self._talking) if after is None else self._meant_by(after))
 
     async def cut_in(self, *, after: float) -> None:
         """Have the session interrupted, without a word, `after` so many seconds of speech."""
@@ -217,28 +221,54 @@ class VoiceCall(Claims):
     async def _get_into(self, verb: str, what: str, after: float) -> None:
         """Wait until the agent has spoken for `after` seconds."""
         __tracebackhide__ = True
-        spoken = await self._wait(self._talking)
+        spoken = await self._meant_by(after)
         if spoken is None:
             ends = [one.end for one in self._log.agent if one.end is not None]
             before = f" any more, it finished at {ends[-1] / 1000:g} s" if ends else ""
             raise self._usage(
                 f"{what}: the agent does not speak{before}: there is nothing to {verb}"
             )
-        at = round(spoken.start / 1000 + after, 6)
-        if self.now - self.harness.lateness > at:
-            raise self._usage(
-                f"{what}: the agent has spoken for {self.now - spoken.start / 1000:.3f} s already"
-            )
-        await until(self._instant(at))
+        heard = spoken.heard_by(self._log.now) / 1000
+        if heard - self.harness.lateness > after:
+            raise self._usage(f"{what}: the agent has spoken for {heard:.3f} s already")
+        paused = None
+        while paused != spoken.paused and not spoken.is_over:
+            paused = spoken.paused
+            await until(self._heard_at(spoken, after))
+            if spoken.is_paused:
+                await self._wait(lambda: spoken.is_over or not spoken.is_paused or None)
         if spoken.is_over:
-            took = (spoken.end or 0) - spoken.start
+            took = spoken.heard_by(self._log.now)
             told = f"{what}: the agent had finished after {took / 1000:g} s"
             if after * 1000 > took * 10:
                 told += f"; {after:g} means seconds: write {self.harness.words.milliseconds(after)}"
             raise self._usage(told)
 
-    def _instant(self, at: float) -> float:
-        return self._log.began + at
+    async def _meant_by(self, after: float) -> Spoken | None:
+        """Wait for the agent to speak, where words come `after` so many seconds of that.
+
+        The speech in which the user spoke last is meant where it goes on until then, or goes on at
+        all when it is known that those words did not stop it.
+        """
+        spoken = await self._wait(self._talking)
+        if spoken is None or spoken is not self._met():
+            return spoken
+        known = asyncio.ensure_future(self.harness.line.quiet(self.harness.quiet))
+        comes_later = self._heard_at(spoken, after) > asyncio.get_running_loop().time()
+        try:
+            if comes_later:
+                come = asyncio.ensure_future(until(self._heard_at(spoken, after)))
+                await asyncio.wait((known, come), return_when=asyncio.FIRST_COMPLETED)
+                come.cancel()
+            else:
+                await known
+        finally:
+            known.cancel()
+        return await self._wait(self._talking)
+
+    def _heard_at(self, spoken: Spoken, seconds: float) -> float:
+        """Return the instant at which so much of a speech has been heard, if it does not pause."""
+        return self._instant(round((spoken.start + spoken.paused) / 1000 + seconds, 6))
 
     def _seconds_until(self, at: float | None, what: str) -> float:
         """Return how long it is until that second of the call, and refuse one that has passed."""

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import ExpectationError, UsageError
+from ..fake.instants import until
 from ..fake.sound import Utterance, check_seconds
 from ..known_as import known_as
 from ..timeline import AgentSpeech, Timeline
@@ -77,8 +78,9 @@ class Claims:
         self._check_within(within, "agent_answers", self._since)
         user = self._log.user[-1] if self._log.user else None
         to = f" {user[2].text!r}" if user and user[1] == self._since else ""
-        with self._during(self._act("agent_answers")):
-            spoken = await self._wait(self._next_answer)
+        by = None if within is None else self._since / 1000 + within
+        with self._during(self._act("agent_answers"), max((by or 0) - self.now, 0)):
+            spoken = await self._wait(self._next_answer, by)
         if spoken is None:
             self._fail(self._unanswered(to))
         self._claimed = self._log.agent.index(spoken) + 1
@@ -114,10 +116,11 @@ class Claims:
         start = max(start, spoken.start)
         with self._during(self._act("agent_stops")):
             stopped = await self._wait(lambda: _stopped(spoken, start))
-        if stopped is None or (spoken.is_over and not spoken.interrupted and not spoken.pauses):
+        has_stopped = spoken.interrupted or spoken.paused_from(start) is not None
+        if stopped is None or not has_stopped:
             why = self.why_not_stopped()
             self._fail(f"the agent was not stopped by {utterance.text!r}{why}", start)
-        took = stopped - start
+        took = max(stopped - start, 0)  # it may have been silent already, in a pause
         self._hold(f"the agent stopped {took} ms into {utterance.text!r}", took, within, stopped)
         return self._log.agent_speech(spoken)
 
@@ -155,17 +158,30 @@ class Claims:
         return self._log.agent_speech(spoken)
 
     async def agent_keeps_silent(self, seconds: float) -> None:
-        """Let `seconds` pass, in which the agent does not begin to speak."""
+        """Let `seconds` pass, in which the agent says nothing.
+
+        Raises:
+            BehaviourError: It begins to speak, goes on after a pause, or is speaking already.
+        """
         __tracebackhide__ = True
         what = self._act("agent_keeps_silent", seconds)
         check_seconds(seconds, what, some=True)
-        known = len(self._log.agent)
+        known, since = len(self._log.agent), self._log.now
+        if (spoken := self._talking()) is not None:
+            saying = self._log.agent_speech(spoken).text or self.saying
+            self._fail(
+                f"the agent was to be silent, and is saying {saying!r}: claim first that it stops "
+                "(agent_stops), or let it finish (settle)",
+                since,
+            )
         with self._during(what, seconds):
             await asyncio.sleep(seconds)
-        if len(self._log.agent) > known:
-            spoken = self._log.agent[known]
-            said = self._log.agent_speech(spoken)
-            self._fail(f"the agent was to be silent, and said {said.text!r}", spoken.start)
+        for spoken in self._log.agent[max(known - 1, 0) :]:
+            spoke = spoken.start if spoken.start >= since else spoken.resumed_from(since)
+            if spoke is not None:
+                said, went_on = self._log.agent_speech(spoken), spoke > spoken.start
+                told = f"went on with {said.text!r}" if went_on else f"said {said.text!r}"
+                self._fail(f"the agent was to be silent, and {told}", spoke)
 
     @property
     def has_spoken(self) -> bool:
@@ -191,9 +207,11 @@ class Claims:
     def why_stopped(self) -> str:
         """Say why the user's last words stopped the agent; empty if they did not."""
         spoken = self._met()
-        if spoken is None or not (spoken.interrupted or spoken.pauses):
+        if spoken is None:
             return ""
-        return why_stopped(self.harness)
+        start, _, _ = self._log.user[-1]
+        has_stopped = spoken.interrupted or spoken.paused_from(start) is not None
+        return why_stopped(self.harness) if has_stopped else ""
 
     def _why_asked(self, last_input: str) -> str:
         """Say that the model is asked because a backchannel was taken for a turn."""
@@ -233,9 +251,14 @@ class Claims:
         __tracebackhide__ = True
         return self.harness.going_on(what, seconds=seconds)
 
-    async def _wait(self, found: Callable[[], _Found | None]) -> _Found | None:
-        """Wait until there is what `found` looks for, or nothing happens any more."""
-        settled = asyncio.ensure_future(self.harness.settled())
+    async def _wait(
+        self, found: Callable[[], _Found | None], by: float | None = None
+    ) -> _Found | None:
+        """Wait until there is what `found` looks for, or nothing happens any more.
+
+        Something may still happen up to `by` that second of the call: an agent has timers.
+        """
+        settled = asyncio.ensure_future(self._settled(by))
         try:
             while (one := found()) is None and not settled.done():
                 await asyncio.wait(
@@ -244,6 +267,16 @@ class Claims:
         finally:
             settled.cancel()
         return found() if one is None else one
+
+    async def _settled(self, by: float | None) -> None:
+        await self.harness.settled()
+        if by is not None and by > self.now:
+            await until(self._instant(by))
+            await self.harness.settled()
+
+    def _instant(self, at: float) -> float:
+        """Return when it is that second of the call, on the loop's clock."""
+        return self._log.began + at
 
     async def _hear_out(self, found: Callable[[], Any]) -> None:
         """Wait for what ends a speech, and for its last words, which are shown after it."""
@@ -272,7 +305,7 @@ class Claims:
 
     def _talking_at(self, moment: int) -> Spoken | None:
         for spoken in reversed(self._log.agent):
-            if spoken.start <= moment and (spoken.end is None or spoken.end > moment):
+            if spoken.start <= moment and (spoken.gone is None or spoken.gone > moment):
                 return spoken
         return None
 
@@ -325,10 +358,8 @@ class Claims:
 
 def _stopped(spoken: Spoken, since: int) -> int | None:
     """When it fell silent first, from a moment on."""
-    for began, _ in spoken.pauses:
-        if began >= since:
-            return began
-    return spoken.end
+    paused = spoken.paused_from(since)
+    return spoken.end if paused is None else paused
 
 
 def _resumed(spoken: Spoken, since: int) -> int | None:

@@ -105,7 +105,7 @@ class VoiceHarness(Harness):
             self._stage.findings.add(
                 UsageError(
                     f"{type(agent).__name__} has no TTS: nobody would hear what it says in a call; "
-                    "take tts=None away, or test it in text"
+                    "give one to it or to its session, or test it in text"
                 )
             )
 

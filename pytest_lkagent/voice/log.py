@@ -22,6 +22,9 @@ __all__ = ["CallLog", "Spoken"]
 _LAST_MS = 20_000
 """How much of a call is drawn where no moment of it matters more than another."""
 
+_LAST_WORDS_MS = 250
+"""How late the last words of a speech may be shown, in real time."""
+
 
 @dataclass(eq=False)
 class Spoken:
@@ -36,6 +39,9 @@ class Spoken:
     asked_in_all: int | None = None
     """How many when it was silent: what comes then may be of the next one."""
     end: int | None = None
+    """When it was heard last."""
+    gone: int | None = None
+    """When it was clear that no more of it comes: later than `end`, where that was a pause."""
     text: str = ""
     interrupted: bool = False
     pauses: list[tuple[int, int | None]] = field(default_factory=list)
@@ -47,6 +53,27 @@ class Spoken:
     @property
     def is_over(self) -> bool:
         return self.end is not None
+
+    @property
+    def paused(self) -> int:
+        """Milliseconds that the pauses took after which it went on."""
+        return sum(end - start for start, end in self.pauses if end is not None)
+
+    def heard_by(self, moment: int) -> int:
+        """Return how many milliseconds of it have been heard, without the pauses."""
+        if self.end is not None:
+            moment = self.end
+        elif self.is_paused:
+            moment, _ = self.pauses[-1]
+        return moment - self.start - self.paused
+
+    def paused_from(self, moment: int) -> int | None:
+        """Return when it paused first, from a moment on; None where it did not."""
+        return next((start for start, _ in self.pauses if start >= moment), None)
+
+    def resumed_from(self, moment: int) -> int | None:
+        """Return when it went on first after a pause, from a moment on; None where it did not."""
+        return next((end for _, end in self.pauses if end is not None and end >= moment), None)
 
 
 class CallLog:
@@ -150,7 +177,8 @@ class CallLog:
         spoken = self.agent[-1]
         spoken.interrupted = interrupted
         # cut off in a pause, it was last heard where that began
-        spoken.end = spoken.pauses.pop()[0] if spoken.is_paused else self.now
+        spoken.gone = self.now
+        spoken.end = spoken.pauses.pop()[0] if spoken.is_paused else spoken.gone
         if spoken.asked_in_all is None:
             spoken.asked_in_all = len(self._sentences)
         self._asked = spoken.asked_in_all
@@ -159,10 +187,14 @@ class CallLog:
     def shown(self, text: str) -> None:
         """Note words of the agent, which come in step with its speech.
 
-        LiveKit shows the word that was about to come when a realtime model is cut off.
+        LiveKit shows the word that was about to come when a realtime model is cut off. What comes
+        when nobody has spoken for long is only written.
         """
-        if self.agent and not self.agent[-1].interrupted:
-            self.agent[-1].text += text
+        if not self.agent or self.agent[-1].interrupted:
+            return
+        spoken = self.agent[-1]
+        if spoken.end is None or self.now <= spoken.end + _LAST_WORDS_MS:
+            spoken.text += text
 
     # --- the session
 

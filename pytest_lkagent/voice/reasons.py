@@ -106,11 +106,11 @@ def why_stopped(harness: VoiceHarness) -> str:
 def why_passed_over(harness: VoiceHarness, spoken: Spoken) -> str:
     """Say what kept the user's last words from being an interruption."""
     line, session = harness.line, harness.session
-    _, _, utterance = line.log.user[-1]
+    start, _, utterance = line.log.user[-1]
     rules = session.options.interruption
     if spoken.interrupted:
         return ""
-    if spoken.pauses:
+    if spoken.paused_from(start) is not None:
         return ": it paused, and went on as after a false interruption"
     if spoken.speech is not None and not spoken.speech.allow_interruptions:
         return ": what it says allows no interruptions (allow_interruptions)"

@@ -221,7 +221,7 @@ async def test_but_these_interrupt(voice_call, fake_llm):
     await talk(voice_call, fake_llm)
     await voice_call.backchannel("", after=0.5, lasts=0.3)
     await voice_call.agent_resumes()
-    await voice_call.interrupt("stop", after=4)
+    await voice_call.interrupt("stop", after=2)
     await voice_call.agent_stops()
     await voice_call.agent_answers()
 """

@@ -132,6 +132,54 @@ def test_the_user_talks_over_the_agent(phone):
     )
 
 
+def test_the_user_talks_over_an_answer_to_words_that_are_short(phone):
+    """So short that LiveKit stops the speech before only after their end."""
+    phone("""
+        mode: audio
+        turns:
+          - user: a table
+            llm: ["We have a table at seven, and one at nine, and one at ten."]
+          - interrupt: {text: for two, after: 1s}
+            llm: ["For two at seven, at nine or at ten, as you like?"]
+          - interrupt: {text: at seven, after: 1s}
+            llm: [At seven it is.]
+        """).outcomes(passed=1)
+
+
+def test_how_far_the_agent_came_is_counted_without_its_pauses(phone):
+    scenario = """
+        mode: audio
+        turns:
+          - user: a table
+            llm: ["We have a table at seven, and one at nine, and one at ten."]
+          - backchannel: {text: "", after: 500ms, lasts: 300ms}
+          - interrupt: {text: seven is fine, after: 2s}
+            interrupted_at: %s
+            expect: [..., {message: {interrupted: true}}, ...]
+            llm: [At seven.]
+        """
+    phone(scenario % "2500ms").outcomes(passed=1)
+    phone(scenario % "4600ms").shows(
+        "call.yaml:*: A call, turn 3: expected the agent to be cut off after 4600 ms of its words, "
+        "and it was after 2500 ms"
+    )
+
+
+def test_words_in_a_pause_cut_off_what_was_said_before_it(phone):
+    phone("""
+        mode: audio
+        turns:
+          - user: a table
+            llm: ["We have a table at seven, and one at nine, and one at ten."]
+          - {backchannel: {text: "", after: 500ms, lasts: 300ms}, settle: false}
+          - user: seven is fine
+            at: 3s
+            interrupted_at: 1s
+            expect: [{message: {interrupted: true}}, ...]
+            llm: [At seven.]
+        """).outcomes(passed=1)
+
+
 def test_a_word_to_show_that_one_listens_is_no_turn_where_two_are_wanted(phone):
     result = phone("""
         mode: audio

@@ -277,7 +277,7 @@ def test_an_agent_without_tts_is_told_of(telephone):
         """,
         CONFTEST + "\n\n@pytest.fixture\ndef session_options():\n    return {'tts': None}\n",
     )
-    result.shows("*Host has no TTS: nobody would hear what it says in a call; take tts=None *")
+    result.shows("*Host has no TTS: nobody would hear what it says in a call; give one to *")
 
 
 def test_a_report_looks_at_the_call_when_the_test_is_over(telephone):

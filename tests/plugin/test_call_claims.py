@@ -1,0 +1,220 @@
+"""What a claim takes for true: not a speech that goes on, not a pause from before, not too early."""
+
+from __future__ import annotations
+
+HOST = """
+from livekit.agents import Agent, function_tool
+
+TEXT = "We have a table at seven, and one at nine, and one at ten."  # 3,867 ms
+
+class Host(Agent):
+    def __init__(self):
+        super().__init__(instructions="You book tables.")
+
+    async def on_enter(self):
+        self.session.say(TEXT)
+
+class Stubborn(Host):
+    async def on_enter(self):
+        self.session.say(TEXT, allow_interruptions=False)
+
+async def cough(voice_call):
+    await voice_call.backchannel("", after=0.5, lasts=0.3)
+
+pytestmark = pytest.mark.lk(agent=Host)
+"""
+
+
+def test_an_agent_that_talks_on_is_not_silent(calls):
+    result = calls(
+        HOST
+        + """
+@pytest.mark.lk(agent=Stubborn)
+async def test_that_allows_no_interruption(voice_call):
+    await voice_call.interrupt("be quiet", after=1.0)
+    await voice_call.agent_keeps_silent(2)
+
+async def test_that_was_not_asked_to_stop(voice_call):
+    await voice_call.agent_answers()
+    await voice_call.agent_keeps_silent(2)
+
+async def test_that_goes_on_after_a_cough(voice_call):
+    await cough(voice_call)
+    await voice_call.agent_stops()
+    await voice_call.agent_keeps_silent(4)
+
+async def test_that_begins(voice_call, agent_session):
+    await voice_call.settle()
+    agent_session.generate_reply(instructions="Is anybody there?")
+    await voice_call.agent_keeps_silent(1)
+
+async def test_one_that_was_stopped_is(voice_call):
+    await voice_call.interrupt("be quiet", after=1.0, final=False)
+    await voice_call.agent_stops()
+    await voice_call.agent_keeps_silent(1)
+
+async def test_so_is_one_that_has_finished(voice_call):
+    await voice_call.settle()
+    await voice_call.agent_keeps_silent(10)
+""".replace("agent_session.generate_reply(instructions=", "agent_session.say(")
+    )
+    result.outcomes(failed=4, passed=2)
+    is_saying = "the agent was to be silent, and is saying 'We have a table at"
+    claim = "claim first that it stops (agent_stops), or let it finish (settle)"
+    result.shows(
+        f"E *: {is_saying}': {claim}",
+        f"E *: {is_saying} seven, and one at nine, and one at ten.': {claim}",
+        "E *: the agent was to be silent, and went on with 'We have a table at seven, and*",
+        "E *: the agent was to be silent, and said 'Is anybody there?'",
+    )
+
+
+def test_a_speech_that_paused_before_the_words_was_not_stopped_by_them(calls):
+    result = calls(
+        HOST
+        + """
+async def test_it(voice_call):
+    await cough(voice_call)
+    await voice_call.agent_resumes()
+    await voice_call.backchannel("", after=3.4, lasts=0.1)
+    await voice_call.agent_stops(within=1)
+"""
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "E *: the agent was not stopped by '': min_duration is 0.5 s, and it was 0.35 s, the "
+        "silence counted that ends it"
+    )
+
+
+def test_words_in_a_pause_may_end_the_speech(calls):
+    result = calls(
+        HOST
+        + """
+async def test_it(voice_call, fake_llm):
+    await cough(voice_call)
+    await voice_call.agent_stops()
+    fake_llm.script(say("At seven, then."))
+    words = await voice_call.say("seven is fine", at=voice_call.now + 0.5)
+    stopped = await voice_call.agent_stops(within=0)
+    assert stopped.interrupted and stopped.end < words.start
+    await voice_call.agent_answers("At seven, then.")
+"""
+    )
+    result.outcomes(passed=1)
+
+
+def test_so_many_seconds_into_the_words_leave_the_pauses_out(calls):
+    result = calls(
+        HOST
+        + """
+async def test_it(voice_call):
+    await cough(voice_call)
+    await voice_call.agent_resumes()
+    words = await voice_call.interrupt("seven is fine", after=2.0, final=False)
+    spoken = await voice_call.agent_stops()
+    [(paused, went_on)] = spoken.pauses[:1]
+    assert words.start - spoken.start == 2000 + went_on - paused
+    assert went_on - paused > 2000
+
+async def test_up_to_the_end(voice_call):
+    await cough(voice_call)
+    await voice_call.interrupt("seven is fine", after=4.0)
+"""
+    )
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "E *: voice_call.interrupt('seven is fine', after=4): the agent had finished after 3.867 "
+        "s"
+    )
+
+
+def test_who_is_interrupted_again_says_something_new(calls):
+    result = calls(
+        HOST
+        + """
+async def test_when_the_first_words_are_decided_after_their_end(voice_call, fake_llm):
+    fake_llm.script(say("For two at seven, at nine or at ten?"), say("At seven it is."))
+    await voice_call.interrupt("for two", after=1.0)
+    await voice_call.interrupt("at seven", after=1.0)
+    await voice_call.agent_answers("At seven it is.")
+    first, second, _ = voice_call.timeline.agent
+    assert first.interrupted and second.interrupted
+    assert second.text.startswith("For two at seven,")
+
+async def test_and_the_same_where_the_first_words_do_not_stop_it(voice_call, fake_llm):
+    fake_llm.script(say("At seven it is."))
+    await voice_call.backchannel("", after=0.5, lasts=0.1)
+    await voice_call.interrupt("at seven", after=0.7)
+    await voice_call.agent_answers("At seven it is.")
+    first, _ = voice_call.timeline.agent
+    assert first.interrupted
+    assert voice_call.timeline.user[1].start == first.start + 700
+"""
+    )
+    result.outcomes(passed=2)
+
+
+def test_who_may_take_six_seconds_is_waited_for_as_long(calls):
+    result = calls(
+        HOST
+        + """
+class Reminder(Agent):
+    def __init__(self):
+        super().__init__(instructions="You remind people.")
+
+    @function_tool
+    async def remind(self, seconds: int) -> str:
+        "Remind the caller."
+        async def later():
+            await asyncio.sleep(seconds)
+            await self.session.say("Here is your reminder.")
+        self.later = asyncio.create_task(later())
+        return "done"
+
+    async def on_exit(self):
+        self.later.cancel()
+
+async def reminded(voice_call, fake_llm, seconds):
+    fake_llm.script(call("remind", seconds=seconds), say("I will."))
+    await voice_call.say("remind me")
+    await voice_call.agent_answers("I will.")
+    return await voice_call.agent_answers("Here is", within=6)
+
+@pytest.mark.lk(agent=Reminder)
+async def test_in_time(voice_call, fake_llm):
+    assert (await reminded(voice_call, fake_llm, 3)).text == "Here is your reminder."
+
+@pytest.mark.lk(agent=Reminder)
+async def test_too_late(voice_call, fake_llm):
+    await reminded(voice_call, fake_llm, 7)
+
+@pytest.mark.lk(agent=Reminder, allow="leaked_task")
+async def test_without_a_limit_a_quiet_call_is_over(voice_call, fake_llm):
+    fake_llm.script(call("remind", seconds=3), say("I will."))
+    await voice_call.say("remind me")
+    await voice_call.agent_answers("I will.")
+    await voice_call.agent_answers("Here is")
+"""
+    )
+    result.outcomes(passed=1, failed=2)
+    result.shows(
+        "E *: the agent said nothing after 'I will.', which the claim before is about",
+        "E *|6 s",
+    )
+
+
+def test_what_is_only_written_is_no_part_of_the_speech_before(calls):
+    result = calls(
+        HOST
+        + """
+async def test_it(voice_call, fake_llm):
+    await voice_call.agent_answers(TEXT)
+    voice_call.session.output.set_audio_enabled(False)
+    fake_llm.script(say("This is only written."))
+    await voice_call.say("anybody there?")
+    await voice_call.settle()
+    assert [speech.text for speech in voice_call.timeline.agent] == [TEXT]
+"""
+    )
+    result.outcomes(passed=1)
