@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 from .axis import Axis, Paper, axis
@@ -219,9 +220,12 @@ class _Engraver:
 
     def states(self) -> Iterator[StateBar]:
         """Yield the states that last at least a column, and those at the end of the call."""
-        for start, end, strip in self.things:
-            if isinstance(strip, Strip):
-                last = self.after is None and strip.start <= self.axis.end <= strip.end
-                if start < end or last:
-                    left, right = self.within(start, end)
-                    yield StateBar(left, right, self.room if last else right, strip)
+        strips = [(a, b, it) for a, b, it in self.things if isinstance(it, Strip)]
+        until_now = [it for _, _, it in strips if it.start <= self.axis.end <= it.end]
+        # one ends where the next begins: the later one is the last
+        ends = {it.who: it for it in sorted(until_now, key=attrgetter("start"))}
+        for start, end, strip in strips:
+            last = self.after is None and strip is ends.get(strip.who)
+            if start < end or last:
+                left, right = self.within(start, end)
+                yield StateBar(left, right, self.room if last else right, strip)

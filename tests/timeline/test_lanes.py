@@ -138,6 +138,25 @@ def test_what_is_still_under_way_is_open_at_the_end():
     )
 
 
+def test_a_state_that_begins_as_the_call_is_drawn_stands_behind_the_one_before():
+    states = {0: "listening", 7300: "speaking", 7700: "listening"}
+    timeline = Timeline(
+        now=7700,
+        user=[UserSpeech(start=400, end=7000, text="hi", heard="hi")],
+        agent=[AgentSpeech(start=7300, end=7700, text="Ok.", latency=300)],
+        states=[State(at=at, who="agent", state=state) for at, state in states.items()],
+    )
+    assert timeline.lanes() == drawn(
+        """
+                  |0 s      |1 s      |2 s      |3 s      |4 s      |5 s      |6 s      |7 s
+        user          [hi                                                              ]
+        agent                                                                      +300 ms [==] Ok.
+        agent is  |listening                                                               |spe|listening
+                  +ms since the user's end
+        """  # noqa: E501
+    )
+
+
 def test_a_long_silence_is_folded_and_the_lanes_go_on():
     timeline = Timeline(
         now=65_000,
