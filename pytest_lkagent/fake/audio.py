@@ -20,7 +20,7 @@ from livekit.agents.voice import io
 
 from .sound import SAMPLE_RATE, Sound, Utterance, frame_of
 
-__all__ = ["FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener"]
+__all__ = ["FakeAudioInput", "FakeAudioOutput", "FakeTextOutput", "Listener", "WrittenOutput"]
 
 _FRAME_SECONDS = 0.05
 
@@ -269,6 +269,30 @@ class FakeAudioOutput(io.AudioOutput):
         if was_heard:
             self._listener.playout_finished(interrupted=interrupted)
         self.on_playback_finished(playback_position=played, interrupted=interrupted)
+
+
+class WrittenOutput(io.TextOutput):
+    """What the agent writes, before its words come in step with its speech."""
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        end: Callable[[], None],
+        *,
+        next_in_chain: io.TextOutput,
+    ) -> None:
+        super().__init__(label="voice_call", next_in_chain=next_in_chain)
+        self._write = write
+        self._end = end
+        self._next = next_in_chain
+
+    async def capture_text(self, text: str) -> None:
+        self._write(text)
+        await self._next.capture_text(text)
+
+    def flush(self) -> None:
+        self._end()
+        self._next.flush()
 
 
 class FakeTextOutput(io.TextOutput):

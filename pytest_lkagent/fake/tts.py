@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,7 +69,10 @@ class FakeTTS(Fake, tts.TTS[Any]):
         self.failed: list[Failed] = []
         """What was made to fail so far: of recognition, too."""
         self._voices: list[Voice] = []
-        self._used: dict[Voice, int] = {}
+        self._used: dict[Voice, set[str]] = {}
+        """The sentences that each was taken for."""
+        self._broken_off: set[Voice] = set()
+        """Those in whose midst the text ended, such as by an interruption."""
         self._failures: dict[Voice, int] = {}
         self._default = Voice(
             text=None, lasts=None, ttfb=0.0, error=None, after=0.0, attempts=1, written_at=None
@@ -143,19 +146,31 @@ class FakeTTS(Fake, tts.TTS[Any]):
 
     @property
     def unused(self) -> Sequence[Voice]:
-        """The voices for texts that nobody had spoken."""
-        return [one for one in self._voices if one.is_owed and one not in self._used]
+        """The voices for texts that nobody had spoken, or not to their end."""
+        return [one for one in self._voices if one.is_owed and not self._is_used(one)]
+
+    def _is_used(self, voice: Voice) -> bool:
+        if voice in self._broken_off:
+            return True
+        sentences = {sentence.strip() for sentence in _sentences(voice.text or "")}
+        said = self._used.get(voice, ())
+        return sum(map(_letters, said)) >= sum(map(_letters, sentences))
+
+    def ended(self, voices: Iterable[Voice]) -> None:
+        """Note that a text came to its end that was spoken so."""
+        self._broken_off.difference_update(voices)
 
     def speaks(self, sentence: str) -> tuple[Voice, float, Exception | None]:
         """Return how a sentence is spoken: its voice, its seconds, and what it fails with."""
         text = " ".join(sentence.split())
         voice = self._voice_of(text)
-        self._used[voice] = self._used.get(voice, 0) + 1
+        self._used.setdefault(voice, set()).add(text)
+        self._broken_off.add(voice)
         self.spoken.append(text)
         self.said.append(text)
         seconds = seconds_of(text)
         if voice.lasts is not None:
-            share = 1.0 if voice.text is None else len(text) / len(voice.text)
+            share = 1.0 if voice.text is None else _letters(text) / _letters(voice.text)
             seconds = round(voice.lasts * share, 3)
         if voice.error is None or self._failures.get(voice, 0) >= voice.attempts:
             return voice, seconds, None
@@ -211,6 +226,7 @@ class _Segment:
         self._emitter = emitter
         self._mark_started = mark_started
         self._seconds: float | None = None
+        self._voices: set[Voice] = set()
 
     async def speak(self, sentence: str) -> None:
         if not sentence.strip():
@@ -218,6 +234,7 @@ class _Segment:
         loop = asyncio.get_running_loop()
         self._mark_started()
         voice, seconds, error = self._model.speaks(sentence)
+        self._voices.add(voice)
         if self._seconds is None:
             await until(loop.time() + voice.ttfb)
             self._emitter.start_segment(segment_id=shortuuid("fake_segment_"))
@@ -237,9 +254,15 @@ class _Segment:
         self._emitter.push(bytes(2 * round(seconds * SAMPLE_RATE)))
 
     def end(self) -> None:
+        self._model.ended(self._voices)
         if self._seconds is not None:
             self._emitter.end_segment()
             self._seconds = None
+
+
+def _letters(text: str) -> int:
+    """Count them without the spaces, of which those between sentences are in none."""
+    return len("".join(text.split()))
 
 
 def _sentences(text: str) -> list[str]:

@@ -226,7 +226,7 @@ class Claims:
     def saying(self) -> str:
         """What the agent is saying now, with what was not heard of it yet; empty if nothing."""
         spoken = self._talking()
-        return "" if spoken is None else self._log.sentences_of(spoken)
+        return "" if spoken is None else self._log.words_of(spoken)
 
     def talked_over(self) -> Spoken | None:
         """Return what the user's last words were said over, or what was cut off after them."""

@@ -12,7 +12,7 @@ from livekit.agents import AgentSession, SpeechCreatedEvent, vad
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
-from ..fake.audio import FakeAudioInput, FakeAudioOutput, FakeTextOutput
+from ..fake.audio import FakeAudioInput, FakeAudioOutput, FakeTextOutput, WrittenOutput
 from ..fake.impairments import Impairments
 from ..fake.instants import until
 from ..fake.realtime import FakeRealtimeModel
@@ -35,7 +35,7 @@ class Line:
 
     def __init__(self, tts: FakeTTS, impairments: Collection[str] = ()) -> None:
         self.tts = tts
-        self.log = CallLog(tts.spoken)
+        self.log = CallLog()
         self._impairments = Impairments(impairments)
         self._is_clear = not impairments
         self.log.agent_began = self._make_noise
@@ -71,7 +71,9 @@ class Line:
         )
         session.input.audio = self._input
         session.output.audio = made.audio_output
-        session.output.transcription = made.text_output
+        session.output.transcription = WrittenOutput(
+            self.log.wrote, self.log.has_written, next_in_chain=made.text_output
+        )
         session.on("speech_created", listener(self._speech_begins))
         self.log.listen(session)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ class Spoken:
     speech: SpeechHandle | None
     """What LiveKit knows it by."""
     asked: int
-    """How many sentences the voice had been asked for when the one before it was over."""
+    """How many texts had been written when the one before it was over."""
     asked_in_all: int | None = None
     """How many when it was silent: what comes then may be of the next one."""
     end: int | None = None
@@ -77,9 +77,9 @@ class Spoken:
 
 
 class CallLog:
-    """Everything that a `Timeline` is made of. `sentences` is what the voice was asked to say."""
+    """Everything that a `Timeline` is made of."""
 
-    def __init__(self, sentences: Sequence[str]) -> None:
+    def __init__(self) -> None:
         self.began = 0.0
         self._time: Callable[[], float] = float
         self.agent_began: Callable[[], None] = lambda: None
@@ -87,7 +87,9 @@ class CallLog:
         """Return the instant by which everything that was said will have been heard."""
         self.user: list[tuple[int, int, Utterance]] = []
         self.agent: list[Spoken] = []
-        self._sentences = sentences
+        self._written: list[str] = []
+        """The texts of the agent, each for one stretch of speech; some are never spoken."""
+        self._is_written = True
         self._asked = 0
         self._heard: dict[Utterance, str] = {}
         self._tools: dict[str, ToolSpan] = {}
@@ -164,7 +166,7 @@ class CallLog:
 
     def playout_paused(self) -> None:
         self.agent[-1].pauses.append((self.now, None))
-        self.agent[-1].asked_in_all = len(self._sentences)
+        self.agent[-1].asked_in_all = len(self._written)
         self._changed()
 
     def playout_resumed(self) -> None:
@@ -180,9 +182,20 @@ class CallLog:
         spoken.gone = self.now
         spoken.end = spoken.pauses.pop()[0] if spoken.is_paused else spoken.gone
         if spoken.asked_in_all is None:
-            spoken.asked_in_all = len(self._sentences)
+            spoken.asked_in_all = len(self._written)
         self._asked = spoken.asked_in_all
         self._changed()
+
+    def wrote(self, text: str) -> None:
+        """Note words that the agent is about to say."""
+        if self._is_written:
+            self._is_written = False
+            self._written.append("")
+        self._written[-1] += text
+
+    def has_written(self) -> None:
+        """Note that these were all for one stretch of speech."""
+        self._is_written = True
 
     def shown(self, text: str) -> None:
         """Note words of the agent, which come in step with its speech.
@@ -282,12 +295,12 @@ class CallLog:
             latency=self._latency(spoken),
         )
 
-    def sentences_of(self, spoken: Spoken) -> str:
-        """Return what the voice was asked to say in a stretch of speech so far."""
-        return " ".join(self._asked_for(spoken))
+    def words_of(self, spoken: Spoken) -> str:
+        """Return all that the agent is to say in a stretch of speech, as far as it is written."""
+        return _in_a_line(self._written_for(spoken))
 
-    def _asked_for(self, spoken: Spoken) -> Sequence[str]:
-        return self._sentences[spoken.asked : spoken.asked_in_all]
+    def _written_for(self, spoken: Spoken) -> Sequence[str]:
+        return self._written[spoken.asked : spoken.asked_in_all]
 
     def _latency(self, spoken: Spoken) -> int | None:
         """Return how long the user waited for it: from the end of what it answers."""
@@ -300,14 +313,18 @@ class CallLog:
         return spoken.start - asked
 
     def _unsaid(self, spoken: Spoken, said: str) -> str:
-        """Find what the voice was asked for beyond what was heard of it."""
-        asked = self._asked_for(spoken)
-        said = " ".join(said.split())
-        for first in reversed(range(len(asked))):
-            whole = " ".join(" ".join(asked[first:]).split())
+        """Find what was written beyond what was heard of it."""
+        written = self._written_for(spoken)
+        said = _in_a_line([said])
+        for first in reversed(range(len(written))):
+            whole = _in_a_line(written[first:])
             if whole.startswith(said):
                 return whole[len(said) :].strip()
         return ""
+
+
+def _in_a_line(texts: Iterable[str]) -> str:
+    return " ".join(" ".join(texts).split())
 
 
 def _name(error: BaseException) -> str:

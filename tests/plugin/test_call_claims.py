@@ -1,4 +1,4 @@
-"""What a claim takes for true: not a speech that goes on, not a pause from before, not too early."""
+"""What a claim takes for true: no speech that goes on, no pause from before, nothing too early."""
 
 from __future__ import annotations
 
@@ -124,8 +124,7 @@ async def test_up_to_the_end(voice_call):
     )
     result.outcomes(passed=1, failed=1)
     result.shows(
-        "E *: voice_call.interrupt('seven is fine', after=4): the agent had finished after 3.867 "
-        "s"
+        "E *: voice_call.interrupt('seven is fine', after=4): the agent had finished after 3.867 s"
     )
 
 
@@ -218,3 +217,101 @@ async def test_it(voice_call, fake_llm):
 """
     )
     result.outcomes(passed=1)
+
+
+def test_a_voice_is_for_a_whole_reply_and_not_for_another_that_begins_like_it(calls):
+    result = calls(
+        HOST
+        + """
+@pytest.mark.lk(agent=Host)
+async def test_it_takes_as_long_as_it_says(voice_call, fake_llm, fake_tts):
+    fake_tts.voice("Yes. No. Ok. So. Is. It.", lasts=10)
+    fake_llm.script(say("Yes. No. Ok. So. Is. It."))
+    await voice_call.settle()
+    await voice_call.say("hello")
+    spoken = await voice_call.agent_answers("Yes.")
+    assert spoken.end - spoken.start == 10_000
+
+@pytest.mark.lk(agent=Host)
+async def test_if_it_is_interrupted(voice_call, fake_llm, fake_tts):
+    fake_tts.voice("Is that right? Please say yes or no.", lasts=10)
+    fake_llm.script(say("Is that right? Please say yes or no.").timed(duration=20), say("Fine."))
+    await voice_call.settle()
+    await voice_call.say("hello")
+    await voice_call.interrupt("yes it is", after=1)
+    await voice_call.agent_answers("Fine.")
+
+@pytest.mark.lk(agent=Host)
+async def test_not_if_the_agent_says_something_else(voice_call, fake_llm, fake_tts):
+    fake_tts.voice("Is that right? Please say yes or no.", lasts=10)
+    fake_llm.script(say("Is that right?"))
+    await voice_call.settle()
+    await voice_call.say("hello")
+    await voice_call.agent_answers("Is that right?")
+"""
+    )
+    result.outcomes(passed=2, failed=1)
+    result.shows(
+        "voice('Is that right? Please say yes or no.') (test_it.py:*): the agent never said that; "
+        "it said *, 'Is that right?'"
+    )
+
+
+def test_what_an_interruption_cut_off_is_known_whatever_the_voice_makes_of_it(calls):
+    result = calls(
+        HOST
+        + """
+import re
+
+PLAIN = "We have a table at seven, and one at nine, or rather at ten."
+MARKED = "We have **a table** at seven, and one at nine, or rather at ten. \\N{THUMBS UP SIGN}"
+
+class Slow(Host):
+    async def on_enter(self): ...
+
+class Spelt(Slow):
+    def tts_node(self, text, model_settings):
+        async def spelt():
+            async for piece in text:
+                yield piece.replace("seven", "sev-en").replace("nine", "nigh-n")
+        return Agent.default.tts_node(self, spelt(), model_settings)
+
+class Rewritten(Slow):
+    async def transcription_node(self, text, model_settings):
+        async for piece in text:
+            yield re.sub("seven|nine|ten", "7 pm", piece)
+
+async def cut_off(voice_call, fake_llm, answer):
+    fake_llm.script(say(answer), say("Fine."))
+    await voice_call.say("hello")
+    await voice_call.interrupt("seven please", after=1.5)
+    await voice_call.agent_stops()
+    await voice_call.settle()
+    cut = voice_call.timeline.agent[0]
+    assert cut.unsaid
+    return f"{cut.text} {cut.unsaid}"
+
+@pytest.mark.lk(agent=Slow)
+@pytest.mark.parametrize("answer", [PLAIN, MARKED])
+async def test_filtered(voice_call, fake_llm, answer):
+    assert await cut_off(voice_call, fake_llm, answer) == answer
+
+@pytest.mark.lk(agent=Spelt)
+async def test_pronounced_otherwise(voice_call, fake_llm):
+    assert await cut_off(voice_call, fake_llm, PLAIN) == PLAIN
+
+@pytest.mark.lk(agent=Rewritten)
+async def test_shown_otherwise(voice_call, fake_llm):
+    shown = re.sub("seven|nine|ten", "7 pm", PLAIN)
+    assert await cut_off(voice_call, fake_llm, PLAIN) == shown
+
+@pytest.mark.lk(agent=Slow)
+@pytest.mark.parametrize("answer", [PLAIN, MARKED])
+async def test_so_an_answer_is_claimed_in_the_words_of_the_script(voice_call, fake_llm, answer):
+    fake_llm.script(say(answer))
+    await voice_call.say("hello")
+    await voice_call.hang_up(at=2.5)
+    await voice_call.agent_answers(answer)
+"""
+    )
+    result.outcomes(passed=6)
