@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,43 +39,94 @@ def refuse_where_nobody_reads(config: pytest.Config) -> None:
         raise UsageError("--lk-write-expect plays in one process: leave -n away, or say -n 0")
 
 
+@dataclass
+class _File:
+    """What happened in the scenarios of a file, by label, and why others get nothing."""
+
+    happened: dict[str, Mapping[Position, Happened]] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+
+
 class Rewrite:
     """The files to write when the run is over."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._happened: dict[pytest.Item, Mapping[Position, Happened]] = {}
+        """Of each item that was played, unless it was skipped then."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Keep what happened: the next item of a parametrized scenario plays it anew."""
+        report = yield
+        play, is_skipped = border.play_of(item), report.skipped and not hasattr(report, "wasxfail")
+        if play is not None and not is_skipped and (report.when == "call" or not report.passed):
+            self._happened[item] = play.happened
+        return report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         terminalreporter.section("expect: written by --lk-write-expect", sep="-")
         session: Any = self._config.pluginmanager.get_plugin("session")
         files = self._files(session.items)
-        for path, happened in files.items():
-            for line in _write(path, happened, self._config.rootpath):
+        for path, file in files.items():
+            for line in _write(path, file, self._config.rootpath):
                 terminalreporter.write_line(line)
         if not files:
             terminalreporter.write_line("nothing: no scenario was played that passed")
 
-    def _files(self, items: Sequence[pytest.Item]) -> dict[Path, dict[str, Any]]:
+    def _files(self, items: Sequence[pytest.Item]) -> dict[Path, _File]:
         snapshots = border.snapshots_of(self._config)
-        files: dict[Path, dict[str, Any]] = {}
+        scenarios: dict[tuple[Path, str], list[pytest.Item]] = {}
         for item in items:
-            play = border.play_of(item)
-            if play is not None and snapshots.has_passed(item.nodeid):
-                files.setdefault(item.path, {})[play.scenario.label] = play.happened
+            scenario = border.scenario_of(item)
+            if scenario is not None and item in self._happened:
+                scenarios.setdefault((item.path, scenario.label), []).append(item)
+        files: dict[Path, _File] = {}
+        for (path, label), played in scenarios.items():
+            passed = next((one for one in played if snapshots.has_passed(one.nodeid)), None)
+            if passed is None:
+                continue
+            file = files.setdefault(path, _File())
+            if (why := self._why_not(passed, played)) is None:
+                file.happened[label] = self._happened[passed]
+            else:
+                file.left[label] = why
         return files
 
+    def _why_not(self, passed: pytest.Item, played: Sequence[pytest.Item]) -> str | None:
+        """Say why what happened in the item that passed is not what its scenario is to expect."""
+        from .scenarios.write_expect import wanted
 
-def _write(
-    path: Path, happened: Mapping[str, Mapping[Position, Happened]], root: Path
-) -> Iterator[str]:
+        scenario = border.scenario_of(passed)
+        assert scenario is not None, "it plays one"
+        others = [item for item in played if item is not passed]
+        if not others or not (those := wanted(scenario, self._happened[passed])):
+            return None
+        for item in others:
+            if not border.snapshots_of(self._config).has_passed(item.nodeid):
+                return f"{passed.name} passed, and {item.name} did not"
+            these = wanted(scenario, self._happened[item])
+            for position in those:
+                if these.get(position) != those[position]:
+                    where = "the start" if position == "start" else f"turn {position + 1}"
+                    return (
+                        f"in {where} {item.name} did something else than {passed.name}; write "
+                        "what holds for both"
+                    )
+        return None
+
+
+def _write(path: Path, file: _File, root: Path) -> Iterator[str]:
     """Write one file; yield the diff before, and what there is to say afterwards."""
     from .scenarios.write_expect import write_expect
 
     shown = path.relative_to(root) if path.is_relative_to(root) else path
     old = path.read_bytes()
     try:
-        written = write_expect(old.decode(), path, happened)
+        written = write_expect(old.decode(), path, file.happened, file.left)
     except UsageError as error:
         yield str(error)
         return

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
 
 from ..errors import LoadError, UsageError, did_you_mean, one_of
 from ..transcript import Event
@@ -22,11 +23,12 @@ from .expect_words import entries_of
 from .load import load_text
 from .model import LlmEntry, Scenario, ScenarioFile, ScenarioTurn
 
-__all__ = ["Happened", "Position", "Written", "write_expect"]
+__all__ = ["Happened", "Position", "Written", "wanted", "write_expect"]
 
 Position: TypeAlias = int | Literal["start"]
 """Which turn of a scenario: its index in `turns`, or its start."""
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _NOT_READ = "write the turns as `- user: …`, one key a line, and end the file with a line end"
 
 
@@ -46,8 +48,8 @@ class Happened:
 class Written:
     """A file with new `expect:` lists, and lines for the user, each with its place.
 
-    `skipped` are turns that have no `expect` and got none, `inexact` those whose new list lets
-    more pass than what happened, because the format has no words for it.
+    `skipped` are turns that have no `expect` and got none, and scenarios of such; `inexact` are
+    those whose new list lets more pass than what happened, because the format has no words for it.
     """
 
     text: str
@@ -55,14 +57,26 @@ class Written:
     inexact: tuple[str, ...] = ()
 
 
+def wanted(scenario: Scenario, happened: Mapping[Position, Happened]) -> dict[Position, Any]:
+    """Return the entries for each turn of a scenario that has no `expect`."""
+    return {
+        position: entries_of(events, scripted)[0]
+        for position, events, scripted in _lacking(scenario, happened)
+    }
+
+
 def write_expect(
-    text: str, path: Path, happened: Mapping[str, Mapping[Position, Happened]]
+    text: str,
+    path: Path,
+    happened: Mapping[str, Mapping[Position, Happened]],
+    left: Mapping[str, str] = _NONE,
 ) -> Written:
     """Return the text of a scenario file with what happened under `expect:` of each turn without.
 
     What `expect` may leave out is left out. `text` is what `path` holds, line ends as they are
     (``path.read_bytes().decode()``; reading as text would change them); `happened` has the turns
-    of scenarios by label. A turn that has an `expect` is left as it is.
+    of scenarios by label. A turn that has an `expect` is left as it is. `left` says of scenarios
+    why they get none.
 
     Raises:
         UsageError: The file is none, has no such turn, or would not mean the same afterwards.
@@ -85,9 +99,14 @@ def write_expect(
             inexact += ((target, f"expect lets more pass than happened: {one}") for one in vague)
     new_text = source.with_inserted(insertions)
     new = _checked(new_text, path, source, written)
+    refused = [
+        f"{scenario.site}: {scenario.label!r}: no expect was written: {left[scenario.label]}"
+        for scenario in new.scenarios
+        if scenario.label in left
+    ]
     return Written(
         new_text,
-        tuple(f"{target.place(new)}: {words}" for target, words in skipped),
+        (*refused, *(f"{target.place(new)}: {words}" for target, words in skipped)),
         tuple(f"{target.place(new)}: {words}" for target, words in inexact),
     )
 
@@ -131,17 +150,24 @@ def _targets(
             near = did_you_mean(label, numbers) or f"; there are {one_of(map(repr, numbers))}"
             raise UsageError(f"{file.path}: there is no scenario {label!r}{near}")
         scenario = file.scenarios[numbers[label]]
-        for position, one in turns.items():
-            if position != "start" and not 0 <= position < len(scenario.turns or ()):
-                raise UsageError(
-                    f"{scenario.site}: {label!r} has no turn {position + 1}: it is not the "
-                    "scenario that was played; play it again"
-                )
-            turn = _turn(scenario, position)
-            if turn is None or turn.expect is None:
-                own = () if turn is None else turn.llm
-                scripted = own if one.scripted is None else one.scripted
-                yield _Target(numbers[label], position, one.events, scripted)
+        for lacking in _lacking(scenario, turns):
+            yield _Target(numbers[label], *lacking)
+
+
+def _lacking(
+    scenario: Scenario, happened: Mapping[Position, Happened]
+) -> Iterator[tuple[Position, Sequence[Event], Sequence[LlmEntry]]]:
+    """Walk the turns without an `expect`: what happened in each, and what its script says."""
+    for position, one in happened.items():
+        if position != "start" and not 0 <= position < len(scenario.turns or ()):
+            raise UsageError(
+                f"{scenario.site}: {scenario.label!r} has no turn {position + 1}: it is not the "
+                "scenario that was played; play it again"
+            )
+        turn = _turn(scenario, position)
+        if turn is None or turn.expect is None:
+            own = () if turn is None else turn.llm
+            yield position, one.events, own if one.scripted is None else one.scripted
 
 
 def _checked(text: str, path: Path, before: Source, written: Sequence[_Target]) -> ScenarioFile:

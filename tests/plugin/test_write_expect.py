@@ -92,6 +92,96 @@ scenarios:
     assert after == text
 
 
+VARIANTS = """\
+import pytest
+from livekit.agents import Agent, RunContext, function_tool
+
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="You know your language.")
+
+    @function_tool
+    async def language(self, ctx: RunContext) -> str:
+        \"\"\"The language.\"\"\"
+        if ctx.userdata == "fr":
+            pytest.skip("not yet")
+        return ctx.userdata
+
+
+@pytest.fixture
+def agent():
+    return Desk
+
+
+@pytest.fixture(params=[{params}])
+def userdata(request):
+    return request.param
+"""
+ASKED = """\
+scenarios:
+  - label: Asks
+    turns:
+      - user: which
+        llm: [{call: {language: {}}}, That.]
+  - label: Asks again
+    turns:
+      - user: which
+        llm: [{call: {language: {}}}, That.]
+        expect: [{function_call_output: {name: language, output: de}}]
+      - {user: thanks, llm: [Goodbye.]}
+  - label: Thanks
+    turns:
+      - {user: thanks, llm: [Goodbye.]}
+"""
+
+
+def test_a_scenario_is_left_alone_where_not_all_that_it_is_parametrized_with_went_the_same_way(
+    written,
+):
+    variants = VARIANTS.replace("{params}", "'de', 'en'")
+    result, text = written(ASKED, **{"conftest.py": variants})
+    result.outcomes(passed=5, failed=1)
+    result.shows(
+        "desk.yaml:2: 'Asks': no expect was written: in turn 1 Asks[en] did something else than "
+        "Asks[de]; write what holds for both",
+        "desk.yaml:6: 'Asks again': no expect was written: Asks again[de] passed, and "
+        "Asks again[en] did not",
+        "desk.yaml: written; *",
+    )
+    assert text == "[Goodbye.], expect: []}".join(ASKED.rsplit("[Goodbye.]}", 1))
+
+
+def test_where_nothing_but_such_scenarios_passed_that_is_all_that_it_says(written):
+    variants = VARIANTS.replace("{params}", "'en', 'de'")
+    result, text = written(ASKED, "-k", "again", **{"conftest.py": variants})
+    result.outcomes(passed=1, failed=1, deselected=4)
+    result.shows("desk.yaml:6: 'Asks again': * Asks again[de] passed, and Asks again[en] did not")
+    result.shows_no("*nothing to write*", "nothing: *", "*written; *")
+    assert text == ASKED
+
+
+def test_what_all_that_ran_agree_on_is_written_and_a_skipped_one_has_no_say(written):
+    variants = VARIANTS.replace(
+        "{params}", "'de', pytest.param('en', marks=pytest.mark.skip), 'fr'"
+    )
+    result, text = written(ASKED, **{"conftest.py": variants})
+    result.shows("desk.yaml: written; *")
+    result.shows_no("*no expect was written*")
+    assert text.count("output: de") == 2
+    assert text.count("expect: []") == 2
+
+
+def test_a_scenario_that_lacks_no_expect_is_not_spoken_of_whichever_failed(written):
+    variants = VARIANTS.replace("{params}", "'de', 'en'")
+    full = ASKED.replace("[Goodbye.]}", "[Goodbye.], expect: []}")
+    result, text = written(full, "-k", "again or Thanks", **{"conftest.py": variants})
+    result.outcomes(passed=3, failed=1, deselected=2)
+    result.shows("desk.yaml: nothing to write, each turn of what passed has its expect")
+    result.shows_no("*no expect was written*")
+    assert text == full
+
+
 def test_a_run_in_which_nothing_passed_writes_nothing(written):
     result, text = written(SCENARIOS, "-k", "Fails")
     result.outcomes(failed=1, deselected=1)
