@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
@@ -48,6 +49,7 @@ __all__ = [
     "PLAY",
     "SNAPSHOTS",
     "USERDATA_IS_SEEN",
+    "beside",
     "bounds_of",
     "entrypoint_of",
     "fixture_failure",
@@ -206,6 +208,17 @@ def references_of(config: pytest.Config) -> References:
         keys = options_of(config).keys
         config.stash[_REFERENCES] = References(lambda: Dummies(keys))
     return config.stash[_REFERENCES]
+
+
+def beside(node: pytest.Item | pytest.Collector) -> AbstractContextManager[None]:
+    """Let bare names of modules that scenarios imported mean those of the folder of `node`."""
+    if (references := node.config.stash.get(_REFERENCES, None)) is None:
+        return nullcontext()
+    folders = [node.path if isinstance(node, pytest.Directory) else node.path.parent]
+    play = node.stash.get(PLAY, None)
+    if play is not None and (file := getattr(play.names.module, "__file__", None)):
+        folders.insert(0, Path(file).parent)  # the agent's, as it was when that was imported
+    return references.siblings.of(folders)
 
 
 def marker_of(item: pytest.Item) -> Mapping[str, Any]:

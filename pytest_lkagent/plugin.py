@@ -173,10 +173,11 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Import a test module again, with dummies, if all that it lacked was a provider's key."""
-    report = yield
-    with keys.is_to_try_again(collector, report) as again:
-        if again:
-            return collector.ihook.pytest_make_collect_report(collector=collector)  # type: ignore[no-any-return]
+    with border.beside(collector):
+        report = yield
+        with keys.is_to_try_again(collector, report) as again:
+            if again:
+                return collector.ihook.pytest_make_collect_report(collector=collector)  # type: ignore[no-any-return]
     return report
 
 
@@ -233,10 +234,11 @@ def pytest_pycollect_makeitem(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    if not border.is_ours(item) and fuzzing.fuzzed(item) is None:
-        return (yield)
-    with keys.hold_dummies(item):
-        return (yield)
+    with border.beside(item):
+        if not border.is_ours(item) and fuzzing.fuzzed(item) is None:
+            return (yield)
+        with keys.hold_dummies(item):
+            return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

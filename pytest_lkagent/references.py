@@ -3,8 +3,9 @@
 A reference is ``package.module:name`` or ``file.py:name`` relative to the scenario file. A file is
 imported under a private name, so that the ``agent.py`` of two folders do not meet; its folder and
 that of the scenario file are first on the path meanwhile, and a file of theirs that was imported
-so goes by its own name: what imports it has the same classes. A bare class name means a class of
-the agent's module, or else the only loaded class of that name.
+so goes by its own name: what imports it has the same classes. What it imports of its folder is
+kept apart by `siblings`. A bare class name means a class of the agent's module, or else the only
+loaded class of that name.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from livekit.agents import Agent
 
 from .errors import UsageError, did_you_mean, one_of
 from .scenarios.model import Ref
+from .siblings import Siblings
 
 __all__ = ["References", "fixture_names"]
 
@@ -43,6 +45,7 @@ class References:
 
     def __init__(self, while_importing: Callable[[], Any]) -> None:
         self._while_importing = while_importing
+        self.siblings = Siblings()
         self._modules: dict[tuple[str, str], ModuleType] = {}
         self._values: dict[tuple[str, str], Any] = {}
 
@@ -86,7 +89,12 @@ class References:
             raise UsageError(f"{ref.place}: there is no file {name} beside {beside}")
         try:
             folders = [folder] if path is None else [path.parent, folder]
-            with self._while_importing(), _first_on_path(folders):
+            stem = "" if path is None else path.stem
+            with (
+                self._while_importing(),
+                self.siblings.importing(folders, stem),
+                _first_on_path(folders),
+            ):
                 return _import_file(path) if path is not None else importlib.import_module(name)
         except KeyboardInterrupt:
             raise

@@ -68,6 +68,7 @@ FLOORS = MappingProxyType(
         "record": 3,
         "settling": 3,
         "references": 3,
+        "siblings": 3,
         "leftovers": 3,
         "listeners": 2,
         "words": 1,

@@ -297,3 +297,141 @@ def test_the_file_that_a_conftest_imports_too_is_one_module(desk):
         }
     ).run("--lk-scenarios=desk.yaml")
     result.outcomes(passed=1)
+
+
+SELLER = """
+from livekit.agents import Agent, function_tool
+{top}
+
+class Seller(Agent):
+    def __init__(self):
+        super().__init__(instructions="You know the price.")
+
+    @function_tool
+    async def price(self) -> str:
+        \"\"\"The price.\"\"\"
+        {inside}
+        return Price().told
+"""
+PRICES = "class Price: told = {told!r}\n"
+SALES = """
+agent: agent.py:Seller
+scenarios:
+  - label: Sells
+    turns:
+      - user: how much
+        llm: [{call: {price: {}}}, That much.]
+        expect: [{function_call_output: {name: price, output: %s}}]
+"""
+
+
+def shops(seller, module="prices", *, also=()):
+    """Two folders with a seller each, and what it imports."""
+    files = {"conftest.py": ""}
+    for name in ("one", "two"):
+        files |= {
+            f"{name}/agent.py": seller,
+            f"{name}/{module}.py": PRICES.format(told=f"{name} euros"),
+            f"{name}/sales.yaml": SALES % f"{name} euros",
+            **{f"{name}/{file}": text for file, text in also},
+        }
+    return files
+
+
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+@pytest.mark.parametrize("module", ["prices", "shop/prices", "shop/__init__"])
+def test_a_file_imports_what_is_in_its_own_folder(desk, mode, module):
+    name = module.removesuffix("/__init__").replace("/", ".")
+    made = desk(shops(SELLER.format(top=f"from {name} import Price", inside=""), module))
+    result = made.run("--lk-scenarios=.", f"--import-mode={mode}")
+    result.outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "from prices import Price",
+        "import pickle; assert type(pickle.loads(pickle.dumps(Price()))) is Price",
+    ],
+)
+def test_what_it_imports_while_it_is_played_is_of_its_folder_too(desk, inside):
+    made = desk(shops(SELLER.format(top="import prices\nfrom prices import Price", inside=inside)))
+    made.run("--lk-scenarios=.").outcomes(passed=2)
+
+
+def test_what_only_the_played_agent_imports_is_not_taken_from_the_next_folder(desk):
+    files = shops(SELLER.format(top="from prices import Price", inside=""))
+    late = SELLER.format(top="", inside="from prices import Price")
+    result = desk({**files, "two/agent.py": late}).run("--lk-scenarios=.")
+    result.outcomes(passed=1, failed=1)
+    result.shows("*ModuleNotFoundError: No module named 'prices'*")
+
+
+def test_what_a_file_imported_is_the_same_for_the_tests_of_its_folder_and_of_no_other(desk):
+    conftest = """
+    import pytest
+    from prices import Price
+
+    @pytest.fixture(autouse=True)
+    def cheap(monkeypatch):
+        monkeypatch.setattr(Price, "told", f"{Price.told} and a half")
+    """
+    check = "import sys\nfrom prices import Price\n\ndef same():\n    "
+    check += "assert sys.modules['prices'].Price is Price\n    Price.is_played = True\n"
+    test = """
+    from prices import Price
+
+    def test_it(request):
+        assert Price.is_played
+        assert Price.told.startswith(request.path.parent.name)
+        assert __import__("prices").Price is Price
+    """
+    files = shops(
+        SELLER.format(top="from prices import Price", inside=""),
+        also=[("checks.py", check)],
+    )
+    files |= {
+        "two/conftest.py": conftest,
+        "one/then_one_test.py": test,
+        "two/then_two_test.py": test,
+        "one/sales.yaml": f"{SALES % 'one euros'}    check: checks.py:same\n",
+        "two/sales.yaml": f"{SALES % 'two euros and a half'}    check: checks.py:same\n",
+    }
+    made = desk(files, ini="lk_scenarios = *.yaml\n")
+    made.run().outcomes(passed=4)
+    made.run("two", "one").outcomes(passed=4)
+
+
+def test_a_name_that_a_conftest_of_another_folder_imported_is_no_excuse(desk):
+    files = shops(SELLER.format(top="from prices import Price", inside=""))
+    result = desk({**files, "one/conftest.py": "import prices\n"}).run("--lk-scenarios=.")
+    result.outcomes(passed=2)
+
+
+def test_a_file_may_take_its_agent_from_one_of_the_same_name_that_a_conftest_imports(desk):
+    result = desk(
+        {
+            "agent.py": "from livekit.agents import Agent\n\n"
+            "class FrontDesk(Agent):\n    def __init__(self): super().__init__(instructions='')\n",
+            "found/agent.py": "from agent import FrontDesk\n\nclass Found(FrontDesk): pass\n",
+            "found/desk.yaml": "agent: agent.py:Found\nscenarios:\n"
+            "- {label: Greets, turns: [{user: hi, llm: [Hello.]}]}\n",
+        }
+    ).run("--lk-scenarios=found")
+    result.outcomes(passed=1)
+
+
+def test_what_is_one_file_for_both_folders_is_one_module(desk, pytester):
+    count = 'import sys\nsys.imported = getattr(sys, "imported", 0) + 1\n'
+    check = "import sys\n\ndef once():\n    assert sys.imported == 1\n"
+    files = shops(SELLER.format(top="from prices import Price", inside=""))
+    files |= {f"{name}/sales.yaml": f"{SALES % 'all'}    check: ../checks.py:once\n"
+              for name in ("one", "two")}  # fmt: skip
+    del files["one/prices.py"], files["two/prices.py"]
+    for name in ("one", "two"):
+        (pytester.path / name).mkdir()
+        (pytester.path / name / "prices.py").symlink_to("../shared.py")
+    shared = count + PRICES.format(told="all")
+    desk({**files, "shared.py": shared, "checks.py": check}).run("--lk-scenarios=.").outcomes(
+        passed=2
+    )
