@@ -54,6 +54,7 @@ __all__ = [
     "entrypoint_of",
     "fixture_failure",
     "from_the_users_line",
+    "has_asyncio",
     "has_stage",
     "is_ci",
     "is_coroutine",
@@ -72,6 +73,7 @@ __all__ = [
     "play_of",
     "references_of",
     "refuse_bad_start",
+    "refuse_without_asyncio",
     "refuse_without_loop",
     "said_at",
     "scenario_of",
@@ -173,9 +175,27 @@ def refuse_without_loop(item: Any) -> None:
         )
 
 
+def has_asyncio(config: pytest.Config) -> bool:
+    """Whether pytest-asyncio is there: it is installed with us, and may be turned off."""
+    return hasattr(config.option, "asyncio_mode")
+
+
+def refuse_without_asyncio(item: pytest.Item) -> None:
+    """Stop a coroutine test of ours that nobody could run."""
+    if has_asyncio(item.config) or not (is_ours(item) and is_coroutine_test(item)):
+        return
+    if item.config.pluginmanager.is_blocked("asyncio"):
+        hint = "take -p no:asyncio away"
+    else:  # plugins are not loaded by themselves
+        hint = "say -p pytest_asyncio.plugin"
+    stop(UsageError(f"{place_of(item)} needs pytest-asyncio, which is turned off: {hint}"))
+
+
 def mark_for_asyncio(node: Any) -> None:
     """Let pytest-asyncio run a test that uses our fixtures, in strict mode too."""
-    if not any(node.get_closest_marker(mark) for mark in ("asyncio", "anyio", "trio")):
+    if has_asyncio(node.config) and not any(
+        node.get_closest_marker(mark) for mark in ("asyncio", "anyio", "trio")
+    ):
         node.add_marker(pytest.mark.asyncio)
 
 

@@ -126,6 +126,8 @@ class ScenarioModule(pytest.Module):
         else:
             function = _function(play)
         function.pytestmark = marks = _marks(play.scenario)
+        if not is_drawn and border.has_asyncio(self.config):
+            marks.append(pytest.mark.asyncio.mark)
         target = border.options_of(self.config).target
         if target and (why := self._misplaced(play.scenario, target)):
             marks.append(pytest.mark.skip(reason=why).mark)
@@ -196,8 +198,6 @@ def _signature(fixtures: frozenset[str]) -> inspect.Signature:
 
 def _marks(scenario: Scenario) -> list[pytest.MarkDecorator | pytest.Mark]:
     marks: list[pytest.MarkDecorator | pytest.Mark] = []
-    if not scenario.is_drawn:
-        marks.append(pytest.mark.asyncio.mark)
     for ref in scenario.marks:
         try:
             marks.append(getattr(pytest.mark, ref.text).mark)

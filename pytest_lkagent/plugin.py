@@ -245,6 +245,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """Show what a fixture of the user's did wrong at the user's line, or the YAML's."""
     __tracebackhide__ = True
+    border.refuse_without_asyncio(item)
     try:
         if not border.is_ours(item):
             return (yield)

@@ -209,6 +209,46 @@ def test_a_plain_function_may_script_and_mock_and_is_told_why_it_gets_no_session
     result.shows_no("During handling*")
 
 
+@pytest.mark.parametrize(
+    ("switched_off", "hint"),
+    [
+        (["-p", "no:asyncio"], "take -p no:asyncio away"),
+        (["--disable-plugin-autoload", "-p", "lkagent"], "say -p pytest_asyncio.plugin"),
+    ],
+)
+def test_each_test_of_ours_says_that_pytest_asyncio_is_turned_off(desk, switched_off, hint):
+    made = desk(
+        {
+            "pytest.ini": "[pytest]\nlk_scenarios = *.yaml\naddopts = --strict-markers\n",
+            "test_loops.py": """
+            async def test_greets(user_says, fake_llm):
+                fake_llm.script("Hello.")
+                await user_says("hi")
+
+            async def test_starts(agent_session):
+                pass
+
+            def test_is_scripted(fake_llm):
+                assert not fake_llm.remaining
+
+            def test_is_nobody_elses():
+                pass
+            """,
+            "desk.yaml": "scenarios:\n- {label: Greets, turns: [{user: hi, llm: [Hello.]}]}\n",
+        }
+    )
+    result = made.run("-W", "error::pytest.PytestUnknownMarkWarning", *switched_off)
+    result.outcomes(passed=2, errors=3)
+    told = f"needs pytest-asyncio, which is turned off: {hint}"
+    for place in (
+        "desk.yaml:2: Greets",
+        "test_loops.py:9: test_greets",
+        "test_loops.py:13: test_starts",
+    ):
+        assert result.lines.count(f"{place} {told}") == 1, str(result)
+    result.shows_no("*Error*", "*Traceback*")
+
+
 def test_async_fixtures_of_the_user_meet_the_session_on_its_loop(desk):
     result = desk(
         {
