@@ -29,6 +29,7 @@ __all__ = [
     "neutral",
     "output_item",
     "read_request",
+    "run_events",
     "to_event",
     "told_items",
 ]
@@ -157,8 +158,8 @@ def output_item(event: FunctionCallOutput) -> llm.FunctionCallOutput:
     )
 
 
-def expect(items: Iterable[Any], agents: Mapping[str, tuple[Agent | None, Agent]]) -> Any:
-    """Return LiveKit's own ``RunAssert`` over `items`, which may reach beyond one run."""
+def run_events(items: Iterable[Any], agents: Mapping[str, tuple[Agent | None, Agent]]) -> list[Any]:
+    """Return the events that LiveKit's own RunResult would have of `items`."""
     makers: dict[str, Callable[[Any], Any]] = {
         "message": lambda item: run_result.ChatMessageEvent(item=item),
         "function_call": lambda item: run_result.FunctionCallEvent(item=item),
@@ -167,7 +168,11 @@ def expect(items: Iterable[Any], agents: Mapping[str, tuple[Agent | None, Agent]
             item=item, old_agent=agents[item.id][0], new_agent=agents[item.id][1]
         ),
     }
-    events = [makers[item.type](item) for item in items if item.type in makers]
+    return [makers[item.type](item) for item in items if item.type in makers]
+
+
+def expect(events: list[Any]) -> Any:
+    """Return LiveKit's own ``RunAssert`` over `events`, which may grow, and be of several runs."""
     return run_result.RunAssert(SimpleNamespace(events=events))  # type: ignore[arg-type]
 
 

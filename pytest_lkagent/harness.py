@@ -222,7 +222,6 @@ class Harness:
         """
         self._stage.check_time("settle()")
         await self._end_turn(settle=True)
-        self.record.collect()
 
     async def _settle_start(self) -> None:
         await self._end_turn(settle=True)
@@ -418,7 +417,6 @@ class Harness:
         """Show the conversation so far, calls under way included, and the state it is in."""
         if self._session is None:
             return []
-        self.record.collect()
         events = list(self.transcript.events)
         known = {event.call_id for event in events if isinstance(event, FunctionCall)}
         for context in (one.context for one in self._stage.standstill.pending):

@@ -27,28 +27,52 @@ if TYPE_CHECKING:
 
 __all__ = ["Record", "Turn"]
 
+
+def _nothing() -> None:
+    pass
+
+
 _Handoff = tuple[Agent | None, Agent]
 _CHANGES = ("agent_state_changed", "close", "conversation_item_added", "tool_execution_updated")
 
 
 @dataclass(kw_only=True)
 class Turn(_Turn):
-    """What followed one input of the user, up to the moment when the session had settled.
+    """What followed one input of the user, until the next.
 
     `events` is the neutral record; `expect` is LiveKit's own assertion object over all of them,
     those after ``run()`` returned too; `result` is LiveKit's RunResult, and `answer` what came in
-    its place where the session was talked to from outside.
+    its place where the session was talked to from outside. `look` is called before anybody looks
+    at these: the session goes on without telling us.
     """
 
     items: Sequence[Any] = ()
     handoffs: Mapping[str, _Handoff] = field(default_factory=dict)
     result: RunResult[Any] | None = None
     answer: Sequence[Any] = ()
+    look: Callable[[], object] = field(default=_nothing, repr=False, compare=False)
+    _shown: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property  # type: ignore[misc]
+    def events(self) -> Sequence[Event]:
+        self.look()
+        return self._events
+
+    @events.setter
+    def events(self, events: Sequence[Event]) -> None:
+        self._events = events
+
+    @property
+    def expect(self) -> RunAssert:
+        self.look()
+        shown = (item for item in self.items if getattr(item, "role", None) != "user")
+        self._shown[:] = _livekit_items.run_events(shown, self.handoffs)
+        return self._expect
 
     @cached_property
-    def expect(self) -> RunAssert:
-        shown = [item for item in self.items if getattr(item, "role", None) != "user"]
-        made: RunAssert = _livekit_items.expect(shown, self.handoffs)
+    def _expect(self) -> RunAssert:
+        """The same one each time: it knows how far the test has come."""
+        made: RunAssert = _livekit_items.expect(self._shown)
         return made
 
 
@@ -56,7 +80,7 @@ class Record:
     """What one session did so far."""
 
     def __init__(self) -> None:
-        self.transcript = Transcript(start=Turn(user=None))
+        self.transcript = Transcript(start=Turn(user=None, look=self.collect))
         self.closed: Close | None = None
         self.errors: list[BaseException] = []
         self.close_error: BaseException | None = None
@@ -122,9 +146,11 @@ class Record:
     def begin(self, user: str | None) -> Turn:
         """Begin a turn; what the session does from now on belongs to it."""
         self.collect()
-        self._earlier.update(item.id for item in self.current.items)
+        before = self.current
+        before.look = _nothing
+        self._earlier.update(item.id for item in before.items)
         self._before = list(self.history())
-        turn = Turn(user=user)
+        turn = Turn(user=user, look=self.collect)
         self.transcript.turns.append(turn)
         return turn
 
@@ -134,13 +160,12 @@ class Record:
             return
         turn = self.current
         made = _made_by_run(turn)
-        state = (id(turn), len(self.history()), len(made), self.closed)
+        state = (id(turn), len(self.history()), len(made), len(self._names), self.closed)
         if state == self._collected:
             return
         self._collected = state
         turn.items = self._items(made)
         turn.handoffs = self._handoffs
-        turn.__dict__.pop("expect", None)
         converted = (_livekit_items.to_event(item, self._names) for item in turn.items)
         events: list[Event] = [event for event in converted if event is not None]
         if self.closed is not None and not self._closed_before(turn):

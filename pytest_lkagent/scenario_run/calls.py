@@ -52,7 +52,6 @@ async def hear_start(call: VoiceCall, scenario: Scenario) -> None:
         await call.settle()
     elif scenario.start is not None:
         await call.agent_speaks()
-    call.harness.record.collect()
 
 
 async def play_call_turn(
@@ -70,17 +69,14 @@ async def play_call_turn(
     __tracebackhide__ = True
     record = call.harness.record
     known = list(record.errors)
-    try:
-        await _do(turn, call, names, fill)
-        if after is not None and after.interjection is not None:
-            await call.agent_speaks(after.interjection.after)
-        elif turn.settle and not turn.hang_up:
-            if after is None or after.at is None:
-                await call.settle()
-            else:
-                await call.settle_by(after.at)
-    finally:
-        record.collect()
+    await _do(turn, call, names, fill)
+    if after is not None and after.interjection is not None:
+        await call.agent_speaks(after.interjection.after)
+    elif turn.settle and not turn.hang_up:
+        if after is None or after.at is None:
+            await call.settle()
+        else:
+            await call.settle_by(after.at)
     for error in record.errors:
         if not any(error is one for one in known):
             record.current.error = error  # as the run of a text would raise it

@@ -65,8 +65,6 @@ class RemoteSession(Client):
                 self._harness.told(reported)
                 cause = self._without_ours(reported)
             raise error.with_traceback(None) from cause
-        finally:
-            record.collect()
 
     def _without_ours(self, error: BaseException) -> BaseException:
         """Leave out the way that a scripted error took: it begins in our code."""

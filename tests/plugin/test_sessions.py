@@ -280,6 +280,66 @@ def test_the_transcript_holds_the_conversation_as_plain_values(desk):
     result.outcomes(passed=1)
 
 
+def test_the_transcript_has_what_was_said_by_the_time_that_one_looks(desk):
+    result = desk(
+        {
+            "test_look.py": """
+            class Reminding(FrontDesk):
+                async def on_enter(self):
+                    self.session.on("agent_state_changed", self.look)
+
+                def look(self, event):
+                    if event.old_state == "speaking" and not hasattr(self, "task"):
+                        self.task = asyncio.ensure_future(self.remind())
+
+                async def remind(self):
+                    await asyncio.sleep(60)
+                    await self.session.say("It is time.")
+
+            async def test_a_timer_of_the_agent(user_says, fake_llm, transcript, agent_session):
+                fake_llm.script(say("I will."))
+                turn = await user_says("remind me")
+                turn.expect.next_event().is_message(role="assistant")
+                turn.expect.no_more_events()
+                await asyncio.sleep(3600)
+                assert "It is time." in str(transcript)
+                assert turn is transcript.turns[0]
+                assert transcript.turns[0].events[-1].text == "It is time."
+                turn.expect.next_event().is_message(role="assistant")  # it goes on where it was
+                turn.expect.no_more_events()
+                await agent_session.aclose()
+                assert transcript.events[-1].reason == "user_initiated"
+
+            test_a_timer_of_the_agent.pytestmark = [pytest.mark.lk(agent=Reminding)]
+
+            async def test_a_run_of_the_session(agent_session, fake_llm, transcript):
+                fake_llm.script(say("Hello."))
+                await agent_session.run(user_input="hi")
+                assert [event.text for event in transcript if event.type == "message"] == [
+                    "hi", "Hello."
+                ]
+
+            async def test_what_code_lets_it_say(agent_session, transcript):
+                await agent_session.say("One.")
+                assert transcript.start.events[-1].text == "One."
+                await agent_session.say("Two.")
+                assert transcript.start.events[-1].text == "Two."
+
+            async def test_what_comes_later_belongs_to_the_last_turn(
+                agent_session, user_says, fake_llm, transcript
+            ):
+                fake_llm.script(say("Hello."), say("Bye."))
+                first, last = await user_says("hi"), await user_says("bye")
+                await agent_session.say("Call again.")
+                assert [event.text for event in first.events] == ["hi", "Hello."]
+                assert [event.text for event in last.events] == ["bye", "Bye.", "Call again."]
+                assert transcript.turns == [first, last]
+            """
+        }
+    ).run()
+    result.outcomes(passed=4)
+
+
 def test_settle_waits_for_what_a_run_of_livekit_leaves_open(desk):
     result = desk(
         {
