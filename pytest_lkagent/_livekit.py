@@ -31,6 +31,7 @@ from livekit.agents import (
     tts,
     vad,
 )
+from livekit.agents.llm.chat_context import Instructions
 from livekit.agents.log import logger
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
@@ -56,6 +57,7 @@ __all__ = [
     "Seam",
     "Speech",
     "adopted_by",
+    "asked_for",
     "asking_agent",
     "at_work",
     "attach",
@@ -158,6 +160,7 @@ class Adopter(Protocol):
 _seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
 _adopters: dict[int, tuple[JobContext, Adopter]] = {}
 _originals: dict[Callable[..., Any], Callable[..., Any]] = {}
+_asked_for: ContextVar[str | None] = ContextVar("lk_asked_for", default=None)
 
 
 def attach(session: AgentSession[Any], seam: Seam) -> None:
@@ -271,6 +274,15 @@ def _update_models(self: Any, **models: Any) -> Any:
     return _originals[_update_models](self, **models)
 
 
+@functools.wraps(AgentActivity._pipeline_reply_task)
+async def _pipeline_reply_task(self: Any, **how: Any) -> None:
+    asked = how.get("instructions")
+    if isinstance(asked, Instructions):
+        asked = asked.render(modality=how["speech_handle"].input_details.modality)
+    _asked_for.set(asked)  # in the context of this reply's own task
+    await _originals[_pipeline_reply_task](self, **how)
+
+
 @functools.wraps(AgentSession.wait_for_idle)
 async def _wait_for_idle(self: Any) -> Any:
     """Say that the session closes, as LiveKit's own does unless ``aclose()`` was called.
@@ -302,6 +314,7 @@ STAND_INS = StandIns(
             (AgentSession, _update_activity),
             (AgentSession, _wait_for_idle),
             (AgentActivity, _update_models),
+            (AgentActivity, _pipeline_reply_task),
             (_ToolExecutor, _execute),
         )
     )
@@ -385,11 +398,21 @@ def run_user_mock(mock: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
 
 def asking_agent() -> Agent | None:
     """Return the agent whose ``llm_node`` is asking its model, None for other code."""
+    return speaking_agent() if _is_inference() else None
+
+
+def asked_for() -> str | None:
+    """Return what ``generate_reply(instructions=…)`` asked, where its ``llm_node`` is asking.
+
+    LiveKit makes a system message of it, which by itself is like any that an agent may add.
+    """
+    return _asked_for.get() if _is_inference() else None
+
+
+def _is_inference() -> bool:
     task = asyncio.current_task()
     coroutine: Any = task.get_coro() if task is not None else None
-    if coroutine is None or coroutine.__name__ != _INFERENCE:
-        return None
-    return speaking_agent()
+    return coroutine is not None and coroutine.__name__ == _INFERENCE
 
 
 def speaking_agent() -> Agent | None:

@@ -40,10 +40,14 @@ _OWN_MESSAGES = "lk."
 """LiveKit's own messages in a request (instructions, markup guides) have ids that begin so."""
 
 
-def read_request(items: Sequence[Any]) -> tuple[tuple[Event, ...], str, str | None]:
-    """Split a chat context into its conversation, the instructions and those of this reply."""
+def read_request(
+    items: Sequence[Any], asked_for: str | None
+) -> tuple[tuple[Event, ...], str, str | None]:
+    """Split a chat context into its conversation, the instructions and those of this reply.
+
+    These are the last system message that says what is `asked_for`.
+    """
     instructions = ""
-    reply: str | None = None
     conversation = []
     for item in items:
         if item.type == "message" and item.id.startswith(_OWN_MESSAGES):
@@ -51,10 +55,12 @@ def read_request(items: Sequence[Any]) -> tuple[tuple[Event, ...], str, str | No
                 instructions = item.text_content or ""
             continue
         conversation.append(item)
-    last = conversation[-1] if conversation else None
-    if last is not None and last.type == "message" and last.role == "system":
-        reply = last.text_content or ""
-        conversation.pop()
+    reply = None
+    for place, item in reversed(list(enumerate(conversation if asked_for else ()))):
+        if item.type == "message" and item.role == "system" and item.raw_text_content == asked_for:
+            del conversation[place]
+            reply = asked_for
+            break
     return tuple(filter(None, map(to_event, conversation))), instructions, reply
 
 

@@ -114,7 +114,7 @@ class Body(BaseModel):
         """Return the conversation, the instructions, and those of this reply.
 
         A system message at the beginning is the instructions, one at the end those of this reply:
-        the ids by which LiveKit knows its own do not go over the wire.
+        who put it there does not go over the wire.
         """
         first, *rest = self.messages
         instructions = ""

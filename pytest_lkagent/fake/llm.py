@@ -175,12 +175,12 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
         extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
     ) -> llm.LLMStream:
-        items = tuple(chat_ctx.items)
+        items, asked_for = tuple(chat_ctx.items), _livekit.asked_for()
         request = self.asked(
             agent=_livekit.asking_agent(),
             tools={tool.id: tool for tool in tools or ()},
             tool_choice=tool_choice or None,
-            read=lambda: _livekit_items.read_request(items),
+            read=lambda: _livekit_items.read_request(items, asked_for),
         )
         return _FakeStream(
             self, request, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options

@@ -45,7 +45,10 @@ class Request:
 
     @property
     def reply_instructions(self) -> str | None:
-        """What ``generate_reply(instructions=…)`` asked for, None in an ordinary turn."""
+        """What ``generate_reply(instructions=…)`` asked for, None in an ordinary turn.
+
+        Of a request over HTTP it is the system message at the end, whoever put it there.
+        """
         return self._content[2]
 
     @cached_property

@@ -197,6 +197,40 @@ async def test_a_request_shows_conversation_instructions_tools_and_who_asks(
     assert isinstance(first.agent, FrontDesk)
 
 
+class Informed(FrontDesk):
+    async def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
+        chat_ctx.add_message(role="system", content="The caller is a VIP.")
+        async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+            yield chunk
+
+
+@pytest.mark.lk(agent=Informed)
+async def test_what_the_agent_adds_to_a_request_is_no_instruction_for_the_reply(
+    agent_session, user_says, settle, fake_llm
+) -> None:
+    fake_llm.script("Hi.", call("book", slot="2pm"), "Booked.")
+    await user_says("hello")
+    agent_session.generate_reply(instructions="Offer 2 pm.", tool_choice="auto")
+    await settle()
+    ordinary, asked, after_the_tool = fake_llm.requests
+    assert ordinary.reply_instructions is None
+    assert [str(one) for one in ordinary.messages] == ["hello", "The caller is a VIP."]
+    assert asked.reply_instructions == "Offer 2 pm."
+    assert [str(one) for one in asked.messages] == ["hello", "Hi.", "The caller is a VIP."]
+    assert after_the_tool.reply_instructions is None
+    assert "Offer 2 pm." in [str(one) for one in after_the_tool.messages]
+
+
+@pytest.mark.lk(agent=FrontDesk)
+async def test_what_the_code_of_the_agent_asks_meanwhile_is_told_nothing_else(
+    agent_session, settle, fake_llm
+) -> None:
+    fake_llm.script(call("consult"), "Yes.", "He agrees.")
+    agent_session.generate_reply(instructions="Greet them.", tool_choice="auto")
+    await settle()
+    assert [one.reply_instructions for one in fake_llm.requests] == ["Greet them.", None, None]
+
+
 async def test_after_too_many_tool_steps_the_model_may_call_nothing(
     start_session, fake_llm
 ) -> None:
