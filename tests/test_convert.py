@@ -154,6 +154,29 @@ def test_parallel_calls_of_which_one_ended_before_the_other_began_are_one_comple
     assert "silence" not in text
 
 
+@pytest.mark.parametrize(
+    ("sent", "llm"),
+    [
+        (
+            [("add", "{}"), ("clear", "{}"), ("add", '{"what": "rose"}')],
+            "call: [{add: {}}, {clear: {}}, {add: {what: rose}}]",
+        ),
+        ([("clear", "{}"), ("add", "{}"), ("add", "{}")], "call: {clear: {}, add: [{}, {}]}"),
+        ([("clear", "{}"), ("add", "{")], "call: {clear: {}}, raw_call: {add: '{'}"),
+        ([("add", "{"), ("clear", "{}")], "raw_call: {add: '{', clear: '{}'}"),
+        (
+            [("add", "{"), ("clear", "{}"), ("add", "{}")],
+            "raw_call: [{add: '{'}, {clear: '{}'}, {add: '{}'}]",
+        ),
+    ],
+)
+def test_parallel_calls_are_written_in_the_order_in_which_they_were_called(sent, llm):
+    called_ones = [called(name, text, f"c{n}") for n, (name, text) in enumerate(sent)]
+    returned_ones = [returned(name, "done", f"c{n}") for n, (name, _) in enumerate(sent)]
+    text = converted(said("user", "go"), *called_ones, *returned_ones, said("assistant", "Done."))
+    assert f"llm: [{{{llm}}}, Done.]" in text
+
+
 def test_users_who_speak_twice_get_a_silence_for_the_first():
     text = converted(said("user", "hi"), said("user", "are you there?"), said("assistant", "Yes."))
     assert (

@@ -145,16 +145,7 @@ def _step_lines(step: Any) -> list[str]:
 def _words(entry: LlmEntry) -> Any:
     """Return a step of `llm` as it is written."""
     words: dict[str, Any] = {} if entry.text is None else {"say": entry.text}
-    call: dict[str, list[Any]] = {}
-    raw: dict[str, list[str]] = {}
-    for one in entry.calls:
-        if one.raw is None:
-            call.setdefault(one.name, []).append(one.arguments)
-        else:
-            raw.setdefault(one.name, []).append(one.raw)
-    for key, by_name in (("call", call), ("raw_call", raw)):
-        if by_name:
-            words[key] = {name: given if given[1:] else given[0] for name, given in by_name.items()}
+    words |= _called(entry.calls)
     if entry.silence:
         words["silence"] = True
     if entry.fail is not None:
@@ -167,6 +158,32 @@ def _words(entry: LlmEntry) -> Any:
         if seconds:
             words[key] = duration_text(seconds)
     return entry.text if list(words) == ["say"] else words
+
+
+def _called(calls: Sequence[LlmCall]) -> dict[str, Any]:
+    """Return parallel calls as they are written, in their order: those of `raw_call` come last."""
+    is_raw = [one.raw is not None for one in calls]
+    if is_raw != sorted(is_raw):
+        texts = [json.dumps(one.arguments, ensure_ascii=False) for one in calls]
+        calls = [
+            replace(one, raw=text if one.raw is None else one.raw)
+            for one, text in zip(calls, texts, strict=True)
+        ]
+    given: dict[str, list[tuple[str, Any]]] = {
+        "call": [(one.name, one.arguments) for one in calls if one.raw is None],
+        "raw_call": [(one.name, one.raw) for one in calls if one.raw is not None],
+    }
+    return {key: _by_tool(some) for key, some in given.items() if some}
+
+
+def _by_tool(given: Sequence[tuple[str, Any]]) -> Any:
+    """Return what tools are given as a mapping, as a list of them where it has another order."""
+    by_tool: dict[str, list[Any]] = {}
+    for tool, one in given:
+        by_tool.setdefault(tool, []).append(one)
+    if [tool for tool, some in by_tool.items() for _ in some] != [tool for tool, _ in given]:
+        return [{tool: one} for tool, one in given]
+    return {tool: some if some[1:] else some[0] for tool, some in by_tool.items()}
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

@@ -66,6 +66,8 @@ _Reference = Annotated[
 ]
 _ClassName = Annotated[str, Field(pattern=r"^[^\s]+$", examples=["FrontDesk", "desk:FrontDesk"])]
 _Regex = Annotated[_Text, Field(description="A regular expression, searched anywhere in the text.")]
+_Calls = dict[str, dict[str, JsonValue] | list[dict[str, JsonValue] | None] | None]
+_RawCalls = dict[str, _Text | list[_Text]]
 _Arguments = Annotated[
     dict[str, JsonValue],
     Field(description="A subset of the arguments; a value may be {matches: regex}."),
@@ -127,11 +129,13 @@ class LlmFormat(_Closed):
     """What the model answers to one request."""
 
     say: _Text = _may("What the model says.")
-    call: dict[str, dict[str, JsonValue] | list[dict[str, JsonValue] | None] | None] = _may(
-        "Tool → arguments; several are parallel, a list calls one tool often."
+    call: _Calls | list[_Calls] = _may(
+        "Tool → arguments; several are parallel, a list calls one tool often. "
+        "A list of such mappings calls their tools in that order."
     )
-    raw_call: dict[str, _Text | list[_Text]] = _may(
-        "Tool → the text of its arguments, which need not be JSON; a list calls it often."
+    raw_call: _RawCalls | list[_RawCalls] = _may(
+        "Tool → the text of its arguments, which need not be JSON; a list calls it often. "
+        "A list of such mappings calls their tools in that order."
     )
     fail: _ClassName | FailFormat = _may("The request fails.")
     silence: Literal[True] = _may("The model answers nothing.")

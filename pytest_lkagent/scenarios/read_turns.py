@@ -171,7 +171,7 @@ def _ids(reading: Reading, node: Node, calls: Sequence[LlmCall]) -> tuple[str, .
 
 
 def _calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
-    """Read parallel calls: tool → arguments, or tool → list of arguments of several calls."""
+    """Read parallel calls: tool → arguments."""
     if "call" not in fields:
         return []
     node = fields["call"]
@@ -181,15 +181,11 @@ def _calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
         reading.problem(node, f"call cannot be {node.value!r}; write call: {{{tool}: {form}}}")
         return []
     calls = []
-    for key, value in reading.entries(node, "call", "a mapping of a tool to its arguments"):
+    instead = "a mapping of a tool to its arguments"
+    for key, value in _given(reading, node, "call", instead, "{argument: value}"):
         name = reading.tool(key).text
-        for arguments in value.value if isinstance(value, SequenceNode) else [value]:
-            given = (
-                {} if is_null(arguments) else reading.mapping(arguments, f"the arguments of {name}")
-            )
-            calls.append(LlmCall(name, given))
-    if isinstance(node, MappingNode) and not calls:
-        reading.problem(node, "call names no tool; write call: {tool: {argument: value}}")
+        what = f"the arguments of {name}"
+        calls.append(LlmCall(name, {} if is_null(value) else reading.mapping(value, what)))
     return calls
 
 
@@ -199,6 +195,24 @@ def _raw_calls(reading: Reading, fields: dict[str, Node]) -> list[LlmCall]:
     instead = "a mapping of a tool to the text of its arguments"
     return [
         LlmCall(key.value, raw=reading.text(text, "raw_call"))  # a model may invent any name
-        for key, value in reading.entries(fields["raw_call"], "raw_call", instead)
-        for text in (value.value if isinstance(value, SequenceNode) else [value])
+        for key, text in _given(reading, fields["raw_call"], "raw_call", instead, "text")
     ]
+
+
+def _given(
+    reading: Reading, node: Node, what: str, instead: str, form: str
+) -> list[tuple[ScalarNode, Node]]:
+    """Return each call's tool with what it is given: a tool may have a list, for several calls.
+
+    A list of mappings is their calls one after the other, in an order that one may not have.
+    """
+    parts = reading.items(node, what, instead) if isinstance(node, SequenceNode) else [node]
+    given = [
+        (tool, one)
+        for part in parts
+        for tool, value in reading.entries(part, what, instead)
+        for one in (value.value if isinstance(value, SequenceNode) else [value])
+    ]
+    if not given and all(isinstance(part, MappingNode) for part in parts):
+        reading.problem(node, f"{what} names no tool; write {what}: {{tool: {form}}}")
+    return given

@@ -18,7 +18,7 @@ from pytest_lkagent.scenario_run.captures import Captures
 from pytest_lkagent.scenario_run.names import Names
 from pytest_lkagent.scenario_run.steps import steps_of
 from pytest_lkagent.scenarios.load import load_text
-from pytest_lkagent.script import Step
+from pytest_lkagent.script import Step, call, raw_call, reply
 
 
 @function_tool
@@ -51,14 +51,14 @@ DRAWN = st.builds(
 
 def said(step: Step) -> dict[str, Any]:
     """Return what a step says, whichever way its arguments are written."""
-    calls = [(call.name, sent(call.arguments), call.call_id) for call in step.calls]
+    calls = [(made.name, sent(made.arguments), made.call_id) for made in step.calls]
     chunks = list(step.chunks) if isinstance(step.chunks, tuple) else step.chunks
     if playable(step.text) != step.text:
         chunks = None  # they make up another text
     error = None if step.error is None else (type(step.error).__name__, str(step.error))
     return {
         "text": playable(step.text),
-        "calls": sorted(calls, key=lambda call: call[0]),  # by tools, in a file
+        "calls": calls,
         "error": error,
         "attempts": step.attempts,
         "times": (step.ttft, step.duration),
@@ -88,6 +88,19 @@ def test_a_scenario_says_what_was_drawn(drawn):
         steps = steps_of(turn, Names(), Captures)
         for step, drawn_step in zip(steps, was.steps, strict=True):
             assert said(step) == said(drawn_step)
+
+
+CALLS = [call("book", slot="2pm"), call("cancel"), raw_call("book", "{"), raw_call("cancel", "{}")]
+
+
+@given(st.lists(st.sampled_from(CALLS), min_size=1, max_size=4))
+def test_parallel_calls_are_written_in_the_order_in_which_they_were_drawn(calls):
+    step = reply(None, *calls)
+    drawn = Drawn(turns=[DrawnTurn(user="hi", steps=[step])])
+    text = as_scenario(drawn, label="found", tested={}, settings={}, notes=[])
+    [turn] = load_text(text, Path("found.yaml")).scenarios[0].turns or ()
+    [read] = steps_of(turn, Names(), Captures)
+    assert said(read) == said(step)
 
 
 def playable(text: Any) -> Any:

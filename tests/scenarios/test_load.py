@@ -190,6 +190,32 @@ def test_a_scenario_without_turns_has_none_and_one_with_an_empty_list_has_no_tur
     assert played.turns == ()
 
 
+def test_calls_in_a_list_have_its_order(read_one):
+    (turn,) = read_one("""\
+        turns:
+        - user: go
+          llm:
+          - call: [{add: {x: 1}}, {clear: , look: }, {add: [{x: 2}, ~]}]
+            ids: [a, b, c, d, e]
+          - {call: [{add: }], raw_call: [{add: '{'}, {clear: [x, y]}, {add: ''}]}
+        """).turns
+    called, raw = turn.llm
+    assert called.calls == (
+        LlmCall("add", {"x": 1}),
+        LlmCall("clear"),
+        LlmCall("look"),
+        LlmCall("add", {"x": 2}),
+        LlmCall("add"),
+    )
+    assert [(call.name, call.raw) for call in raw.calls] == [
+        ("add", None),
+        ("add", "{"),
+        ("clear", "x"),
+        ("clear", "y"),
+        ("add", ""),
+    ]
+
+
 def test_everything_that_the_model_can_answer(read_one):
     (turn,) = read_one("""\
         turns:

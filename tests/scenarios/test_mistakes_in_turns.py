@@ -90,6 +90,26 @@ TURN = [
         "24: call names no tool; write call: {tool: {argument: value}}",
     ),
     (
+        "{user: a, llm: [{call: []}]}",
+        "24: call names no tool; write call: {tool: {argument: value}}",
+    ),
+    (
+        "{user: a, llm: [{call: [{book: }, cancel]}]}",
+        ("35: call cannot be 'cancel'; write a mapping of a tool to its arguments"),
+    ),
+    (
+        "{user: a, llm: [{call: [{book: }, {book: 2pm}]}]}",
+        ("42: the arguments of book cannot be '2pm'; write a mapping"),
+    ),
+    (
+        "{user: a, llm: [{raw_call: {}}]}",
+        "28: raw_call names no tool; write raw_call: {tool: text}",
+    ),
+    (
+        "{user: a, llm: [{raw_call: [{book: x}, [y]]}]}",
+        ("40: raw_call cannot be a list; write a mapping of a tool to the text of its arguments"),
+    ),
+    (
         "{user: a, llm: [{call: {book: 2pm}}]}",
         ("31: the arguments of book cannot be '2pm'; write a mapping"),
     ),

@@ -67,7 +67,9 @@ scenarios:
     llm:
     - text
     - {say: x, call: {a: {b: 1}, c: , d: [{}, {e: 2}]}, ttft: 300ms, duration: 1, by: }
+    - {call: [{a: {b: 1}}, {c: }, {a: [{}, {b: 2}]}]}
     - {raw_call: {a: "{"}}
+    - {raw_call: [{a: "{"}, {b: ["", no]}]}
     - {fail: {status: 429, attempts: 1, after: x}}
     - {fail: {timeout: true}}
     - {fail: ToolError}
@@ -145,6 +147,8 @@ BAD = [
     "{turns: [{user: x, llm: [{fail: {status: 0}}]}]}",
     "{turns: [{user: x, llm: [{stall: false}]}]}",
     "{turns: [{user: x, llm: [{call: book}]}]}",
+    "{turns: [{user: x, llm: [{call: [book, cancel]}]}]}",
+    "{turns: [{user: x, llm: [{raw_call: [x]}]}]}",
     "{turns: [{user: }]}",
     "{turns: [], agent: foo}",
     "{turns: [], entrypoint: foo}",
