@@ -132,13 +132,15 @@ class Names:
         found: Any = module
         for part in name.split("."):
             found = getattr(found, part, None)
-        if module is None or found is not value or not getattr(module, "__file__", None):
+        is_pythons = module is not None and module.__name__ in sys.builtin_module_names
+        file = getattr(module, "__file__", None)
+        if module is None or found is not value or not (file or is_pythons):
             shown = name or repr(value)
             self.missing.append(f"{what} {shown} has no name that a file could give it")
             return None
-        if module.__package__:
+        if module.__package__ or is_pythons:
             return f"{module.__name__}:{name}"
-        return f"{os.path.relpath(str(module.__file__), self._folder)}:{name}"
+        return f"{os.path.relpath(str(file), self._folder)}:{name}"
 
     def moved(self, ref: Ref) -> str:
         """Return a reference that is relative to another file."""

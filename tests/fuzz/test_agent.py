@@ -424,14 +424,15 @@ def never(transcript):
     assert not [one for one in transcript.events if one.type == "function_call_output"]
 
 test_desk = fuzz_agent(
-    lambda: Desk(), mocks={Desk: {"book": ToolError("taken")}}, invariants=[never], userdata=dict
+    lambda: Desk(), mocks={Desk: {"book": ToolError("taken")}}, invariants=[never],
+    userdata=lambda: {},
 )
 """
     result = fuzzed(project, test)
     result.outcomes(failed=1)
     result.shows(
         "E       as a scenario: pytest --lk-scenarios=.lk_fuzz/lambda-*.yaml",
-        "E         which lacks something: the userdata's factory dict has no name *",
+        "E         which lacks something: the userdata's factory <lambda> has no name *",
         "E         which lacks something: the agent <lambda> has no name that a file could give it",
     )
     [path] = re.findall(r"--lk-scenarios=(\S+)", str(result))
@@ -446,6 +447,27 @@ test_desk = fuzz_agent(
     again = fuzzed(project, test, f"--lk-scenarios={path}", conftest=conftest)
     again.outcomes(failed=1)
     again.shows("*in .lk_fuzz/lambda-*.yaml:*, turn 1")
+
+
+def test_a_mock_that_raises_an_exception_of_pythons_is_written(project):
+    test = """
+def books(transcript):
+    failed = [one.name for one in transcript.events if getattr(one, "is_error", False)]
+    assert not failed, f"{failed} failed"
+
+down = ConnectionError("the calendar is down")
+test_desk = fuzz_agent(
+    Sound, mocks={"book": down}, invariants=[books], without=["raises_nothing"], userdata=dict
+)
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    result.shows("E       AssertionError: ['book'] failed")
+    assert "which lacks" not in str(result)
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, test, command)
+    again.outcomes(failed=1)
+    again.shows("E       AssertionError: ['book'] failed")
 
 
 def test_what_a_marker_says_of_the_test_is_written_too(project):
