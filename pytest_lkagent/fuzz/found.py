@@ -33,6 +33,11 @@ _KEPT = (
     "the file plays the conversation twice"
 )
 
+_MESSAGE_ALONE = (
+    "a file makes an exception from its message alone, and {} raises {!r}; "
+    "write raises: with a class that makes it"
+)
+
 
 class Findable(Protocol):
     """What is said of a subject in a scenario file."""
@@ -156,8 +161,12 @@ class Names:
         if isinstance(error, ToolError):
             return {"error": error.message}
         if isinstance(error, Exception):
+            if not _is_made_from_its_message(error):
+                self.missing.append(_MESSAGE_ALONE.format(what, error))
+                return {}
             kind = self.of(type(error), "the exception")
-            return {} if kind is None else {"raises": kind, "message": str(error)}
+            said = {"message": error.args[0]} if error.args else {}
+            return {} if kind is None else {"raises": kind, **said}
         if _is_plain(value):
             return {"returns": value}
         self.missing.append(f"what {what} gives is known to Python alone; write returns: for it")
@@ -177,6 +186,21 @@ def _is_plain(value: Any) -> bool:
         return not callable(value) and json.loads(json.dumps(value)) == value
     except (TypeError, ValueError):
         return False
+
+
+def _is_made_from_its_message(error: Exception) -> bool:
+    """Whether its class makes an exception like this one from a message, or from nothing."""
+    if error.args[1:] or not all(isinstance(message, str) for message in error.args):
+        return False
+    try:
+        made = type(error)(*error.args)
+        return bool(made.args == error.args and _attributes(made) == _attributes(error))
+    except Exception:  # noqa: BLE001  (whatever its class, or comparing, raises)
+        return False
+
+
+def _attributes(error: Exception) -> dict[str, Any]:
+    return {key: value for key, value in vars(error).items() if key != "__notes__"}
 
 
 def mocked(names: Names, mocks: Mapping[Any, Any]) -> dict[str, Any]:

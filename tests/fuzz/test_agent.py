@@ -470,6 +470,32 @@ test_desk = fuzz_agent(
     again.shows("E       AssertionError: ['book'] failed")
 
 
+def test_a_mock_that_raises_what_no_file_can_make_is_told_and_the_file_can_be_played(project):
+    test = """
+class Declined(Exception):
+    def __init__(self, code, text):
+        super().__init__(code, text)
+
+class Bank(Desk):
+    @function_tool
+    async def pay(self) -> str:
+        \"\"\"Pay.\"\"\"
+        return "paid"
+
+test_bank = fuzz_agent(Bank, mocks={"pay": Declined(5, "no")})
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    result.shows(
+        "E         which lacks something: a file makes an exception from its message alone, and "
+        "the mock of pay raises Declined(5, 'no'); write raises: with a class that makes it",
+    )
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, test, command)
+    again.outcomes(failed=1)
+    again.shows("E       IndexError: string index out of range")
+
+
 def test_what_a_marker_says_of_the_test_is_written_too(project):
     test = """
 import pytest

@@ -6,12 +6,15 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from livekit.agents import function_tool
+from livekit.agents import APIStatusError, APITimeoutError, function_tool
 
 from pytest_lkagent.fuzz import completions, user_inputs
+from pytest_lkagent.fuzz.found import Names as NamesInFile
 from pytest_lkagent.fuzz.found import as_scenario
 from pytest_lkagent.fuzz.play import Drawn, DrawnTurn
 from pytest_lkagent.scenario_run.captures import Captures
@@ -101,6 +104,60 @@ def test_parallel_calls_are_written_in_the_order_in_which_they_were_drawn(calls)
     [turn] = load_text(text, Path("found.yaml")).scenarios[0].turns or ()
     [read] = steps_of(turn, Names(), Captures)
     assert said(read) == said(step)
+
+
+class Declined(Exception):
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(code, text)
+
+
+class Taken(Exception):
+    def __init__(self, slot: str) -> None:
+        super().__init__(f"{slot} is taken")
+
+
+class Unsure(Exception):
+    def __init__(self, text: str) -> None:
+        if not text.endswith("?"):
+            raise ValueError("ask")
+        super().__init__(text.removesuffix("?"))
+
+
+@pytest.mark.parametrize(
+    ("error", "written"),
+    [
+        (ValueError("2pm"), {"raises": "builtins:ValueError", "message": "2pm"}),
+        (KeyError("2pm"), {"raises": "builtins:KeyError", "message": "2pm"}),
+        (ValueError, {"raises": "builtins:ValueError"}),
+        (ValueError(""), {"raises": "builtins:ValueError", "message": ""}),
+        (APITimeoutError(), {"raises": ANY, "message": "Request timed out."}),
+    ],
+)
+def test_a_mock_raises_the_same_exception_from_a_file(error, written):
+    names = NamesInFile(Path(__file__).parent)
+    assert names.outcome(error, "the mock of pay") == written
+    assert names.missing == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Declined(5, "no"),
+        Taken("2pm"),
+        Unsure("really?"),
+        ValueError(5),
+        OSError(5, "no"),
+        APIStatusError("busy", status_code=503),
+    ],
+)
+def test_an_exception_that_a_message_does_not_make_is_what_a_file_lacks(error):
+    names = NamesInFile(Path(__file__).parent)
+    assert names.outcome(error, "the mock of pay") == {}
+    [told] = names.missing
+    assert told == (
+        "a file makes an exception from its message alone, and the mock of pay raises "
+        f"{error!r}; write raises: with a class that makes it"
+    )
 
 
 def playable(text: Any) -> Any:
