@@ -11,14 +11,12 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Any
 
-import pydantic
 from livekit.agents import Agent, RunContext, llm
 
 from . import _livekit, _livekit_items
-from .binding import is_context, received
+from .binding import received
 from .errors import (
     BehaviourError,
     LeakedTask,
@@ -29,12 +27,12 @@ from .errors import (
     did_you_mean,
     one_of,
 )
+from .fitting import misfits
 from .frames import raised_at
 from .harness import Harness
 from .record import Turn
 from .references import fixture_names
 from .strict import BACKGROUND_ERROR, HANDLER_ERROR, HOOK_ERROR, TOOL_ERROR
-from .tools import function_of
 from .transcript import (
     AgentHandoff,
     Event,
@@ -53,7 +51,6 @@ __all__ = [
     "allowed",
     "check_own",
     "check_without",
-    "misfits",
     "refused",
     "unanswered",
 ]
@@ -240,7 +237,7 @@ class Invariants:
                 yield f"{type(agent).__name__} has the same {times} times in its context: {shown}"
 
     def fitting_arguments(self, turn: Turn) -> Iterator[str]:
-        """Tools see only arguments that fit their annotations."""
+        """Tools see only arguments of the types that they are annotated with."""
         return iter(self._misfits)
 
     def says_once(self, turn: Turn) -> Iterator[str]:
@@ -345,27 +342,3 @@ def refused(messages: Sequence[Event]) -> Iterator[str]:
     for call_id, call in open_calls.items():
         if calls[call_id] == 1:
             yield f"a call without its output: {describe_call(call.name, call.arguments)}"
-
-
-def misfits(tool: llm.FunctionTool[Any, Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """Name the arguments of a tool that are not what it is annotated with; defaults may be."""
-    function = function_of(tool)
-    parameters = inspect.signature(function).parameters
-    for name, adapter in _annotations(function).items():
-        value = values.get(name, ...)
-        if value is ... or value is parameters[name].default:
-            continue
-        try:
-            adapter.validate_python(value, strict=True)
-        except pydantic.ValidationError as error:
-            yield f"{tool.id} was called with {name}={value!r}: {error.errors()[0]['msg']}"
-
-
-@lru_cache(maxsize=1024)
-def _annotations(function: Callable[..., Any]) -> Mapping[str, pydantic.TypeAdapter[Any]]:
-    """Return what checks the parameters that a model fills in, by their names."""
-    hints = get_type_hints(function, include_extras=True)
-    hints.pop("return", None)
-    return {
-        name: pydantic.TypeAdapter(hint) for name, hint in hints.items() if not is_context(hint)
-    }

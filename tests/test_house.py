@@ -47,6 +47,7 @@ FLOORS = MappingProxyType(
         "fake": 2,
         "behaviour": 2,
         "binding": 2,
+        "fitting": 2,
         "mocks": 2,
         "real_work": 2,
         "tools": 2,

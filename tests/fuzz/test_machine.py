@@ -384,7 +384,10 @@ FOUND = {
             "        pass"
         ),
         'call("sell", to=2)',
-        ("*fitting_arguments: sell was called with to='2': *", "*state.user_says(text=*)"),
+        (
+            "*fitting_arguments: sell was called with to='2', which is annotated as int",
+            "*state.user_says(text=*)",
+        ),
     ),
     "what a run raises is not lost": (
         (
