@@ -20,6 +20,7 @@ from .errors import NotAwaitable
 from .frames import raised_at
 from .mocks import Mocks
 from .sites import Site
+from .slowed import Slowed
 from .strict import HOOK_ERROR, TOOL_ERROR
 from .swallowed import CONTROL_FLOW, Swallowed
 from .tools import function_of
@@ -45,9 +46,9 @@ class ToolWatch:
         self.meant_to_fail: set[str] = set()
         """The calls in which a mock raised what it was told to."""
         self.calling: Callable[
-            [Agent, Any, tuple[Any, ...], Mapping[str, Any]], Awaitable[None] | None
+            [Agent, Any, tuple[Any, ...], Mapping[str, Any]], Callable[[], Awaitable[None]] | None
         ] = lambda *_: None
-        """Called with each call of an agent's tool; gives what the tool has to wait for."""
+        """Called with each call of an agent's tool; gives what makes it take longer, if it does."""
         self.returned: Callable[[RunContext[Any], Any], object] = lambda *_: None
         """Called with what a tool gave back."""
         self.is_over = False
@@ -74,12 +75,9 @@ class ToolWatch:
 
             try:
                 with origins_noted(noted=True):
-                    if (pause := self.calling(agent, tool, args, kwargs)) is not None:
-                        await pause
-                    if made is not None:
-                        given = await made.play(tool, context, real, args, kwargs)
-                    else:
-                        given = await real()
+                    pause = self.calling(agent, tool, args, kwargs)
+                    body = real() if made is None else made.play(tool, context, real, args, kwargs)
+                    given = await (body if pause is None else Slowed(body, pause))
                 self.returned(context, given)
                 return given
             except BaseException as error:

@@ -74,6 +74,7 @@ FLOORS = MappingProxyType(
         "listeners": 2,
         "words": 1,
         "stage": 3,
+        "slowed": 2,
         "swallowed": 3,
         "tool_watch": 3,
         "scenario_run": 3,

@@ -50,10 +50,10 @@ class AgentMachine(RuleBasedStateMachine):
         TestDesk = DeskMachine.TestCase
 
     The user says something, says nothing, cuts in; the model answers anything. A tool that is
-    called is held until `tool_ends` is drawn for it: parallel tools end in any order, and anything
-    may happen meanwhile. The invariants of `fuzz_agent` hold after each turn. ``@rule`` adds what
-    else may happen: `run` calls a function in the session's loop. Not for a conversation that is to
-    become a scenario file: `fuzz_agent` writes those.
+    called begins, and is held at what it awaits first until `tool_ends` is drawn for it: parallel
+    tools end in any order, and anything may happen meanwhile. The invariants of `fuzz_agent` hold
+    after each turn. ``@rule`` adds what else may happen: `run` calls a function in the session's
+    loop. Not for a conversation that is to become a scenario file: `fuzz_agent` writes those.
 
     Attributes:
         agent: As for `fuzz_agent`, and so are `mocks`, `without`, `session_options`, and as
@@ -198,7 +198,7 @@ class AgentMachine(RuleBasedStateMachine):
     @precondition(lambda self: bool(self._held))
     @rule(which=st.integers(0, _MOST_HELD - 1))
     def tool_ends(self, which: int) -> None:
-        """One of the tools that were called does what it does."""
+        """One of the tools that were called goes on to its end."""
 
         async def end() -> None:
             self._held.pop(which % len(self._held)).set_result(None)
@@ -264,13 +264,16 @@ class AgentMachine(RuleBasedStateMachine):
 
     def _calling(
         self, agent: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Awaitable[None] | None:
+    ) -> Callable[[], Awaitable[None]]:
         self._watch.calling(tool, args, kwargs)
+        return self._hold
+
+    async def _hold(self) -> None:
         if self._is_ending:
-            return None
+            return
         held = asyncio.get_running_loop().create_future()
         self._held.append(held)
-        return held
+        await held
 
     def _do(self, what: Coroutine[Any, Any, Any], *, is_turn: bool = False) -> None:
         """Run a step, let happen what comes of it, and look at the turn that it is, or ends.

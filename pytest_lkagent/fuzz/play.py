@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
@@ -278,10 +279,10 @@ class Example:
 
     def _calling(
         self, _: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Awaitable[None] | None:
+    ) -> Callable[[], Awaitable[None]] | None:
         self._invariants.calling(tool, args, kwargs)
         if self._are_slow is None:  # one choice for all calls of a completion
             self._are_slow = self._drawn(_ARE_SLOW, or_else=False)
         seconds = self._drawn(delays(), or_else=0.0) if self._are_slow else 0.0
         self.drawn.delays.setdefault(str(tool.id), []).append(seconds)
-        return asyncio.sleep(seconds) if seconds else None
+        return partial(asyncio.sleep, seconds) if seconds else None

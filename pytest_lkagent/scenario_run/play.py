@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent
@@ -112,10 +113,10 @@ class Play:
 
         def calling(
             _: Agent, tool: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-        ) -> Awaitable[None] | None:
+        ) -> Callable[[], Awaitable[None]] | None:
             looks_on.calling(tool, args, kwargs)
             seconds = next(left.get(str(tool.id), iter(())), 0.0)
-            return asyncio.sleep(seconds) if seconds else None
+            return partial(asyncio.sleep, seconds) if seconds else None
 
         harness.tools.calling = calling
         self._invariants = looks_on

@@ -235,7 +235,7 @@ class FuzzSpec:
     Where the scenario has no turns they are drawn, in so many `examples` of so many `turns` at
     most. `invariants` are the user's own, `without` the built-in ones that need not hold;
     `userdata` is what makes the session's. `delays` are how many seconds longer a tool takes, for
-    each of its calls, in the order in which they begin.
+    each of its calls, in the order in which they begin, which none of them puts off.
     """
 
     examples: int | None = None

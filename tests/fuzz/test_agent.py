@@ -574,6 +574,7 @@ class Pad(Agent):
     @function_tool
     async def note(self, context: RunContext) -> str:
         \"\"\"Take a note.\"\"\"
+        await asyncio.sleep(0)
         context.userdata["ended"].append(context.function_call.call_id)
         return "noted"
 

@@ -28,6 +28,7 @@ class Shop(Agent):
     @function_tool
     async def sell(self, context: RunContext) -> str:
         """Sell one."""
+        await asyncio.sleep(0)
         context.userdata.left -= 1
         return "sold"
 
@@ -36,9 +37,11 @@ class SoundShop(Shop):
     @function_tool
     async def sell(self, context: RunContext) -> str:
         """Sell one."""
+        await asyncio.sleep(0)
         if not context.userdata.left:
             raise ToolError("sold out")
-        return await super().sell(context)
+        context.userdata.left -= 1
+        return "sold"
 
 
 class Notes(Agent):
@@ -48,11 +51,13 @@ class Notes(Agent):
     @function_tool
     async def first(self, context: RunContext) -> None:
         """Do the first thing."""
+        await asyncio.sleep(0)
         context.userdata.append("first")
 
     @function_tool
     async def second(self, context: RunContext) -> None:
         """Do the second thing."""
+        await asyncio.sleep(0)
         context.userdata.append("second")
 
 
@@ -358,7 +363,11 @@ ANSWERS = """
         async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
             yield chunk
 """
-TOOL = "    @function_tool\n    async def sell(self, context: RunContext) -> None:\n"
+TOOL = """
+    @function_tool
+    async def sell(self, context: RunContext) -> None:
+        await asyncio.sleep(0)
+"""
 FOUND = {
     "time passes while a tool is at work": (
         ANSWERS.format("self.asked = asyncio.get_running_loop().time()")
