@@ -4,8 +4,9 @@ A reference is ``package.module:name`` or ``file.py:name`` relative to the scena
 imported under a private name, so that the ``agent.py`` of two folders do not meet; its folder and
 that of the scenario file are first on the path meanwhile, and a file of theirs that was imported
 so goes by its own name: what imports it has the same classes. What it imports of its folder is
-kept apart by `siblings`. A bare class name means a class of the agent's module, or else the only
-loaded class of that name.
+kept apart by `siblings`. Where the scenario file is in a package, or in a folder of one, the folder
+above the package is on the path too, as it is for tests. A bare class name means a class of the
+agent's module, or else the only loaded class of that name.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .errors import UsageError, did_you_mean, one_of
 from .scenarios.model import Ref
 from .siblings import Siblings
 
-__all__ = ["References", "fixture_names"]
+__all__ = ["References", "fixture_names", "root_of"]
 
 _PRIVATE = "_lk_"
 
@@ -89,11 +90,12 @@ class References:
             raise UsageError(f"{ref.place}: there is no file {name} beside {beside}")
         try:
             folders = [folder] if path is None else [path.parent, folder]
+            roots = [root_of(one) for one in (folder, folder.parent) if root_of(one) != one][:1]
             stem = "" if path is None else path.stem
             with (
                 self._while_importing(),
                 self.siblings.importing(folders, stem),
-                _first_on_path(folders),
+                _first_on_path([*folders, *roots]),
             ):
                 return _import_file(path) if path is not None else importlib.import_module(name)
         except KeyboardInterrupt:
@@ -164,6 +166,13 @@ def fixture_names(function: Any) -> tuple[str, ...]:
         for p in parameters
         if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     )
+
+
+def root_of(folder: Path) -> Path:
+    """Return where the modules of a folder are imported from: above the package, if it is one."""
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
 
 
 def _loaded(base: type) -> Iterator[Any]:

@@ -17,6 +17,7 @@ from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError, 
 from ..convert.course import NOWHERE, Part
 from ..convert.write import duration_text, playable_label, scenario_text
 from ..errors import LoadError, Stuck, UsageError
+from ..references import root_of
 from ..scenarios.load import load_text
 from ..scenarios.model import Failure, LlmCall, LlmEntry, Ref
 from ..script import Step, ToolCall
@@ -143,9 +144,17 @@ class Names:
             shown = name or repr(value)
             self.missing.append(f"{what} {shown} has no name that a file could give it")
             return None
-        if module.__package__ or is_pythons:
+        if is_pythons or (module.__package__ and not self._is_renamed(module.__name__, str(file))):
             return f"{module.__name__}:{name}"
         return f"{os.path.relpath(str(file), self._folder)}:{name}"
+
+    def _is_renamed(self, module: str, file: str) -> bool:
+        """Whether pytest alone knows a module of the tests by this name, as its importlib does."""
+        path = Path(file).resolve()
+        if self._folder.parent.resolve() not in path.parents:
+            return False
+        parts = path.with_suffix("").relative_to(root_of(path.parent)).parts
+        return ".".join(parts).removesuffix(".__init__") != module
 
     def moved(self, ref: Ref) -> str:
         """Return a reference that is relative to another file."""

@@ -118,6 +118,16 @@ def test_a_package_is_imported_by_its_own_name(references: References) -> None:
     assert references.resolve(ref("livekit.agents:Agent")) is Agent
 
 
+@pytest.mark.parametrize("folder", ["unit", "unit/found"])
+def test_beside_a_package_of_tests_its_modules_have_the_names_that_they_have_there(
+    references: References, write: Any, folder: str
+) -> None:
+    write("unit", __init__="", desk="from .neighbour import helper", neighbour="helper = 'helped'")
+    yaml, path = write(folder), list(sys.path)
+    assert references.resolve(ref("unit.desk:helper", yaml)) == "helped"
+    assert sys.path == path
+
+
 def test_something_stands_around_the_import(write: Any) -> None:
     entered: list[str] = []
 

@@ -101,6 +101,54 @@ def test_the_scenario_fails_the_same_way_and_passes_once_the_agent_is_mended(pro
     mended.outcomes(passed=1)
 
 
+SHOP = """
+from hypothesis import settings
+from livekit.agents import Agent, RunContext, function_tool
+from pytest_lkagent.fuzz import fuzz_agent
+{imports}
+
+class Shop(Agent):
+    def __init__(self):
+        super().__init__(instructions="You sell flowers.")
+
+    @function_tool
+    async def sell(self, context: RunContext, flower: str) -> str:
+        \"\"\"Sell a flower.\"\"\"
+        context.userdata["sold"].append(flower)
+        return "sold"
+
+def nothing():
+    return {{"sold": []}}
+
+def sells_nothing(userdata):
+    assert userdata["sold"] == [], "it was sold"
+
+test_shop = settings(max_examples=20, derandomize=True, database=None)(
+    fuzz_agent(Shop, userdata=nothing, invariants=[sells_nothing])
+)
+"""
+PACKAGES = {
+    "a package": ("", {"unit/__init__.py": ""}),
+    "a package in another": ("", {"unit/__init__.py": "", "__init__.py": ""}),
+    "relative imports": ("from .rose import R", {"unit/__init__.py": "", "unit/rose.py": "R = 1"}),
+    "imports by name": ("import unit.rose", {"unit/__init__.py": "", "unit/rose.py": "R = 1"}),
+    "no package": ("", {}),
+}
+
+
+@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_is_found_in_a_package_can_be_played_without_its_tests(project, package, mode):
+    imports, files = PACKAGES[package]
+    shop = project({"unit/test_shop.py": SHOP.format(imports=imports), **files})
+    result = shop.run(f"--import-mode={mode}", "-p", "no:randomly")
+    result.outcomes(failed=1)
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = shop.run(f"--import-mode={mode}", command)
+    again.outcomes(failed=1)
+    again.shows("E       AssertionError: it was sold")
+
+
 def test_an_agent_that_copes_passes(project):
     fuzzed(project, "test_desk = fuzz_agent(Sound)").outcomes(passed=1)
 
