@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import glob
-from os.path import isdir, normpath
+from os.path import isdir, isfile, normpath, realpath
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,12 @@ from .snapshot.names import FOLDER
 __all__ = ["add_scenarios", "are_scenarios", "is_left_out", "labels_of"]
 
 _SUFFIXES = (".yaml", ".yml")
-_LOOKS_LIKE_SCENARIOS = re.compile(rb"^scenarios\s*:", re.MULTILINE)
+_SAYS_SO = re.compile(rb"""^(?:\xef\xbb\xbf)?["']?scenarios["']?\s*:""", re.MULTILINE)
+# each begins with a word, which is found fast
+_MAY_BE = (
+    re.compile(rb"""scenarios["']?\s*:"""),
+    re.compile(rb"""base(?<!\wbase)["']?\s*:\s*[^\n]{0,300}\.ya?ml"""),
+)
 
 
 @dataclass
@@ -128,9 +133,31 @@ def _is_snapshot(path: Path) -> bool:
 
 
 def _looks_like_scenarios(path: Path) -> bool:
-    if path.suffix not in _SUFFIXES or not path.is_file():
+    return path.suffix in _SUFFIXES and path.is_file() and _has_scenarios(path, frozenset())
+
+
+def _has_scenarios(path: Path, above: frozenset[str]) -> bool:
+    """Whether a file has scenarios at its top, or lays something over one that has.
+
+    `above` are those that lead to it. Only what may be one is read as YAML: that takes its time.
+    """
+    data = path.read_bytes()
+    if _SAYS_SO.search(data):  # it is meant to be one, whatever is wrong with it
+        return True
+    if not any(pattern.search(data) for pattern in _MAY_BE):
         return False
-    return _LOOKS_LIKE_SCENARIOS.search(path.read_bytes()) is not None
+    from .scenarios.compose import top_of
+
+    above |= {realpath(path)}
+    for key, text in top_of(data):
+        if key == "scenarios":
+            return True
+        base = path.parent / text
+        # Path.is_file raises where a text is too long for a name
+        is_there = key == "base" and isfile(base) and realpath(base) not in above  # noqa: PTH113
+        if is_there and _has_scenarios(base, above):
+            return True
+    return False
 
 
 def are_scenarios(path: Path, config: pytest.Config) -> bool:

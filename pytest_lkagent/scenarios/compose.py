@@ -7,6 +7,7 @@ that would make reading the tree endless is refused: recursion, deep nesting, al
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 from ..errors import LoadError
 from ..sites import Site
 
-__all__ = ["compose"]
+__all__ = ["compose", "top_of"]
 
 _MAX_DEPTH = 100
 _TOO_DEEP = "nested too deeply; a scenario needs no more than a few levels"
@@ -67,6 +68,33 @@ def compose(data: bytes, path: Path) -> Node:
         where = f"{Site(str(path), refused.line + 1)}:{refused.column + 1}"
         raise LoadError([f"{where}: {refused.problem}"]) from None
     return root
+
+
+def top_of(data: bytes) -> Iterator[tuple[str, str]]:
+    """Walk the keys at the top of a YAML file, each with its text, as far as it can be read.
+
+    What is no text is an empty one. Nothing is read that comes after what is asked for.
+    """
+    depth, key = 0, None
+    try:
+        for event in yaml.parse(data, Loader=_BaseLoader):
+            if isinstance(event, yaml.NodeEvent) and depth == 1:
+                text = event.value if isinstance(event, yaml.ScalarEvent) else ""
+                if key is None:
+                    key = text
+                else:
+                    yield key, text
+                    key = None
+            if isinstance(event, yaml.CollectionStartEvent):
+                if depth == 0 and not isinstance(event, yaml.MappingStartEvent):
+                    return
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            elif isinstance(event, yaml.DocumentEndEvent):
+                return
+    except yaml.YAMLError:
+        return
 
 
 def _refuse_binary(data: bytes) -> None:

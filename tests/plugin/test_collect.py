@@ -72,6 +72,75 @@ def test_a_run_collects_what_its_command_line_names(desk, given, collected):
         assert result.exit_status == pytest.ExitCode.OK
 
 
+SCENARIO = "{label: Books, agent: 'agent.py:FrontDesk', turns: [{user: hi, llm: [Hello.]}]}"
+SPELLINGS = {
+    "a byte order mark": f"\ufeffscenarios:\n- {SCENARIO}\n",
+    "double quotes": f'"scenarios":\n- {SCENARIO}\n',
+    "single quotes": f"name: Desk\n'scenarios' : [{SCENARIO}]\n",
+    "flow style": f"{{name: Desk, scenarios: [{SCENARIO}]}}\n",
+    "JSON": f'{{"name": "Desk",\n  "scenarios": [{SCENARIO}]}}\n',
+    "an indent": f"# ours\n  name: Desk\n  scenarios:\n  - {SCENARIO}\n",
+    "a question mark": f"? scenarios\n: - {SCENARIO}\n",
+    "an anchor after a mapping": f"defaults: {{}}\n&all scenarios: [{SCENARIO}]\n",
+    "a line of its own": f"--- # ours\nscenarios\t:\n- {SCENARIO}\n",
+}
+
+
+@pytest.mark.parametrize("text", SPELLINGS.values(), ids=SPELLINGS)
+def test_a_scenario_file_is_known_in_every_spelling_of_yaml(desk, text):
+    made = desk({"sc/desk.yaml": text.replace("agent.py", "../agent.py")})
+    made.run("--lk-scenarios=sc").outcomes(passed=1)
+    made.run("sc/desk.yaml").outcomes(passed=1)
+
+
+OVERLAYS = {
+    "all of its base": "base: good.yaml\nrest: true\n",
+    "one that is a base itself": "rest: true\nbase:\n  over/mid.yaml\n",
+    "JSON": '\ufeff{"name": "Ours", "base": "./good.yaml", "rest": true}\n',
+}
+
+
+@pytest.mark.parametrize("text", OVERLAYS.values(), ids=OVERLAYS)
+def test_a_file_that_lays_something_over_a_scenario_file_is_one(desk, text):
+    good = scenarios("Books", agent="agent: ../agent.py:FrontDesk\n")
+    files = {"sc/good.yaml": good, "sc/ours.yml": text}
+    if "mid" in text:
+        files["sc/over/mid.yaml"] = "{base: ../good.yaml, rest: true}\n"
+    made = desk(files)
+    made.run("--lk-scenarios=sc").outcomes(passed=len(files))
+    made.run("sc/ours.yml").outcomes(passed=1)
+
+
+OTHERS = {
+    "a workflow": "on: push\njobs:\n  test:\n    strategy:\n      matrix:\n        scenarios: []\n",
+    "a composition": "services:\n  base:\n    image: base.yaml\n  web:\n    scenarios: []\n",
+    "a chart": "{{- range .Values.scenarios }}\nbase: {{ . }}.yaml\n{{- end }}\n",
+    "a description": "openapi: 3.0.0\nservers: [{url: 'base: good.yaml'}]\n# base: good.yaml\n",
+    "a test": "test_name: base\nincludes: [{scenarios: 1}]\nstages: |\n  scenarios: 1\n",
+    "a list": "- scenarios: []\n- base: good.yaml\n",
+    "a value": "name: scenarios\nkind: {scenarios: []}\nbase: [good.yaml]\n",
+    "a base of something else": "base: model.yaml\nepochs: 3\n",
+    "a base that is not there": "base: nowhere.yaml\nepochs: 3\n",
+    "a base that is itself": "base: ../sc/others.yaml\nepochs: 3\n",
+    "a base that is no name": f"base: {'long' * 200}.yaml\n",
+    "no YAML": "{] base: good.yaml\n",
+}
+
+
+@pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
+def test_a_yaml_file_of_somebody_else_stays_theirs(desk, text):
+    good = scenarios("Books", agent="agent: ../agent.py:FrontDesk\n")
+    files = {"sc/good.yaml": good, "sc/model.yaml": "layers: 3\n", "sc/others.yaml": text}
+    desk(files).run("--lk-scenarios=sc").outcomes(passed=1)
+
+
+@pytest.mark.parametrize("text", ["scenarios:\n  - {label: a\n", '"scenarios" :\n\t- a\n'])
+def test_a_broken_file_that_is_meant_as_scenarios_is_told_of(desk, text):
+    result = desk({"sc/desk.yaml": text}).run("--lk-scenarios=sc")
+    result.outcomes(errors=1)
+    result.shows("sc/desk.yaml:*: not valid YAML: *")
+
+
 def test_a_folder_is_searched_from_where_pytest_was_started(desk, pytester, monkeypatch):
     made = desk(FILES)
     made.run("--co")
