@@ -177,7 +177,6 @@ class Invariants:
             if name not in self._without:
                 for message in broken(self, turn):
                     raise Violation(name, message)
-        self._asked_for.clear()
         for own in self._own:
             await self._check_own(own)
 
@@ -198,17 +197,23 @@ class Invariants:
                 yield f"{output.name} gave back what no model can read: {given!r}"
 
     def hands_over(self, turn: Turn) -> Iterator[str]:
-        """A hand-over that a tool asks for happens."""
+        """A hand-over that a tool asks for happens, once all tools of its completion have ended."""
         if not self._asked_for:
             return
-        place_of, closed = self._harness.model.place_of, self._harness.record.closed
-        batches = Counter(_batch(place_of, context) for context, _ in self._asked_for)
+        batch_of, closed = self._batch, self._harness.record.closed
+        running = {batch_of(call_id) for call_id in _livekit.running_calls(self._harness.session)}
+        asked_for, self._asked_for = self._asked_for, []
+        batches = Counter(batch_of(context.function_call.call_id) for context, _ in asked_for)
         entered = [new for _, new in turn.handoffs.values()]
-        for context, agent in self._asked_for:
+        for context, agent in asked_for:
+            call = context.function_call
+            batch = batch_of(call.call_id)
             cut = context.speech_handle.interrupted or closed is not None
-            alone = batches[_batch(place_of, context)] == 1  # of several LiveKit makes none
-            if alone and not cut and not any(agent is one for one in entered):
-                call = context.function_call
+            if cut or any(agent is one for one in entered):
+                continue
+            if batch in running:
+                self._asked_for.append((context, agent))
+            elif batches[batch] == 1:  # of several LiveKit makes none
                 yield f"{call.name} handed over to {type(agent).__name__}, which never took over"
 
     def goes_on(self, turn: Turn) -> Iterator[str]:
@@ -265,6 +270,11 @@ class Invariants:
                 self._asked_for.append((context, one))
                 self._given[context.function_call.call_id] = one  # cut off, it is no output
 
+    def _batch(self, call_id: str) -> object:
+        """Return what tells the completion that a call is of."""
+        place = self._harness.model.place_of(call_id)
+        return call_id if place is None else place[0]
+
     async def _check_own(self, own: Invariant) -> None:
         __tracebackhide__ = True
         harness, name = self._harness, getattr(own, "__name__", repr(own))
@@ -301,13 +311,6 @@ _BROKEN: Mapping[str, Callable[[Invariants, Turn], Iterator[str]]] = {
 }
 INVARIANTS = tuple(dict.fromkeys([*_KINDS, *_BROKEN]))
 """The names of the built-in invariants."""
-
-
-def _batch(place_of: Callable[[str], tuple[int, int] | None], context: RunContext[Any]) -> object:
-    """Return what tells the completion that a call is of."""
-    call_id = context.function_call.call_id
-    place = place_of(call_id)
-    return call_id if place is None else place[0]
 
 
 def unanswered(items: Sequence[Any], running: Collection[str]) -> Iterator[str]:

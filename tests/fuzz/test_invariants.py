@@ -19,7 +19,7 @@ import datetime
 from typing import Annotated
 
 import pydantic
-from livekit.agents import Agent, RunContext, ToolError, function_tool
+from livekit.agents import Agent, AgentTask, RunContext, ToolError, function_tool
 
 
 class Other(Agent):
@@ -341,6 +341,47 @@ class Slot(NamedTuple):
 
 class Tone(TypedDict):
     volume: Annotated[int, pydantic.AfterValidator(str)]
+
+
+ASKS_MEANWHILE = """
+    @function_tool
+    async def book(self) -> Agent:
+        return Other()
+
+    @function_tool
+    async def remind(self) -> str:
+        return await AskEmail()
+
+
+class AskEmail(AgentTask[str]):
+    def __init__(self):
+        super().__init__(instructions="Ask for the email address.")
+
+    async def on_enter(self):
+        self.session.generate_reply(instructions="Ask.")
+
+    @function_tool
+    async def got(self, address: str) -> None:
+        self.complete(address)
+"""
+BOTH = "user: book, remind me\n        llm: [{call: {book: {}, remind: {}}}, Your address?]"
+ADDRESS = "user: a@b.c\n        llm: [{call: {got: {address: a@b.c}}}, Done.]"
+NEEDS_183 = pytest.mark.skipif(
+    tuple(map(int, __version__.split(".")[:3])) < (1, 8, 3),
+    reason="LiveKit itself drops a hand-over before a slower tool: livekit/agents 7320",
+)
+
+
+@NEEDS_183
+def test_a_hand_over_waits_for_the_other_tools_of_its_completion(project):
+    played(project, ASKS_MEANWHILE, BOTH, THANKS, ADDRESS, THANKS).outcomes(passed=1)
+
+
+def test_a_hand_over_that_waited_and_does_not_happen_is_told(project):
+    calls_off = CALLS_OFF.partition("    @function_tool")[0] + ASKS_MEANWHILE
+    result = played(project, calls_off, BOTH, THANKS, ADDRESS, THANKS)
+    result.outcomes(failed=1)
+    result.shows("*: Found, turn 3: hands_over: book handed over to Other, which never took over")
 
 
 @function_tool
