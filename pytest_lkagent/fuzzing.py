@@ -162,8 +162,10 @@ def shown(error: BaseException, subject: Any, item: Any) -> BaseException:
     found = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
     if private.is_flaky(error):
         lines = [_FLAKY.format(name=subject.name)]
-        if found != (error,):
-            lines += ["what it did before:", *(f"  {_first_line(one)}" for one in found)]
+        earlier: list[str] = getattr(item.obj, "lk_earlier", list)()
+        if found != (error,) and not earlier:
+            earlier = ["what it did before:", *(f"  {_first_line(one)}" for one in found)]
+        lines += earlier
         return pytest.fail.Exception("\n".join([*lines, *sown]), pytrace=False)
     if mistake := next((one for one in found if isinstance(one, UsageError)), None):
         return pytest.fail.Exception(str(mistake), pytrace=False)  # first: it falsifies the rest

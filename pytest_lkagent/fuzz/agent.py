@@ -25,7 +25,7 @@ from ..stage import Stage
 from ..wall_clock import WallClock
 from . import private
 from .calling import refuse_elsewhere, refuse_unknown
-from .found import Findable, Names, mocked, tell, written_delays
+from .found import Findable, Names, left_behind, mocked, remembered, tell, written_delays
 from .kept import Kept
 from .mocked import by_owner, made_of
 from .play import Drawn, Example, Subject
@@ -165,6 +165,8 @@ def fuzz_test(
     def before() -> Kept:
         return Kept()
 
+    first: list[str] = []
+
     def test(*_self: Any, data: Any, **values: Any) -> None:  # noqa: ARG001  (hypothesis' to draw)
         __tracebackhide__ = True
         before()
@@ -176,6 +178,8 @@ def fuzz_test(
         except Exception as error:
             if is_final:
                 tell(error, example, subject, kept=before().changed())
+            elif not first and error is not example.left:
+                first.extend(remembered(error, example))
             raise
 
     made: Any = test
@@ -192,6 +196,7 @@ def fuzz_test(
             ],
         )(made)
     made.lk_fuzzed = subject
+    made.lk_earlier = lambda: [*left_behind(before().changed()), *first]
     private.tell_apart(made, subject.name)
     return made  # type: ignore[no-any-return]
 

@@ -25,7 +25,17 @@ from ..sites import Site
 from ..transcript import render
 from .play import Drawn, DrawnTurn, Example
 
-__all__ = ["FOLDER", "Findable", "Names", "as_scenario", "mocked", "tell", "written_delays"]
+__all__ = [
+    "FOLDER",
+    "Findable",
+    "Names",
+    "as_scenario",
+    "left_behind",
+    "mocked",
+    "remembered",
+    "tell",
+    "written_delays",
+]
 
 FOLDER = ".lk_fuzz"
 """Where the scenarios are that fuzzing found, beside the test that did."""
@@ -68,6 +78,18 @@ def tell(
     if example.harness is not None:
         for line in _written(error, example.drawn, subject, kept):
             error.add_note(line)
+
+
+def remembered(error: BaseException, example: Example) -> list[str]:
+    """Say what an example failed with, and how, that may go another way when it is played again."""
+    said = f"{type(error).__name__}: {error}".partition("\n")[0]
+    is_mistake = isinstance(error, UsageError)
+    return [f"what it did first: {said}", *([] if is_mistake else _conversation(error, example))]
+
+
+def left_behind(kept: Sequence[str]) -> list[str]:
+    """Say what is kept from one session to the next, where a conversation went another way."""
+    return [f"sessions changed {', '.join(kept)}, and those after them found it so"] if kept else []
 
 
 def _conversation(error: BaseException, example: Example) -> list[str]:

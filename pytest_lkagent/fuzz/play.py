@@ -177,6 +177,11 @@ class Example:
         """The conversation, as far as it came."""
         return self._drawn.drawn
 
+    @property
+    def left(self) -> BaseException | None:
+        """What drawing raised, which is hypothesis' own."""
+        return self._drawn.left
+
     def play(self) -> None:
         """Play it.
 

@@ -36,6 +36,22 @@ class Shop(Agent):
         return "added"
 
 
+class Till(Agent):
+    cart = []
+
+    def __init__(self):
+        super().__init__(instructions="You sell flowers.")
+
+    @function_tool
+    async def add(self, flower: str) -> str:
+        \"\"\"Add a flower to the cart.\"\"\"
+        self.cart.append(flower)
+        return "added"
+
+    async def on_enter(self):
+        assert not self.cart, "a new caller has an empty cart"
+
+
 class Desk(Agent):
     def __init__(self):
         super().__init__(instructions="You look up guests.")
@@ -103,3 +119,15 @@ def test_a_cache_that_is_not_the_fault_is_named_too_and_either_scenario_fails(fu
     )
     [command] = re.findall(r"--lk-scenarios=\S+", str(result))
     desk.run(command).outcomes(failed=2)
+
+
+def test_a_list_of_the_class_is_named_where_it_makes_a_conversation_go_another_way(fuzzed):
+    result = fuzzed("Till").run()
+    result.outcomes(failed=1)
+    result.shows(
+        "Till: a conversation went another way when it was played again, *",
+        "sessions changed Till.cart, and those after them found it so",
+        "what it did first: AssertionError: a new caller has an empty cart",
+        "in this conversation:",
+        "* agent_handoff * nobody -> Till",
+    )
