@@ -3,8 +3,8 @@
 `WallClock` moves ``time.time``, ``datetime.now`` and every reference to them that was taken before
 (pydantic's default factories), through time-machine. `follow` and `unfollow` let ``time.monotonic``
 and ``time.perf_counter`` show the time of the running loop where that is virtual, and
-``time.sleep`` pass it: other loops and threads, pytest's own durations among them, have the real
-ones.
+``time.sleep`` pass it, by those names and by those under which modules of the user's imported them:
+other loops and threads, pytest's own durations among them, have the real ones.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 import time_machine
 
 from .errors import UsageError
+from .imported import places_of
 
 __all__ = ["WallClock", "follow", "unfollow"]
 
@@ -154,6 +155,8 @@ def _held_by(who: str) -> UsageError:
 _loops: dict[asyncio.AbstractEventLoop, Callable[[float], None]] = {}
 _real: dict[str, Callable[..., Any]] = {}
 """Stays when no loop is left: a module may have imported our ``sleep`` meanwhile."""
+_taken: list[tuple[dict[str, Any], str, Callable[..., Any]]] = []
+"""What modules of the user's had imported by its name, and where it has to be again."""
 _readings = count()
 
 
@@ -167,6 +170,10 @@ def follow(loop: asyncio.AbstractEventLoop, sleep: Callable[[float], None]) -> N
             if (real := getattr(time, name)) is not stand_in:  # as who kept it may have put it back
                 _real[name] = real
             setattr(time, name, stand_in)
+        for space, name in places_of(_STAND_INS_OF):
+            if (stood_in := _STAND_INS_OF.get(id(space.get(name)))) is not None:
+                _taken.append((space, name, space[name]))
+                space[name] = stood_in
     _loops[loop] = sleep
 
 
@@ -176,6 +183,10 @@ def unfollow(loop: asyncio.AbstractEventLoop) -> None:
     if not _loops:
         for name, real in _real.items():
             setattr(time, name, real)
+        while _taken:
+            space, name, real = _taken.pop()
+            if space.get(name) is _STAND_INS_OF[id(real)]:  # else somebody has put another there
+                space[name] = real
 
 
 def _in_nanoseconds(seconds: float) -> int:
@@ -203,13 +214,26 @@ def _sleep(seconds: float, /) -> None:
     pass_time(seconds)
 
 
+@functools.wraps(time.ctime)
+def _ctime(*given: Any) -> str:
+    return str(_real["ctime"](*given if given != (None,) and given else (time.time(),)))
+
+
+@functools.wraps(time.asctime)
+def _asctime(*given: Any) -> str:
+    return str(_real["asctime"](*given or (time.localtime(),)))
+
+
 _STAND_INS: Mapping[str, Callable[..., Any]] = {
+    "asctime": _asctime,  # time-machine moves neither this
+    "ctime": _ctime,  # nor this
     "sleep": _sleep,
     "monotonic": _reader("monotonic", float),
     "monotonic_ns": _reader("monotonic_ns", _in_nanoseconds),
     "perf_counter": _reader("perf_counter", _advanced),
     "perf_counter_ns": _reader("perf_counter_ns", lambda now: _in_nanoseconds(_advanced(now))),
 }
+_STAND_INS_OF = {id(getattr(time, name)): stand_in for name, stand_in in _STAND_INS.items()}
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

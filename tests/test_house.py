@@ -56,6 +56,7 @@ FLOORS = MappingProxyType(
         "task_watch": 2,
         "unheard": 2,
         "wall_clock": 2,
+        "imported": 0,
         "environment": 2,
         "tasks": 2,
         "guard": 2,

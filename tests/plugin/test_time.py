@@ -68,6 +68,67 @@ def test_every_test_begins_at_one_instant_and_every_clock_follows(when):
     result.outcomes(passed=3)
 
 
+CLOCKS = """
+import asyncio
+import time as named
+from time import asctime, ctime, monotonic, monotonic_ns, perf_counter, perf_counter_ns, sleep
+from time import monotonic as clock
+
+measure = named.perf_counter
+
+def look():
+    return {
+        "monotonic": monotonic(), "clock": clock(), "monotonic_ns": monotonic_ns() / 1e9,
+        "perf_counter": perf_counter(), "measure": measure(), "_ns": perf_counter_ns() / 1e9,
+    }
+"""
+
+
+def test_the_clocks_that_a_module_imported_by_name_follow_and_are_given_back(when):
+    result = when(
+        """
+        import clocks
+
+        KEPT = vars(clocks).copy()
+
+        @pytest.mark.parametrize("again", [1, 2])
+        async def test_clocks(fake_llm, again):
+            began = clocks.look()
+            await asyncio.sleep(3600)
+            for name, shown in clocks.look().items():
+                assert shown == pytest.approx(began[name] + 3600, abs=0.001), name
+            assert clocks.monotonic() == time.monotonic()
+            real = await asyncio.to_thread(clocks.monotonic)
+            assert real == pytest.approx(machine(), abs=60)
+            assert {time.ctime(), clocks.ctime(), clocks.asctime(), time.ctime(None)} == {
+                "Mon Jun  1 10:00:00 2026"
+            }
+            assert time.ctime(0) == clocks.asctime(time.gmtime(0)) == "Thu Jan  1 00:00:00 1970"
+
+        @pytest.mark.lk(allow=["blocked_loop"])
+        async def test_a_sleep(fake_llm):
+            really = machine()
+            clocks.sleep(3600)
+            assert datetime.now(UTC) == START + timedelta(hours=1)
+            assert machine() - really < 60
+
+        async def test_a_module_that_came_anew(fake_llm, monkeypatch, request):
+            import importlib, sys
+            monkeypatch.delitem(sys.modules, "clocks")
+            anew = importlib.import_module("clocks")
+            began = anew.monotonic()
+            await asyncio.sleep(3600)
+            assert anew.monotonic() == began + 3600
+
+        def test_theirs():
+            assert vars(clocks) == KEPT
+            assert clocks.monotonic is time.monotonic
+        """,
+        {"clocks.py": CLOCKS},
+    ).run()
+    result.outcomes(passed=5)
+
+
 def test_metrics_of_the_model_are_in_virtual_time(when):
     result = when(
         """
