@@ -42,6 +42,7 @@ from livekit.agents.voice.agent_activity import (
     _AgentActivityContextVar,
     _IdleHoldContextVar,
 )
+from livekit.agents.voice.generation import make_tool_output
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
 from livekit.agents.voice.turn import TurnDetectionEvent, _StreamingTurnDetector
 from livekit.rtc.log import logger as rtc_logger
@@ -71,6 +72,7 @@ __all__ = [
     "open_work",
     "prediction",
     "quiet_log",
+    "refusal_of",
     "refuses_as_closed",
     "release_run",
     "replace_model",
@@ -458,6 +460,15 @@ MODELS_AT_WORK: Sequence[Replacement] = (
     (tts.SynthesizeStream, "_main_task", _marked(lambda stream: stream._tts)),
 )
 """Where models do their work, and what to put around each so that `at_work` knows of it."""
+
+
+def refusal_of(output: Any, call: llm.FunctionCall) -> str | None:
+    """Return what the model gets to read where LiveKit refuses what a tool returned."""
+    if isinstance(output, BaseException):
+        return None  # as if it were raised
+    with silent_log():
+        made = make_tool_output(fnc_call=call, output=output, exception=None).fnc_call_out
+    return made.output if made.is_error else None
 
 
 def refuses_as_closed(error: BaseException) -> bool:

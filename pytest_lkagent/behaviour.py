@@ -151,6 +151,11 @@ class Recorder:
         self._behaviour = behaviour
         self._record = mock.Mock(name=name)
 
+    @property
+    def is_spy(self) -> bool:
+        """Whether the real one is what runs."""
+        return self._behaviour.is_spy
+
     def _looked(self) -> mock.Mock:
         self.looked_at = True
         return self._record

@@ -23,6 +23,7 @@ __all__ = [
     "NeverAwaited",
     "NotAwaitable",
     "RefusedConnection",
+    "RefusedOutput",
     "ScriptError",
     "SessionClosedError",
     "SessionError",
@@ -111,6 +112,10 @@ class NotAwaitable(TypeError, BehaviourError):
 
     A `TypeError`, since that is what it is where nobody tests it.
     """
+
+
+class RefusedOutput(TypeError, BehaviourError):
+    """A tool returned what LiveKit can make no output for the model of."""
 
 
 class UnscriptedRequest(BehaviourError):

@@ -48,7 +48,10 @@ HOOK_ERROR = "hook_error"
 """An exception raised in ``on_enter`` or another hook; it too keeps its type and traceback."""
 
 TOOL_ERROR = "tool_error"
-"""An exception raised inside a tool or a mock; it keeps its own type and traceback."""
+"""An exception raised inside a tool or a mock, which keeps its own type and traceback.
+
+So is an output that LiveKit refuses.
+"""
 
 KINDS = frozenset(
     {

@@ -11,14 +11,15 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Container, Mapping
+from textwrap import shorten
 from typing import Any
 
 from livekit.agents import Agent, RunContext
 
 from . import _livekit
-from .errors import NotAwaitable
+from .errors import NotAwaitable, RefusedOutput
 from .frames import raised_at
-from .mocks import Mocks
+from .mocks import Mocks, ToolMock
 from .sites import Site
 from .slowed import Slowed
 from .strict import HOOK_ERROR, TOOL_ERROR
@@ -51,6 +52,8 @@ class ToolWatch:
         """Called with each call of an agent's tool; gives what makes it take longer, if it does."""
         self.returned: Callable[[RunContext[Any], Any], object] = lambda *_: None
         """Called with what a tool gave back."""
+        self.takes_any_output = False
+        """Whether somebody else judges what tools give back."""
         self.is_over = False
         """Whether the session closes, so that a tool which is still at work can be refused."""
 
@@ -78,8 +81,6 @@ class ToolWatch:
                     pause = self.calling(agent, tool, args, kwargs)
                     body = real() if made is None else made.play(tool, context, real, args, kwargs)
                     given = await (body if pause is None else Slowed(body, pause))
-                self.returned(context, given)
-                return given
             except BaseException as error:
                 if self._mocks.raised(error):
                     self.meant_to_fail.add(context.function_call.call_id)
@@ -94,8 +95,30 @@ class ToolWatch:
                 elif not (self.is_over and _livekit.refuses_as_closed(error)):
                     self._swallowed.keep_raised(TOOL_ERROR, error)
                 raise
+            self.returned(context, given)
+            self._judge(given, tool, context, made)
+            return given
 
         return watched
+
+    def _judge(
+        self, given: Any, tool: Any, context: RunContext[Any], made: ToolMock | None
+    ) -> None:
+        """Keep that LiveKit refuses what a tool returned, of which it tells the model alone."""
+        refusal = _livekit.refusal_of(given, context.function_call)
+        if refusal is None or self.takes_any_output:
+            return
+        who = f"the tool {tool.id}{_site_of(tool)}"
+        if made is not None and not made.is_spy:
+            who = f"the mock of {made.label} ({made.written_at})"
+        shown = shorten(repr(given), 80, placeholder=" …")
+        told = f"{who} returned {shown} ({type(given).__name__})"
+        if tool.id in self.failing:
+            self.failed[context.function_call.call_id] = told
+            return
+        advice = "return text, numbers, or lists and dicts of these, beside one agent at most"
+        told += f", which LiveKit does not take: the model reads {refusal!r}; {advice}"
+        self._swallowed.keep_raised(TOOL_ERROR, RefusedOutput(told))
 
     def watch_hooks(self, agent: Agent) -> None:
         """Stand around what LiveKit calls on an agent, and whose exceptions it only logs."""
@@ -133,13 +156,16 @@ def _awaitable(made: Any, what: str, function: Any) -> Awaitable[Any]:
     """
     if inspect.isawaitable(made):
         return made
-    function = function_of(function)
-    code = getattr(function, "__code__", None)
-    site = f" ({Site(code.co_filename, code.co_firstlineno)})" if code is not None else ""
-    name = getattr(function, "__name__", "it")
+    name = getattr(function_of(function), "__name__", "it")
     raise NotAwaitable(
-        f"{what}{site} returned {made!r}, and LiveKit awaits it: write async def {name}"
+        f"{what}{_site_of(function)} returned {made!r}, and LiveKit awaits it: write async def "
+        f"{name}"
     )
+
+
+def _site_of(function: Any) -> str:
+    code = getattr(function_of(function), "__code__", None)
+    return f" ({Site(code.co_filename, code.co_firstlineno)})" if code is not None else ""
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

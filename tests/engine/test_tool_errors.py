@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 DESK = """
@@ -80,6 +82,72 @@ def test_it_may_be_allowed_or_expected(project) -> None:
     )
     result = project({"test_desk.py": text}).run("-k", "allowed or expected")
     result.outcomes(passed=2, deselected=2)
+
+
+GIVEN = DESK.replace('return "booked"', "return {given}").replace("{body}", "pass")
+SLOT = """
+from pydantic import BaseModel
+
+class Slot(BaseModel):
+    at: str
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Slot(at='2pm')", "Slot(at='2pm') (Slot)"),
+        ("[Slot(at='2pm')]", "[Slot(at='2pm')] (list)"),
+        ("Desk(), Desk()", "(<*Desk object at *>, <*Desk *… (tuple)"),
+    ],
+)
+def test_an_output_that_livekit_refuses_is_an_error_of_the_tool(project, given, shown) -> None:
+    text = (
+        SLOT
+        + GIVEN.format(given=given)
+        + dedent(
+            f"""
+        async def test_spy(user_says, fake_llm, mock_tool):
+            mock_tool(Desk, "book")
+            fake_llm.script(call("book"), "Done.")
+            await user_says("go")
+
+        @pytest.mark.lk(allow=["tool_error"])
+        async def test_allowed(user_says, fake_llm):
+            fake_llm.script(call("book"), "Done.")
+            await user_says("go")
+
+        async def test_expected(user_says, fake_llm, expect_error):
+            fake_llm.script(call("book"), "Done.")
+            with expect_error(TypeError, match="the tool book"):
+                await user_says("go")
+
+        async def test_returns(user_says, fake_llm, mock_tool):
+            mock_tool(Desk, "book", side_effect=lambda: ({given}))
+            fake_llm.script(call("book"), "Done.")
+            await user_says("go")
+        """
+        )
+    )
+    result = project({"test_desk.py": text}).run("-k", "not test_mock")
+    result.outcomes(failed=3, passed=2, deselected=1)
+    line = text.strip().partition("@function_tool")[0].count("\n") + 1
+    result.shows(
+        f"E *RefusedOutput: the tool book (test_desk.py:{line}) returned {shown}, which LiveKit "
+        "does not take: the model reads 'the tool returned *'; return text, numbers, or lists and "
+        "dicts of these, beside one agent at most",
+        f"E *RefusedOutput: the mock of Desk.book (test_desk.py:*) returned {shown}, which *",
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["None", "2", "[1, {'a': (2, 3.5)}]", "Desk()", "(Desk(), 'over')", "ToolError('taken')"],
+)
+def test_an_output_that_livekit_takes_is_none(project, given) -> None:
+    files = {"test_desk.py": GIVEN.format(given=given)}
+    project(files).run("-k", "test_tool").outcomes(passed=1, deselected=1)
 
 
 @pytest.mark.slow

@@ -69,7 +69,8 @@ FAULTS = {
     "negative_total": "E   AssertionError: the total is -4",
     "none_by_default": "E   TypeError: unsupported operand type(s) for +: 'int' and 'NoneType'",
     "not_for_the_model": (
-        "not_for_the_model.yaml:6: A room is free, turn 1: the tool look_up failed"
+        "not_for_the_model.yaml:6: A room is free, turn 1: the tool look_up "
+        "(not_for_the_model.py:29) returned Room(number=11, is_free=True) (Room), which LiveKit *"
     ),
     "one_try_too_many": "E   AssertionError: 4 tries",
     "outputs_forgotten": (
