@@ -17,6 +17,8 @@ from .frames import is_users
 __all__ = ["places_of"]
 
 _looked_at: set[str] = set()
+_last_imported: list[object] = []
+"""How many modules there were, and which was the last."""
 _users: dict[str, tuple[ref[ModuleType] | None, tuple[str, ...]]] = {}
 """The user's own modules by their names, and what of theirs was one of the functions."""
 
@@ -27,11 +29,14 @@ def places_of(functions: Container[int]) -> Iterator[tuple[dict[str, Any], str]]
     Cheap: it runs for every test, and looks only at what was imported since; so `functions` are
     the same each time.
     """
-    for name in [*sys.modules.keys() - _looked_at]:
-        _looked_at.add(name)
-        module = sys.modules.get(name)
-        if type(module) is ModuleType and is_users(module.__dict__.get("__file__") or "<"):
-            _users[name] = (None, ())
+    imported = [len(sys.modules), next(reversed(sys.modules))]  # there are thousands
+    if imported != _last_imported:
+        _last_imported[:] = imported
+        for name in [*sys.modules.keys() - _looked_at]:
+            _looked_at.add(name)
+            module = sys.modules.get(name)
+            if type(module) is ModuleType and is_users(module.__dict__.get("__file__") or "<"):
+                _users[name] = (None, ())
     for name, (known, names) in _users.items():
         module = sys.modules.get(name)
         if type(module) is not ModuleType:
