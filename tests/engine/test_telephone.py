@@ -108,7 +108,10 @@ async def test_they_come_one_by_one_from_where_somebody_begins_to_speak():
         await asyncio.sleep(0.32)
         microphone.heed()
         told = await stretches(microphone)
-        assert told == [(round(n * 0.05, 6), round(n * 0.05 + 0.05, 6)) for n in range(20)]
+        passed = [(0, 0.05), (0.05, 0.1), (0.1, 0.3)]
+        assert told == passed + [
+            (round(n * 0.05, 6), round(n * 0.05 + 0.05, 6)) for n in range(6, 20)
+        ]
 
 
 async def silences(microphone):
@@ -137,7 +140,7 @@ async def test_what_has_passed_of_it_is_heard_when_somebody_speaks(then):
         microphone.speak(WORDS)
         await asyncio.sleep(1.17)
         then(microphone)
-        assert await silences(microphone) == [0.05, 0.05, 0.05]
+        assert await silences(microphone) == [0.15]
 
 
 @pytest.mark.asyncio
