@@ -464,8 +464,8 @@ MODELS_AT_WORK: Sequence[Replacement] = (
 
 def refusal_of(output: Any, call: llm.FunctionCall) -> str | None:
     """Return what the model gets to read where LiveKit refuses what a tool returned."""
-    if isinstance(output, BaseException):
-        return None  # as if it were raised
+    if output is None or isinstance(output, (str, BaseException)):
+        return None  # as nearly always; an exception is taken as if it were raised
     with silent_log():
         made = make_tool_output(fnc_call=call, output=output, exception=None).fnc_call_out
     return made.output if made.is_error else None

@@ -119,7 +119,7 @@ def test_every_scenario_has_the_same_transcript_on_each_target_that_can_play_it(
     assert over == {name: here[name] for name in over}
     assert apart == {name: here[name] for name in apart}
     left_out = [name for name in here.keys() - over if not name.startswith("telephone/")]
-    assert len(left_out) == 4  # what was heard and not typed, and three that fuzzing found
+    assert len(left_out) == 5  # what was heard and not typed, and four that fuzzing found
     assert {name.partition("/")[0] for name in apart} == {"hotel"}
     assert len(apart) == 6
 
