@@ -95,17 +95,15 @@ class _Timer(asyncio.TimerHandle):
 
     __slots__ = ("_order",)
 
+    _order: int
     _when: float
     _scheduled: bool
 
-    def __init__(self, order: int, *args: Any) -> None:
-        super().__init__(*args)
-        self._order = order
-
-    def __lt__(self, other: asyncio.TimerHandle) -> bool:
-        if isinstance(other, _Timer):
-            return (self._when, self._order) < (other._when, other._order)
-        return self._when < other.when()
+    def __lt__(self, other: Any) -> bool:
+        when: float = other._when
+        if self._when != when:
+            return self._when < when
+        return isinstance(other, _Timer) and self._order < other._order
 
     def __gt__(self, other: asyncio.TimerHandle) -> bool:
         """Say whether `other` comes first: as one that asyncio made, before this clock was."""
@@ -322,7 +320,8 @@ class VirtualClock:
         if loop.get_debug():
             loop._check_thread()
             loop._check_callback(callback, "call_at")
-        timer = _Timer(next(self._order), when, callback, args, loop, context)
+        timer = _Timer(when, callback, args, loop, context)
+        timer._order = next(self._order)
         heapq.heappush(loop._scheduled, timer)
         timer._scheduled = True
         return timer
