@@ -139,7 +139,8 @@ def _looks_like_scenarios(path: Path) -> bool:
 def _has_scenarios(path: Path, above: frozenset[str]) -> bool:
     """Whether a file has scenarios at its top, or lays something over one that has.
 
-    `above` are those that lead to it. Only what may be one is read as YAML: that takes its time.
+    It does too where that one is not there, and all else is ours. `above` are those that lead to
+    it. Only what may be one is read as YAML: that takes its time.
     """
     data = path.read_bytes()
     if _SAYS_SO.search(data):  # it is meant to be one, whatever is wrong with it
@@ -147,17 +148,21 @@ def _has_scenarios(path: Path, above: frozenset[str]) -> bool:
     if not any(pattern.search(data) for pattern in _MAY_BE):
         return False
     from .scenarios.compose import top_of
+    from .scenarios.load import FILE_KEYS
 
     above |= {realpath(path)}
+    is_missed, are_ours = False, True
     for key, text in top_of(data):
         if key == "scenarios":
             return True
-        base = path.parent / text
-        # Path.is_file raises where a text is too long for a name
-        is_there = key == "base" and isfile(base) and realpath(base) not in above  # noqa: PTH113
-        if is_there and _has_scenarios(base, above):
-            return True
-    return False
+        are_ours = are_ours and key in FILE_KEYS
+        if key == "base":
+            base = path.parent / text
+            # Path.is_file raises where a text is too long for a name
+            is_missed = not isfile(base)  # noqa: PTH113
+            if not is_missed and realpath(base) not in above and _has_scenarios(base, above):
+                return True
+    return is_missed and are_ours
 
 
 def are_scenarios(path: Path, config: pytest.Config) -> bool:

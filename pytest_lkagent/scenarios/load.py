@@ -102,6 +102,8 @@ def _scenario_nodes(reading: Reading, root: Node, fields: dict[str, Node]) -> li
         if not items and isinstance(node, SequenceNode):
             reading.problem(node, "there is no scenario; write a list of them, each with a label")
         return items
+    if "base" in fields and reading.has_problems:
+        return []  # they may be in a base that cannot be read
     hint = ", or rest: true" if "base" in fields else ""
     lack = "there are no scenarios; write scenarios: and a list of them"
     reading.missing(root, fields, lack + hint)

@@ -99,6 +99,10 @@ class Reading:
         """Note the mistakes of another file that could not even be composed."""
         self._foreign += error.problems
 
+    @property
+    def has_problems(self) -> bool:
+        return bool(self._problems or self._foreign)
+
     def refuse(self) -> None:
         """Raise LoadError if anything was noted, ordered as in the files."""
         lines = [

@@ -122,7 +122,7 @@ OTHERS = {
     "a base of something else": "base: model.yaml\nepochs: 3\n",
     "a base that is not there": "base: nowhere.yaml\nepochs: 3\n",
     "a base that is itself": "base: ../sc/others.yaml\nepochs: 3\n",
-    "a base that is no name": f"base: {'long' * 200}.yaml\n",
+    "a base that is no name": f"base: {'long' * 200}.yaml\nepochs: 3\n",
     "no YAML": "{] base: good.yaml\n",
 }
 
@@ -139,6 +139,16 @@ def test_a_broken_file_that_is_meant_as_scenarios_is_told_of(desk, text):
     result = desk({"sc/desk.yaml": text}).run("--lk-scenarios=sc")
     result.outcomes(errors=1)
     result.shows("sc/desk.yaml:*: not valid YAML: *")
+
+
+def test_a_file_over_a_base_that_is_not_there_is_told_of(desk):
+    good = scenarios("Books", agent="agent: ../agent.py:FrontDesk\n")
+    result = desk({"sc/good.yaml": good, "sc/ours.yaml": "base: god.yaml\nrest: true\n"}).run(
+        "--lk-scenarios=sc"
+    )
+    result.outcomes(errors=1)
+    result.shows("sc/ours.yaml:1:7: base 'god.yaml' cannot be read: No such file or directory; *")
+    result.shows_no("*there are no scenarios*")
 
 
 def test_a_folder_is_searched_from_where_pytest_was_started(desk, pytester, monkeypatch):
