@@ -67,6 +67,15 @@ def test_a_second_run_passes_and_has_nothing_to_write(written):
     assert again == text
 
 
+def test_conversations_drawn_beside_it_have_nothing_that_is_written(written):
+    result, text = written(
+        f"{SCENARIOS}  - {{label: Drawn, fuzz: {{examples: 2}}}}\n", "--lk-fuzz=2"
+    )
+    result.outcomes(passed=3, failed=1)
+    result.shows("desk.yaml: written; read it, and take out what does not matter")
+    assert text.count("expect:") == 2
+
+
 def test_what_is_written_expects_it_from_then_on(written, desk):
     _, text = written()
     changed = {"desk.yaml": text.replace("output: booked 2pm", "output: booked 3pm")}
