@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from livekit.agents import (
     Agent,
@@ -35,7 +35,7 @@ from livekit.agents.llm.chat_context import Instructions
 from livekit.agents.log import logger
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
-from livekit.agents.voice import run_result
+from livekit.agents.voice import SpeechHandle, run_result
 from livekit.agents.voice.agent_activity import (
     ActivityClosedError,
     AgentActivity,
@@ -82,10 +82,12 @@ __all__ = [
     "running_tools",
     "silent_log",
     "speaking_agent",
+    "speech_asked_for",
     "speech_for",
     "tools_of",
     "user_is_back",
     "wait_for_idle",
+    "wanted",
 ]
 
 Model: TypeAlias = llm.LLM[Any] | llm.RealtimeModel
@@ -159,10 +161,17 @@ class Adopter(Protocol):
         """Look at the start of one that has started already."""
 
 
+class _Reply(NamedTuple):
+    """What an agent is about to say, and what ``generate_reply(instructions=…)`` asked for."""
+
+    speech: SpeechHandle
+    asked: str | None
+
+
 _seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
 _adopters: dict[int, tuple[JobContext, Adopter]] = {}
 _originals: dict[Callable[..., Any], Callable[..., Any]] = {}
-_asked_for: ContextVar[str | None] = ContextVar("lk_asked_for", default=None)
+_reply: ContextVar[_Reply | None] = ContextVar("lk_reply", default=None)
 
 
 def attach(session: AgentSession[Any], seam: Seam) -> None:
@@ -278,10 +287,10 @@ def _update_models(self: Any, **models: Any) -> Any:
 
 @functools.wraps(AgentActivity._pipeline_reply_task)
 async def _pipeline_reply_task(self: Any, **how: Any) -> None:
-    asked = how.get("instructions")
+    speech, asked = how["speech_handle"], how.get("instructions")
     if isinstance(asked, Instructions):
-        asked = asked.render(modality=how["speech_handle"].input_details.modality)
-    _asked_for.set(asked)  # in the context of this reply's own task
+        asked = asked.render(modality=speech.input_details.modality)
+    _reply.set(_Reply(speech, asked))  # in the context of its own task
     await _originals[_pipeline_reply_task](self, **how)
 
 
@@ -408,7 +417,23 @@ def asked_for() -> str | None:
 
     LiveKit makes a system message of it, which by itself is like any that an agent may add.
     """
-    return _asked_for.get() if _is_inference() else None
+    reply = _reply.get() if _is_inference() else None
+    return reply and reply.asked
+
+
+def speech_asked_for() -> SpeechHandle | None:
+    """Return the speech for which an ``llm_node`` is asking its model, None for other code.
+
+    Where LiveKit asks before it knows that the turn is over (``preemptive_generation``), it is not
+    `scheduled` until then; if it is `interrupted` first, LiveKit has thrown the answer away.
+    """
+    reply = _reply.get() if _is_inference() else None
+    return reply and reply.speech
+
+
+async def wanted(speech: SpeechHandle) -> None:
+    """Wait until a speech is to be spoken; what generates one that is not is cancelled."""
+    await speech._wait_for_scheduled()
 
 
 def _is_inference() -> bool:

@@ -18,7 +18,6 @@ class Words:
     """The words of a Python test."""
 
     timed = "say('…').timed(duration=2)"
-    not_preemptive = "turn_handling={'preemptive_generation': {'enabled': False}}"
     bound = "lk(timeout=…)"
 
     def act(self, verb: str, *given: object, **named: object) -> str:
@@ -51,7 +50,6 @@ class ScenarioWords(Words):
     """The words of a scenario file."""
 
     timed = "{say: …, duration: 2s}"
-    not_preemptive = "session: {turn_handling: {preemptive_generation: {enabled: false}}}"
     bound = "timeout: in the scenario"
 
     def act(self, verb: str, *given: object, **named: object) -> str:

@@ -57,7 +57,7 @@ class JudgeLLM(FakeLLM):
         self._scripted = scripted
         self._advice = advice
 
-    def take(self, request: Request) -> Step:
+    def take(self, request: Request, speech: object = None) -> Step:
         verdict = self._scripted.verdict_of(self._name)
         if verdict is None and self._scripted.allow_misuse:
             verdict = "pass"  # whatever it would say of a conversation that is drawn

@@ -18,6 +18,7 @@ from livekit.agents.types import (
     APIConnectOptions,
     NotGivenOr,
 )
+from livekit.agents.voice import SpeechHandle
 
 from .. import _livekit, _livekit_items
 from ..binding import check_calls
@@ -54,6 +55,8 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         self._requests: list[Request] = []
         self._call_numbers = count(1)
         self.refused: list[UnscriptedRequest | UsageError] = []
+        self._early: list[tuple[SpeechHandle, Step]] = []
+        """The steps taken for speeches of which LiveKit does not know whether it wants them."""
         self.answers: list[Answer] = []
         self.called: dict[str, Step] = {}
         self._made: dict[str, tuple[int, int]] = {}
@@ -208,20 +211,49 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         """The steps that are being played."""
         return [answer.step for answer in self.answers if answer.ended is None]
 
-    def take(self, request: Request) -> Step:
-        """Return the step that answers `request`, as the stream of that request asks for it."""
+    def take(self, request: Request, speech: SpeechHandle | None = None) -> Step:
+        """Return the step that answers `request`, as the stream of that request asks for it.
+
+        `speech` is what the answer is for, if it is an agent's.
+        """
+        self._take_back(speech)
         try:
-            step = self._script.take(request, advice=self._advise)
+            taken = self._script.take(request, advice=self._advise)
         except UnscriptedRequest as error:
             if self.allow_unscripted:
                 return silence()
             self.refused.append(error)
             raise
+        if speech is not None:
+            self._early.append((speech, taken))
+        step = taken.resolve(request)
         if not self.allow_misuse:
             self._check_calls(step, request)
         if step.error is not None:
             self.failed.append(step)
         return step
+
+    def is_early(self, request: Request, speech: SpeechHandle) -> bool:
+        """Whether nothing answers this request, and it is not known if an answer is wanted."""
+        if speech.scheduled or self.allow_unscripted:
+            return False
+        self._take_back(speech)
+        return not self._script.answers(request)
+
+    def _take_back(self, speech: SpeechHandle | None) -> None:
+        """Let steps answer again whose answers LiveKit threw away before it wanted them.
+
+        As it will do with any answer that is still early when it asks for another speech: that one
+        changes the conversation.
+        """
+        early, self._early = self._early, []
+        for asked_for, step in reversed(early):
+            if asked_for.scheduled:
+                continue
+            if asked_for.interrupted or speech not in (None, asked_for):
+                self._script.give_back(step)
+            else:
+                self._early.insert(0, (asked_for, step))
 
     def _advise(self, request: Request) -> str:
         return "\n  ".join(filter(None, [self.advice, self.why_asked(request.last_input)]))
@@ -245,13 +277,16 @@ class _FakeStream(llm.LLMStream):
     def __init__(self, model: FakeLLM, request: Request, **options: Any) -> None:
         super().__init__(model, **options)
         self._request = request
+        self._speech = _livekit.speech_asked_for()
         self._step: Step | None = None
         self._failures = 0
 
     async def _run(self) -> None:
         step = self._step
         if step is None or (step.attempts is not None and self._failures >= step.attempts):
-            step = self._step = self._llm.take(self._request)
+            if self._speech is not None and self._llm.is_early(self._request, self._speech):
+                await _livekit.wanted(self._speech)
+            step = self._step = self._llm.take(self._request, self._speech)
             self._failures = 0
         with self._llm.at(step):
             await self._play(step)

@@ -81,6 +81,13 @@ class Rule:
             self.played += 1
         return step
 
+    def give_back(self, step: Step) -> None:
+        """Play a step again, unless the rule has gone on since."""
+        position = (self.position or len(self.steps)) - 1
+        if self.steps[position] is step:
+            self.played -= not self.position
+            self.position = position
+
     def describe(self) -> str:
         """Describe the rule in one line, with what is left of it."""
         most = " times, any number will do" if self.rounds is None else f" of {self.rounds}"
@@ -102,7 +109,8 @@ class Script:
     """The steps that wait, and those that answered.
 
     Rules are tried before the queue. `take` is the only way out: it hands each step to one
-    request, and raises `UnscriptedRequest` with the whole story when nothing fits.
+    request, and raises `UnscriptedRequest` with the whole story when nothing fits. `give_back` is
+    for a step whose answer nobody wanted.
     """
 
     queue: deque[Step] = field(default_factory=deque)
@@ -137,7 +145,7 @@ class Script:
         self.rules.append(Rule(matcher, made, checked_asker(by), times, call_site()))
 
     def take(self, request: Request, *, advice: Callable[[Request], str]) -> Step:
-        """Return the step that answers `request`.
+        """Return the step that answers `request`, as it was scripted.
 
         Only a rule reads the conversation in it: that takes as long as the conversation is.
 
@@ -148,7 +156,20 @@ class Script:
         if step is None:
             raise UnscriptedRequest(self._story(request, advice(request)))
         self.taken.append(step)
-        return step.resolve(request)
+        return step
+
+    def give_back(self, step: Step) -> None:
+        """Let a step that was taken answer the next request instead."""
+        place = max(place for place, one in enumerate(self.taken) if one is step)
+        del self.taken[place]
+        if not step.rule:
+            self.queue.appendleft(step)
+        for rule in self.rules:
+            rule.give_back(step)
+
+    def answers(self, request: Request) -> bool:
+        """Whether there is a step for `request`."""
+        return self._source(request) is not None
 
     @property
     def remaining(self) -> tuple[Step, ...]:
@@ -164,14 +185,21 @@ class Script:
         return left
 
     def _next(self, request: Request) -> Step | None:
+        source = self._source(request)
+        if isinstance(source, Rule):
+            return source.step()
+        return None if source is None else source.popleft()
+
+    def _source(self, request: Request) -> Rule | deque[Step] | None:
+        """Return where the next step comes from: a rule, the queue, or nowhere."""
         for rule in self.rules:
             if rule.is_open and rule.may_go_on(request):
-                return rule.step()
+                return rule
         for rule in self.rules:
             if not rule.is_open and rule.starts(request):
-                return rule.step()
+                return rule
         if self.queue and request.may_take(self.queue[0].asker):
-            return self.queue.popleft()
+            return self.queue
         return None
 
     def _story(self, request: Request, advice: str) -> str:

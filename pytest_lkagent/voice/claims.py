@@ -17,7 +17,6 @@ from .harness import VoiceHarness
 from .log import Spoken
 from .reasons import (
     what_took,
-    why_asked_again,
     why_not_stopped,
     why_passed_over,
     why_silent,
@@ -215,13 +214,13 @@ class Claims:
         return why_stopped(self.harness) if has_stopped else ""
 
     def _why_asked(self, last_input: str) -> str:
-        """Say that a backchannel was taken for a turn, or that an answer was thrown away."""
+        """Say that a backchannel was taken for a turn, if it was that."""
         if len(self._log.user) == self._backchannel:
             _, _, said = self._log.user[-1]
             if last_input == said.as_heard:
                 why = why_stopped(self.harness)
                 return f"the backchannel {said.text!r} was taken for a turn{why}"
-        return why_asked_again(self.harness)
+        return ""
 
     @property
     def saying(self) -> str:

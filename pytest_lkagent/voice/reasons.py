@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "what_took",
-    "why_asked_again",
     "why_not_stopped",
     "why_passed_over",
     "why_silent",
@@ -42,22 +41,6 @@ def what_took(harness: VoiceHarness, since: int, until: int) -> str:
     ]
     took = ", ".join(f"{who} took {span} ms of that" for who, span in parts if span > 0)
     return took and f": {took}"
-
-
-def why_asked_again(harness: VoiceHarness) -> str:
-    """Say that the last answer was thrown away, since it was generated too early."""
-    log, answers = harness.line.log, harness.model.answers
-    if not answers or not harness.session.options.preemptive_generation["enabled"]:
-        return ""
-    step, began = answers[-1].step, log.at(answers[-1].began)
-    if not step.text or step.error or any((one.gone or began) >= began for one in log.agent):
-        return ""
-    return (
-        f"{step.describe()} ({step.written_at}) was never said: LiveKit asks before the turn is "
-        "over (preemptive_generation), and throws the answer away where on_user_turn_completed "
-        "changes the chat context or stops the reply, or the user says more: script one for each, "
-        f"or set {harness.words.not_preemptive}"
-    )
 
 
 def why_silent(harness: VoiceHarness, since: int, *, is_silence: bool) -> str:

@@ -263,8 +263,7 @@ def looked(voice_call):
 
 @pytest.mark.lk(agent=Slow)
 async def test_words_are_answered_after_it_and_in_the_place_of_its_result(voice_call, fake_llm):
-    preemptive = say("(never said)")  # what the tool returns makes it void
-    fake_llm.script(call("look"), preemptive, say("For three then."))
+    fake_llm.script(call("look"), say("For three then."))
     await speak_meanwhile(voice_call, "no for three", 3)
     answer = await voice_call.agent_answers("For three then.")
     assert (*looked(voice_call), answer.start) == (2300, 6300, 6300)
@@ -412,7 +411,7 @@ async def test_it(voice_call, fake_llm, agent_session, how):
     fake_llm.script(say("I wait."))
     await voice_call.interrupt("wait a moment please", after=0.4)
     await voice_call.settle()
-    fake_llm.script(say("(generated too early, and never said)"), say("On Friday, then."))
+    fake_llm.script(say("On Friday, then."))
     await voice_call.say("it is")
     await voice_call.say("for Friday", at=voice_call.now + 0.13)
     await voice_call.agent_answers()

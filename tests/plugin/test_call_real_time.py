@@ -233,7 +233,7 @@ async def test_it(voice_call, fake_llm):
 def test_a_turn_that_seemed_not_to_be_over(judged):
     judged("""
 async def test_it(voice_call, fake_llm):
-    fake_llm.script(say("(never said)"), say("For what time?"))
+    fake_llm.script(say("For what time?"))
     await voice_call.say("a table", at=0.5, lasts=0.5, end_of_turn=0.1)
     await voice_call.say("for two", at=2.5, lasts=0.5)
     await voice_call.agent_answers("For what time?")
@@ -252,7 +252,7 @@ async def test_it(voice_call, fake_llm):
 def test_words_that_begin_where_time_has_just_come(judged):
     judged("""
 async def test_it(voice_call, fake_llm):
-    fake_llm.script(say("(never said)"), say(LONG), say("Yes?"))
+    fake_llm.script(say(LONG), say("Yes?"))
     await voice_call.say("a table", at=0, lasts=0.5, end_of_turn=0.1)
     await voice_call.say("for two", at=0.5, lasts=0.5)
     await voice_call.interrupt("oh no please wait", after=0, lasts=1)
@@ -298,7 +298,7 @@ async def test_it(voice_call, fake_llm, fake_tts):
 def test_words_while_a_tool_is_at_work(judged):
     judged("""
 async def test_it(voice_call, fake_llm):
-    fake_llm.script(call("book", people=2), say("(never said)"), say("For three then."))
+    fake_llm.script(call("book", people=2), say("For three then."))
     await voice_call.say("a table for two", at=0.5, lasts=0.5)
     await voice_call.say("no for three", at=1.8, lasts=0.5)
     await voice_call.agent_answers("For three")

@@ -90,7 +90,7 @@ def test_the_very_instant_at_which_somebody_ends_or_says_something_has_not_passe
     """What floats make of 6.62 + 0.52 is later than 7.14, and of 4.02 + 0.3 earlier than 4.32."""
     result = telephone("""
         async def test_one_after_the_other(voice_call, fake_llm):
-            fake_llm.script("(generated too early, and never said)", "Hello.")
+            fake_llm.script("Hello.")
             await voice_call.say("good", at=6.62, lasts=0.52)
             await voice_call.say("morning", at=7.14)
             await voice_call.agent_answers("Hello.")
