@@ -193,7 +193,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def with_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Walk an error, what caused it, and so on."""
-    while error is not None:
+    """Walk an error, what caused it, and so on; ``raise error from error`` makes a circle."""
+    passed: list[BaseException] = []
+    while error is not None and not any(error is one for one in passed):
         yield error
+        passed.append(error)
         error = error.__cause__

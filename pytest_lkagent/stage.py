@@ -30,6 +30,7 @@ from .errors import (
     LeakedTask,
     Stuck,
     UsageError,
+    with_causes,
 )
 from .expected import ErrorKind, ExpectedClose, ExpectedError
 from .fake import FakeLLM
@@ -310,12 +311,10 @@ class Stage:
         reported = [*self.findings, *self.findings.known]
         for harness in self.sessions:
             reported += [*harness.record.errors, harness.record.close_error]
-        cause: BaseException | None = error
-        while cause is not None:
-            if any(cause is one for one in reported) or self.is_scripted(cause):
-                return True
-            cause = cause.__cause__
-        return False
+        return any(
+            any(cause is one for one in reported) or self.is_scripted(cause)
+            for cause in with_causes(error)
+        )
 
     def is_scripted(self, error: BaseException | None) -> bool:
         """Whether a script, or how something is to be spoken or heard, says that it is raised."""

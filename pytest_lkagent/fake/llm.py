@@ -22,7 +22,7 @@ from livekit.agents.voice import SpeechHandle
 
 from .. import _livekit, _livekit_items
 from ..binding import check_calls
-from ..errors import UnscriptedRequest, UsageError, one_of
+from ..errors import UnscriptedRequest, UsageError, one_of, with_causes
 from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
 from ..script.verdicts import VERDICTS
 from .identity import Fake
@@ -143,11 +143,10 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
 
     def script_of(self, error: BaseException | None) -> Step | None:
         """Return the step that raised `error`, or something in the chain of its causes."""
-        while error is not None:
+        for one in with_causes(error):
             for step in self.failed:
-                if step.error is error:
+                if step.error is one:
                     return step
-            error = error.__cause__
         return None
 
     def new_ids(self, step: Step) -> Sequence[str]:

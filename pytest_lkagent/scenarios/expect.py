@@ -12,12 +12,13 @@ which the player puts behind the place and the name of the scenario.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from types import EllipsisType
 from typing import Any
 
+from ..errors import with_causes
 from ..sites import Site
 from ..transcript import Event, FunctionCallOutput, render
 from .align import Alignment, fits
@@ -135,7 +136,7 @@ def match_within(turn: ScenarioTurn, took: float, bound: float) -> Mismatch | No
 def match_error(expectation: ErrorExpectation, error: BaseException | None) -> Mismatch | None:
     """Look for the expected error in the error or anything in its `__cause__` chain."""
     lines: list[str] = []
-    for link in _causes(error):
+    for link in with_causes(error):
         named = expectation.type in (None, *(cls.__name__ for cls in type(link).__mro__))
         wrong = list(expectation.text.differences(str(link))) if named else ["another class"]
         if not wrong:
@@ -157,14 +158,6 @@ def match_after(after: After, userdata: Any) -> Mismatch | None:
     if not differing:
         return None
     return Mismatch("expected other userdata after the turn", tuple(differing), after.site)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__
 
 
 def _shown(events: Sequence[Event], mark: int | None, *notes: str) -> tuple[str, ...]:

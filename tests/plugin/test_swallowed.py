@@ -882,3 +882,52 @@ def test_a_turn_that_is_taken_for_its_result_was_never_awaited(desk):
         "user_says('hi')",
     )
     result.shows_no("*also: *", "*has no attribute*", "*RuntimeWarning*")
+
+
+CAUSED_BY_ITSELF = """
+from livekit.agents import function_tool
+def fail():
+    try:
+        raise ValueError("no calendar")
+    except ValueError as error:
+        raise error from error
+
+class Node(FrontDesk):
+    async def llm_node(self, chat_ctx, tools, settings):
+        fail()
+        yield
+
+class Background(FrontDesk):
+    async def on_enter(self):
+        self.task = asyncio.create_task(self.work())
+
+    async def work(self):
+        fail()
+
+class Tool(FrontDesk):
+    @function_tool
+    async def look(self) -> str:
+        \"\"\"Look at the book.\"\"\"
+        fail()
+
+@pytest.mark.lk(agent=Node)
+async def test_node(user_says):
+    await user_says("hello")
+
+@pytest.mark.lk(agent=Background)
+async def test_background(agent_session, settle):
+    await settle()
+
+@pytest.mark.lk(agent=Tool)
+async def test_expected(user_says, fake_llm, expect_error):
+    fake_llm.script(call("look"), say("Sorry."))
+    with expect_error(ValueError, match="no room"):
+        await user_says("look")
+"""
+
+
+def test_what_is_raised_from_itself_is_told_like_any_other(desk):
+    result = desk({"test_it.py": CAUSED_BY_ITSELF}).run(subprocess=True)  # a circle may never end
+    result.outcomes(failed=3)
+    result.shows("E *ValueError: no calendar", "E *raised in the task Background.work (*)*")
+    result.shows("E *expected ValueError *")
