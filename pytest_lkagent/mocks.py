@@ -60,6 +60,11 @@ class ToolMock(Recorder):
         """The mocked tool as ``FrontDesk.book``."""
         return f"{self.owner.__name__}.{self.tool_name}" if self.owner else self.tool_name
 
+    @property
+    def target(self) -> tuple[object, str]:
+        """What it is a mock of: a tool of a class, or a function; two of these may share a name."""
+        return self.owner or function_of(self.tool), self.tool_name
+
     def __call__(self, function: Callable[..., Any]) -> ToolMock:
         if not self._behaviour.is_spy:
             raise UsageError(
@@ -185,9 +190,7 @@ class Mocks:
 
     def add_tool(self, made: ToolMock) -> ToolMock:
         """Take a mock in; one for the same tool replaces an earlier one."""
-        same = (made.owner, made.tool_name)
-        self._tools = [old for old in self._tools if (old.owner, old.tool_name) != same]
-        self._tools.append(made)
+        self._tools = [*(old for old in self._tools if old.target != made.target), made]
         made.is_late = any(
             made.fits(agent, tool) is not None for agent, tool in self._real.values()
         )

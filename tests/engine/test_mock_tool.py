@@ -299,6 +299,28 @@ async def test_a_tool_is_mocked_by_its_function(mock_tool, output_of) -> None:
     assert (await output_of(call("cancel", slot="1"))).output == "by the function"
 
 
+async def test_two_functions_of_one_name_are_two_tools(mock_tool, fake_llm, start_session) -> None:
+    def lookup_of(source: str) -> Any:
+        @function_tool
+        async def lookup(name: str) -> str:
+            """Look up."""
+            return f"really in {source}"
+
+        return lookup
+
+    crm, bills = lookup_of("crm"), lookup_of("bills")
+    mocks = {
+        agent: mock_tool(tool, returns=f"mocked in {agent}")
+        for agent, tool in {"Desk": crm, "Billing": bills}.items()
+    }
+    for agent, tool in {"Desk": crm, "Billing": bills}.items():
+        session = await start_session(Agent(instructions=agent, tools=[tool]))
+        fake_llm.script(call("lookup", name=agent), say("Done."))
+        result = await session.run(user_input="look it up")
+        result.expect.contains_function_call_output(output=f"mocked in {agent}")
+        mocks[agent].assert_called_once_with(name=agent)
+
+
 async def test_a_mock_waits_for_an_agent_that_is_handed_over_to_later(
     mock_tool, user_says, fake_llm
 ) -> None:
