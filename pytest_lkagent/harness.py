@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -289,7 +297,7 @@ class Harness:
             self._stage.findings.known.append(turn.error)
         for failure in self._stage.swallowed.report():
             raise failure
-        error = turn.error or self._misfit(turn)
+        error = turn.error or self._misfit(turn.items)
         refused = error is None or any(one in self.model.refused for one in with_causes(error))
         if (first := self.model.unraised()) is not None and refused:
             error = first  # LiveKit hands on the last one, which the first may well have led to
@@ -301,13 +309,14 @@ class Harness:
                 raise error.with_traceback(None)
             raise self.as_scripted(error)
 
-    def _misfit(self, turn: Turn) -> ScriptError | None:
-        """Find a scripted call whose arguments the tool did not take for what they are."""
+    def _misfit(self, items: Iterable[Any]) -> ScriptError | None:
+        """Find a scripted call whose arguments the tool did not take for what they are, once."""
         if self._stage.is_fuzzed:
             return None
-        for item in turn.items:
-            if _livekit_items.is_argument_error(item) and item.call_id in self.model.called:
-                step = self.model.called[item.call_id]
+        for item in items:
+            if not _livekit_items.is_argument_error(item):
+                continue
+            if (step := self.model.called.pop(item.call_id, None)) is not None:
                 return ScriptError(
                     f"the script calls {step.describe()}; {item.output} (if the model is meant to "
                     "do that, make it a raw_call)",
@@ -349,6 +358,8 @@ class Harness:
         self._stage.swallowed.report()
         self.take_expected_errors()  # a drawn one that came while the session closed
         findings = self._stage.findings
+        while (misfit := self._misfit(self.record.history())) is not None:
+            findings.add(misfit)  # of the start, a run by hand or a call
         for error in self.record.errors:
             if not isinstance(error, BehaviourError):
                 findings.add(self._as_finding(error, "the session"))

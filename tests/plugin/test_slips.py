@@ -33,6 +33,41 @@ def test_an_argument_of_the_wrong_type_is_a_slip_of_the_script(desk):
     )
 
 
+def test_it_is_one_wherever_the_session_is_spoken_to(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from pytest_lkagent.errors import ScriptError
+
+            class Books(FrontDesk):
+                async def on_enter(self):
+                    await self.session.generate_reply(instructions="book at two")
+
+            @pytest.mark.lk(agent=Books, start=[call("book", slot=2), say("Done.")])
+            async def test_at_the_start(agent_session):
+                pass
+
+            async def test_in_a_run_by_hand(start_session, fake_llm):
+                session = await start_session(FrontDesk)
+                fake_llm.script(call("book", slot=2), say("Done."))
+                await session.run(user_input="at two")
+
+            async def test_in_a_call(voice_call, fake_llm):
+                fake_llm.script(call("book", slot=2), say("Done."))
+                await voice_call.say("at two")
+
+            async def test_once(user_says, fake_llm):
+                fake_llm.script(call("book", slot=2), say("Done."))
+                with pytest.raises(ScriptError):
+                    await user_says("at two")
+            """
+        }
+    ).run()
+    result.outcomes(passed=1, failed=3)
+    told = "the script calls call('book', slot=2); Error parsing arguments for `book`: *"
+    result.shows(*(f"test_it.py:{line}: {told}" for line in (15, 21, 25)))
+
+
 def test_a_mock_that_hands_over_to_a_class_is_refused(desk):
     result = desk(
         {
