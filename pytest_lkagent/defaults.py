@@ -66,6 +66,7 @@ class Defaults:
     def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
         """Return arguments for `Stage.start_session`; `given` wins."""
         from .build import check_session_options
+        from .fake import FakeLLM
 
         if self.entrypoint is not None:
             raise UsageError(
@@ -80,13 +81,16 @@ class Defaults:
             raise UsageError(
                 f"session_options is a mapping of AgentSession arguments, not {self.options!r}"
             )
+        model = given.pop("llm", None)
+        if model is not None and not isinstance(model, FakeLLM):
+            given["llm"], model = model, None  # it is replaced, as one in session_options is
         made = {
             "agent": agent,
             "what": what,
             "userdata": given.pop("userdata", self.userdata),
             "start": given.pop("start", self.start),
             "history": given.pop("history", self.history),
-            "model": given.pop("llm", None),
+            "model": model,
             "advice": self.advice,
             "owes_start": self.owes_start,
         }

@@ -11,8 +11,9 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
 )
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ from .known_as import known_as
 from .leftovers import Offers, unasked, uncalled, unspoken, unused
 from .mocks import Mocks
 from .options import INPROCESS, MEMORY, Host, JobOptions
-from .script import StepSource, as_step
+from .script import Step, StepSource, as_step
 from .simulation.adoption import Adoption
 from .simulation.entrypoint import Entrypoint
 from .simulation.job import Job
@@ -492,7 +493,6 @@ class Stage:
             )
         self._used.add(agent)
 
-    @contextmanager
     def _start_script(
         self,
         model: FakeLLM,
@@ -500,9 +500,15 @@ class Stage:
         advice: str | None,
         *,
         owes_start: bool,
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """Script what the start inside asks for; what it owes and does not ask is a finding."""
-        steps = [as_step(one) for one in start]
+        steps = [as_step(one) for one in start]  # of which the line is still to be seen
+        return self._starting(model, steps, advice, owes_start=owes_start)
+
+    @contextmanager
+    def _starting(
+        self, model: FakeLLM, steps: Sequence[Step], advice: str | None, *, owes_start: bool
+    ) -> Iterator[None]:
         model.script(*steps)
         usual, model.advice = model.advice, advice or model.advice
         known = len(list(self.findings))

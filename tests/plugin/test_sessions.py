@@ -425,3 +425,34 @@ def test_a_user_who_was_away_is_back_with_what_they_say(desk):
         }
     ).run()
     result.outcomes(passed=1)
+
+
+def test_a_model_of_the_users_is_replaced_by_the_scripted_one_in_each_session(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.plugins import openai
+
+            @pytest.mark.parametrize("model", ["openai/gpt-4o", openai.LLM(api_key="none")])
+            async def test_it(start_session, fake_llm, model):
+                session = await start_session(llm=model)
+                fake_llm.script(say("Hi."))
+                result = await session.run(user_input="hello")
+                assert result.events[-1].item.text_content == "Hi."
+            """
+        }
+    ).run()
+    result.outcomes(passed=2)
+
+
+def test_a_text_for_the_start_that_nobody_asked_for_is_told_with_its_line(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(start_session):
+                await start_session(start=["Hello."])
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("*while the session started: say('Hello.') (test_it.py:10)")
