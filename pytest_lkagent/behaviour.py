@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -149,16 +149,19 @@ class Recorder:
         """Whether the real one was played before this stood in its place."""
         self.told_to_raise: list[BaseException] = []
         self._behaviour = behaviour
-        self._record = mock.Mock(name=name)
+        self._calls = mock.Mock(name=name)
 
     @property
     def is_spy(self) -> bool:
         """Whether the real one is what runs."""
         return self._behaviour.is_spy
 
+    def _record(self, arguments: Mapping[str, Any]) -> None:
+        self._calls(**{name: _as_it_is(given) for name, given in arguments.items()})
+
     def _looked(self) -> mock.Mock:
         self.looked_at = True
-        return self._record
+        return self._calls
 
     @property
     def calls(self) -> list[dict[str, Any]]:
@@ -197,6 +200,11 @@ class Recorder:
         __tracebackhide__ = True
         self._looked().assert_any_call(**arguments)
 
+    def assert_has_calls(self, calls: Sequence[Any], *, any_order: bool = False) -> None:
+        """Check for several calls, each as ``unittest.mock.call(slot="2pm")``."""
+        __tracebackhide__ = True
+        self._looked().assert_has_calls(calls, any_order=any_order)
+
     @property
     def is_owed_a_call(self) -> bool:
         """Whether nobody called this mock, and nobody said that this is all right."""
@@ -206,7 +214,7 @@ class Recorder:
         """Record one call, and do for it what the mock was told to do."""
         __tracebackhide__ = True
         self.was_reached = True
-        self._record(**arguments)
+        self._record(arguments)
         effect = self._behaviour.effect
         outcome = effect.next() if isinstance(effect, _Series) else effect  # in order of the calls
         if self._behaviour.delay:
@@ -218,7 +226,7 @@ class Recorder:
             return await result if inspect.isawaitable(result) else result
         assert isinstance(effect, _Series), "a spy plays nothing"
         raise BehaviourError(
-            f"{self.name} was called {self._record.call_count} times, and its mock "
+            f"{self.name} was called {self._calls.call_count} times, and its mock "
             f"({self.written_at}) has {effect.given} result(s): give it one for each call"
         )
 
@@ -231,3 +239,12 @@ class Recorder:
         error = outcome.raises() if isinstance(outcome.raises, type) else outcome.raises
         self.told_to_raise.append(error)
         raise error.with_traceback(None)
+
+
+def _as_it_is(given: Any) -> Any:
+    """Copy what a tool may change: lists, dicts and sets, and those inside of them."""
+    if type(given) is dict:
+        return {key: _as_it_is(value) for key, value in given.items()}
+    if type(given) in (list, set, tuple):
+        return type(given)(map(_as_it_is, given))
+    return given

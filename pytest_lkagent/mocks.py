@@ -100,7 +100,7 @@ class ToolMock(Recorder):
         arguments = received(tool, args, kwargs)
         if not self._behaviour.is_spy:
             return await self._play(arguments, context)
-        self._record(**arguments)
+        self._record(arguments)
         if self._behaviour.delay:
             await asyncio.sleep(self._behaviour.delay)
         return await real()

@@ -7,6 +7,7 @@ import functools
 import itertools
 from typing import Any, Literal
 from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
+from unittest.mock import call as unittest_call
 
 import pytest
 from livekit.agents import (
@@ -541,6 +542,34 @@ def test_assertions_speak_unittests_words(mock_tool) -> None:
     for check in (book.assert_called_with, book.assert_called_once_with, book.assert_any_call):
         with pytest.raises(AssertionError):
             check(slot="2pm")
+    with pytest.raises(AssertionError, match="Calls not found"):
+        book.assert_has_calls([unittest_call(slot="2pm")])
+
+
+async def test_a_call_is_remembered_as_it_came_whatever_the_tool_does_to_it(
+    mock_tool, start_session, fake_llm
+) -> None:
+    @function_tool
+    async def order(items: list[str], with_: dict[str, list[str]]) -> str:
+        """Order."""
+        items.append("delivery")
+        with_["pizza"].append("salt")
+        return ", ".join(items)
+
+    spy = mock_tool(order)
+    session = await start_session(Agent(instructions="Take orders.", tools=[order]))
+    for guests in (1, 2):
+        given = {"items": ["pizza"] * guests, "with_": {"pizza": ["olives"]}}
+        fake_llm.script(call("order", **given), say("Fine."))
+        await session.run(user_input="pizza")
+        spy.assert_called_with(**given)
+    one, two = (
+        unittest_call(items=["pizza"] * guests, with_={"pizza": ["olives"]}) for guests in (1, 2)
+    )
+    spy.assert_has_calls([one, two])
+    spy.assert_has_calls([two, one], any_order=True)
+    with pytest.raises(AssertionError, match="Calls not found"):
+        spy.assert_has_calls([two, one])
 
 
 class Open(Agent):

@@ -134,6 +134,7 @@ def test_mocks(mock_tool: MockTool, mock_task: MockTask) -> None:
     email = mock_task(AskEmail, side_effect=lambda: "ada@example.com")
     assert_type(email, TaskMock)
     email.assert_any_call(language="de")
+    email.assert_has_calls([])
     mock_task(FrontDesk, returns="")  # type: ignore[arg-type]
     mock_tool(FrontDesk, "book", retuns="booked")  # type: ignore[call-arg]
 
