@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -326,4 +327,6 @@ def voice_call(request: pytest.FixtureRequest, _lk_main: Harness) -> VoiceCall:
 @pytest.fixture
 def scenario(request: pytest.FixtureRequest) -> Any:
     """The scenario that is being played, None outside of scenario files."""
-    return border.scenario_of(request.node)
+    scenario = border.scenario_of(request.node)
+    # each run has userdata of its own: the agent may change what is made of it
+    return scenario and replace(scenario, userdata=copy.deepcopy(scenario.userdata))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any, get_args, is_typeddict
 
 from livekit.agents import Agent, AgentTask, ToolError
@@ -44,7 +45,8 @@ def _outcome(written: MockOutcome, names: Names) -> Outcome:
     if written.raises is not None:
         error = make_error(names.exceptions[written.raises.text], written.message, written.raises)
         return Outcome(raises=error, delay=written.delay)
-    return Outcome(None if written.returns is UNSET else written.returns, delay=written.delay)
+    returned = None if written.returns is UNSET else deepcopy(written.returns)
+    return Outcome(returned, delay=written.delay)
 
 
 def _task_mock(owner: type[Agent], spec: TaskSpec) -> TaskMock:
@@ -52,24 +54,29 @@ def _task_mock(owner: type[Agent], spec: TaskSpec) -> TaskMock:
         raise UsageError(
             f"{spec.task.place}: {owner.__name__} is no AgentTask; mock its tools by their names"
         )
-    made = TaskMock(owner, returns=_as_result(owner, spec))
+    _as_result(owner, spec)  # what cannot be made is refused now
+    made = TaskMock(owner, side_effect=lambda: _as_result(owner, spec))
     made.written_at = spec.site
     return made
 
 
 def _as_result(task: type[AgentTask[Any]], spec: TaskSpec) -> Any:
-    """Make the task's own result type from a mapping, such as ``GetEmailResult(…)``."""
-    if not isinstance(spec.returns, Mapping):
-        return spec.returns
+    """Make the task's own result type from a mapping, such as ``GetEmailResult(…)``.
+
+    A new one each time: the agent may change it.
+    """
+    returned = deepcopy(spec.returns)
+    if not isinstance(returned, Mapping):
+        return returned
     for result in _result_types(task):
         try:
-            return result(**spec.returns)
+            return result(**returned)
         except (TypeError, ValueError) as error:
             raise UsageError(
                 f"{spec.task.place}: {task.__name__} gives a {result.__name__}, and that cannot "
                 f"be made: {error}"
             ) from None
-    return dict(spec.returns)
+    return returned
 
 
 def _result_types(task: type[AgentTask[Any]]) -> Iterator[type]:

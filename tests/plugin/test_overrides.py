@@ -229,3 +229,55 @@ class Guest:
             "`userdata` does not look: let it take `scenario`, None in other tests, and make it of "
             "that, as in return Guest(**(scenario and scenario.userdata or {}))"
         )
+
+
+BASKETS = """
+agent: agent.py:FrontDesk
+scenarios:
+  - label: Takes the first slot
+    userdata: {cart: [a]}
+    mocks: {AskSlots: {task: {free: [2 pm, 3 pm]}}}
+    turns:
+      - user: when?
+        llm: [{call: {take: {}}}, Fine.]
+        expect: [{function_call_output: {output: took 2 pm}}, {message: Fine.}]
+        after: {userdata: {cart: [a, 2 pm]}}
+      - user: and again?
+        llm: [{call: {take: {}}}, Fine.]
+        expect: [{function_call_output: {output: took 2 pm}}, {message: Fine.}]
+"""
+TAKES = """
+from dataclasses import dataclass
+from livekit.agents import Agent, AgentTask, RunContext, function_tool
+
+@dataclass
+class Slots:
+    free: list[str]
+
+class AskSlots(AgentTask[Slots]):
+    def __init__(self):
+        super().__init__(instructions="Ask.")
+
+class FrontDesk(Agent):
+    def __init__(self):
+        super().__init__(instructions="Book.")
+
+    @function_tool
+    async def take(self, context: RunContext) -> str:
+        \"\"\"Take a slot.\"\"\"
+        slot = (await AskSlots()).free.pop(0)
+        context.userdata["cart"].append(slot)
+        return f"took {slot}"
+"""
+
+
+def test_what_a_scenario_gives_is_new_in_each_run_whatever_the_agent_does_to_it(desk):
+    conftest = """
+import pytest
+
+@pytest.fixture(params=[1, 2])
+def userdata(scenario, request):
+    return dict(scenario.userdata)
+"""
+    files = {"conftest.py": conftest, "s.yaml": BASKETS, "agent.py": TAKES}
+    desk(files).run("--lk-scenarios=s.yaml").outcomes(passed=2)
