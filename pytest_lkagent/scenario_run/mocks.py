@@ -55,7 +55,7 @@ def _task_mock(owner: type[Agent], spec: TaskSpec) -> TaskMock:
             f"{spec.task.place}: {owner.__name__} is no AgentTask; mock its tools by their names"
         )
     _as_result(owner, spec)  # what cannot be made is refused now
-    made = TaskMock(owner, side_effect=lambda: _as_result(owner, spec))
+    made = TaskMock(owner, side_effect=lambda: _as_result(owner, spec), optional=spec.optional)
     made.written_at = spec.site
     return made
 

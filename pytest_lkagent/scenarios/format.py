@@ -296,6 +296,7 @@ class TaskFormat(_Closed):
     """A mocked AgentTask."""
 
     task: JsonValue = Field(description="What awaiting the task gives.")
+    optional: bool = Field(default=False, description="Whether the task need not be awaited.")
 
 
 class PastCallFormat(_Closed):

@@ -190,6 +190,7 @@ class TaskSpec:
 
     task: Ref
     returns: Any
+    optional: bool = False
     site: Site
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from yaml.nodes import Node, ScalarNode, SequenceNode
@@ -30,9 +31,14 @@ def read_mocks(reading: Reading, node: Node) -> Mocks:
             "{task: Maya}"
         )
         pairs = reading.entries(value, f"the mocks of {owner}", instead)
-        if [tool.value for tool, _ in pairs] == ["task"]:
-            result = _returned(reading, pairs[0][1])
-            mocks[owner.text] = TaskSpec(task=owner, returns=result, site=site_of(key))
+        fields = {tool.value: outcome for tool, outcome in pairs}
+        if "task" in fields and fields.keys() <= {"task", "optional"}:
+            mocks[owner.text] = TaskSpec(
+                task=owner,
+                returns=_returned(reading, fields["task"]),
+                optional=_is_optional(reading, fields),
+                site=site_of(key),
+            )
         else:
             mocks[owner.text] = {
                 tool.value: _mock(reading, owner, tool, outcome) for tool, outcome in pairs
@@ -51,15 +57,18 @@ def _mock(reading: Reading, owner: Ref, tool: ScalarNode, node: Node) -> MockSpe
     if calls is not None:
         for key in OUTCOME_KEYS:
             reading.only_one(node, fields, what, "calls", key)
-    optional = fields.get("optional")
     return MockSpec(
         owner=owner,
         tool=name,
         calls=_calls(reading, calls, what) if calls is not None else None,
-        optional=reading.flag(optional, "optional") if optional is not None else False,
+        optional=_is_optional(reading, fields),
         site=site,
         **_outcome(reading, node, fields, what),
     )
+
+
+def _is_optional(reading: Reading, fields: Mapping[str, Node]) -> bool:
+    return reading.flag(fields["optional"], "optional") if "optional" in fields else False
 
 
 def _calls(reading: Reading, node: Node, what: str) -> tuple[MockOutcome, ...]:

@@ -271,6 +271,28 @@ class FrontDesk(Agent):
 """
 
 
+def test_a_mocked_task_that_need_not_be_awaited_says_so(desk):
+    said = """
+defaults:
+  mocks: {{AskSlots: {{task: {{free: [2 pm]}}{optional}}}}}
+agent: agent.py:FrontDesk
+scenarios:
+  - {{label: Asks nothing, turns: [{{user: hi, llm: [Hello.]}}]}}
+"""
+    made = desk(
+        {
+            "agent.py": TAKES,
+            "owed.yaml": said.format(optional=""),
+            "free.yaml": said.format(optional=", optional: true"),
+        }
+    )
+    result = made.run("--lk-scenarios=*.yaml")
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "owed.yaml:5: Asks nothing: AskSlots is mocked (owed.yaml:3), and was never called; *"
+    )
+
+
 def test_what_a_scenario_gives_is_new_in_each_run_whatever_the_agent_does_to_it(desk):
     conftest = """
 import pytest
