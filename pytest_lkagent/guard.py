@@ -7,9 +7,9 @@ it does nothing while no guard is on duty. What the events do not tell has stand
 as the guard is on duty: ``connect`` and ``sendto`` resolve a name before they raise theirs, and
 ``rtc.Room.connect``, in native code, raises none.
 
-The test's code is what runs on its loop, the jobs that its loop gives to threads, and the threads
-that either began. Nobody else is refused anything: not a hook of a plugin on the same thread, not
-a server that was there before.
+The test's code is what runs on its loop, the threads that it begins, and the jobs that it gives to
+thread pools, with what either of those begins and gives. Nobody else is refused anything: not a
+hook of a plugin on the same thread, not a server that was there before.
 
 What native code does by itself (gRPC, pycares, the rest of the rtc SDK) and what other processes
 do is out of sight.
@@ -124,11 +124,10 @@ class Guard:
         self._in_place = ExitStack()
 
     def __enter__(self) -> Self:
-        own: list[Replacement] = [(self._loop, "run_in_executor", self._remember_jobs)]
-        if self._hosts:
-            own.append((_socket, "getaddrinfo", self._remember_addresses))
         self._in_place.enter_context(STAND_INS)
-        self._in_place.enter_context(StandIns(*own))
+        if self._hosts:
+            own: Replacement = (_socket, "getaddrinfo", self._remember_addresses)
+            self._in_place.enter_context(StandIns(own))
         _on_duty().append(self)
         self._is_on = True
         return self
@@ -209,25 +208,26 @@ class Guard:
         if self._is_ours():
             self._threads.append((thread, _begin()))
 
-    # --- its own stand-ins, which may outlive it where somebody keeps them
+    def remember_job(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `work` such that its thread works for the test, if it is the test that gives it.
 
-    def _remember_jobs(self, run_in_executor: Callable[..., Any]) -> Callable[..., Any]:
-        def run(executor: Any, func: Callable[..., Any], *args: Any) -> Any:
-            if executor is not None and not isinstance(executor, ThreadPoolExecutor):
-                return run_in_executor(executor, func, *args)  # to a process, by pickle
-            begun = _begin()
+        The thread may be older than the test: that of a pool which several tests share.
+        """
+        if not self._is_ours():
+            return work
+        begun = _begin()
 
-            def work() -> Any:
-                here = threading.get_ident()
-                self._jobs[here] = begun
-                try:
-                    return func(*args)
-                finally:
-                    del self._jobs[here]
+        def working(*args: Any, **how: Any) -> Any:
+            here = threading.get_ident()
+            self._jobs[here] = begun
+            try:
+                return work(*args, **how)
+            finally:
+                del self._jobs[here]
 
-            return run_in_executor(executor, work)
+        return working
 
-        return run
+    # --- its own stand-in, which may outlive it where somebody keeps it
 
     def _remember_addresses(self, look_up: Callable[..., Any]) -> Callable[..., Any]:
         def getaddrinfo(host: Any, *args: Any, **how: Any) -> Any:
@@ -266,6 +266,15 @@ def _remember_threads(start: Callable[..., Any]) -> Callable[..., Any]:
     return remembered
 
 
+def _remember_jobs(submit: Callable[..., Any]) -> Callable[..., Any]:
+    def remembered(pool: Any, work: Callable[..., Any], /, *args: Any, **how: Any) -> Any:
+        for guard in _on_duty():
+            work = guard.remember_job(work)
+        return submit(pool, work, *args, **how)
+
+    return remembered
+
+
 def _room_asked_first(connect: Callable[..., Any]) -> Callable[..., Any]:
     async def asked(room: Any, url: str, *args: Any, **how: Any) -> None:
         __tracebackhide__ = True
@@ -280,6 +289,7 @@ STAND_INS = StandIns(
     *((socket.socket, name, _asked_first(event, place)) for name, event, place in _METHODS),
     (rtc.Room, "connect", _room_asked_first),
     (threading.Thread, "start", _remember_threads),
+    (ThreadPoolExecutor, "submit", _remember_jobs),
     *_livekit.MODELS_AT_WORK,
 )
 

@@ -268,23 +268,24 @@ def test_the_same_thread_is_not_the_tests_while_its_loop_does_not_run(monkeypatc
 
 
 @pytest.mark.asyncio
-async def test_a_thread_that_was_there_before_is_nobody_of_ours_unless_the_loop_gives_it_a_job():
+async def test_a_thread_that_was_there_before_is_nobody_of_ours_unless_the_test_gives_it_a_job():
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1) as pool:
+    begin = threading.Event()
+    with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(1) as theirs:
         pool.submit(int).result()
         await loop.run_in_executor(None, int)
+        of_others = theirs.submit(lambda: begin.wait() and pool.submit(refused, *FAR).result())
         with guarded():
-            stop = threading.Event()
-            ours = threading.Thread(target=stop.wait)
-            ours.start()
-            assert pool.submit(refused, *FAR).result() is None
-            stop.set()
-            ours.join()
+            begin.set()
+            assert of_others.result() is None
+            assert pool.submit(refused, *FAR).result()
+            assert list(pool.map(lambda far: bool(refused(*far)), [FAR])) == [True]
+            assert theirs.submit(lambda: pool.submit(refused, *FAR).result()).result()
             assert await loop.run_in_executor(pool, refused, *FAR)
             assert await loop.run_in_executor(None, refused, *FAR)
             assert await asyncio.to_thread(refused, *FAR)
-            assert pool.submit(refused, *FAR).result() is None
         assert await loop.run_in_executor(pool, refused, *FAR) is None
+        assert pool.submit(refused, *FAR).result() is None
 
 
 @pytest.mark.asyncio

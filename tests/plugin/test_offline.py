@@ -478,6 +478,30 @@ def test_a_loop_that_several_tests_share_is_guarded_for_ours_alone(desk):
     result.outcomes(passed=3)
 
 
+def test_a_pool_that_several_tests_share_is_guarded_in_each_of_them(desk):
+    tool = """
+    def fetch():
+        with socket.socket() as sock:
+            sys.audit("socket.connect", sock, ("192.0.2.1", 443))
+
+    await asyncio.wrap_future(pool.submit(fetch))  # here
+    """
+    test = """
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(1)
+
+    @pytest.mark.parametrize("time", ["first", "second"])
+    @pytest.mark.lk(agent=Desk)
+    async def test_it(user_says, fake_llm, time):
+        fake_llm.script(call("book"), "Done.")
+        await user_says("2 pm please")
+    """
+    result = desk({"test_it.py": story(tool, test=dedent(test))}).run()
+    result.outcomes(failed=2)
+    result.shows(*2 * ["Desk connects to 192.0.2.1:443 (test_it.py:*), and nothing leaves the *"])
+
+
 def test_what_a_fixture_swallows_after_the_verdict_is_told(desk):
     test = """
     import contextlib
