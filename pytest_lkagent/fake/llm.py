@@ -46,7 +46,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
     `script` appends steps to a queue, `when` adds rules that are tried before it, `requests` is
     what the agent sent, `remaining` what answered nothing yet. A request that nothing answers
     raises `UnscriptedRequest` into the run, a call that no tool on offer takes `UsageError`; both
-    are kept in `refused`, since an agent may swallow them.
+    are kept in `refused`, since an agent may swallow them, with what else was asked in vain.
     """
 
     def __init__(self) -> None:
@@ -135,6 +135,11 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
     def remaining(self) -> tuple[Step, ...]:
         """The steps that answered nothing yet."""
         return self._script.remaining
+
+    def refuse(self, error: UnscriptedRequest) -> None:
+        """Keep what was asked by other ways than `chat`, and had no answer."""
+        if not self.allow_unscripted:
+            self.refused.append(error)
 
     def unraised(self) -> UnscriptedRequest | UsageError | None:
         """Return the first request that was refused and nobody was told of yet, once."""

@@ -19,7 +19,7 @@ from livekit.agents.utils import aio
 from pydantic import ValidationError
 
 from .._livekit_remote import ASKER_HEADER
-from ..errors import BehaviourError, UsageError
+from ..errors import BehaviourError, UnscriptedRequest, UsageError
 from .completions import Body, Completion, describe_mistakes
 from .llm import FakeLLM, _FakeStream
 from .ports import taking_port
@@ -41,7 +41,8 @@ class FakeLLMServer:
 
     A step that fails does so as a provider would: an ``APIStatusError`` is a status, an
     ``APITimeoutError`` says nothing until the client gives up, any other ``APIConnectionError``
-    drops the connection, everything else is a 500. What nobody scripted is a 422.
+    drops the connection, everything else is a 500. What nobody scripted is a 422. What no step
+    could answer is refused as well: a malformed request is a 400, another path a 404.
     """
 
     def __init__(self, model: FakeLLM, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -98,13 +99,20 @@ class FakeLLMServer:
         if asked.startswith("GET ") and asked.endswith("/models"):
             return web.json_response({"object": "list", "data": []})  # LiveKit warms up with it
         if not (asked.startswith("POST ") and asked.endswith(_COMPLETIONS)):
-            told = f"the scripted model answers POST {self.url}{_COMPLETIONS}, and not {asked}"
+            told = (
+                f"the scripted model answers POST {self.url}{_COMPLETIONS}, and not {asked}; mock "
+                "what asks for it"
+            )
+            if request.method == "POST":  # with the rest, as LiveKit's TTS, clients only warm up
+                self.model.refuse(UnscriptedRequest(told))
             return _refusal(404, told, "not_found_error")
         content = await request.content.read()
         try:
             body = Body.model_validate_json(content)
         except ValidationError as error:
-            return _refusal(400, describe_mistakes(error), "invalid_request_error")
+            told = f"what was sent to the scripted model is no request: {describe_mistakes(error)}"
+            self.model.refuse(UnscriptedRequest(told))
+            return _refusal(400, told, "invalid_request_error")
         classes = request.headers.get(ASKER_HEADER)
         answer = self._failed.pop(content, None) or _Answer(
             self.model, body, classes.split(",") if classes else ()

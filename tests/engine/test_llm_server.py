@@ -361,14 +361,15 @@ async def test_a_stream_is_what_openai_documents(fake_llm_server, fake_llm) -> N
         ),
     ],
 )  # fmt: skip
-async def test_a_malformed_request_is_told_what_is_wrong(
-    fake_llm_server, fake_llm, body, told
-) -> None:
-    status, answer = await post(fake_llm_server, body)
+async def test_a_malformed_request_is_told_what_is_wrong_and_kept(apart, body, told) -> None:
+    async with FakeLLMServer(apart) as server:
+        status, answer = await post(server, body)
     assert status == 400
+    told = f"what was sent to the scripted model is no request: {told}"
     assert answer["error"]["message"] == told
     assert answer["error"]["type"] == "invalid_request_error"
-    assert fake_llm.requests == ()
+    assert apart.requests == ()
+    assert [str(one) for one in apart.refused] == [told]
 
 
 async def test_what_messages_may_look_like(fake_llm_server, fake_llm) -> None:
@@ -387,18 +388,35 @@ async def test_what_messages_may_look_like(fake_llm_server, fake_llm) -> None:
     assert (request.last_input, request.instructions) == ("this?", "")
 
 
-async def test_other_paths_are_not_found_and_say_what_there_is(fake_llm_server) -> None:
-    status, answer = await post(fake_llm_server, HELLO, "/responses")
+async def test_other_paths_are_not_found_say_what_there_is_and_are_kept(apart) -> None:
+    async with FakeLLMServer(apart) as server:
+        status, answer = await post(server, HELLO, "/responses")
     assert status == 404
-    assert answer["error"]["message"] == (
-        f"the scripted model answers POST {fake_llm_server.url}/chat/completions, and not "
-        "POST /v1/responses"
+    told = (
+        f"the scripted model answers POST {server.url}/chat/completions, and not "
+        "POST /v1/responses; mock what asks for it"
     )
-    async with (
-        aiohttp.ClientSession() as client,
-        client.get(f"{fake_llm_server.url}/models") as answer,
-    ):
-        assert (await answer.json())["data"] == []
+    assert answer["error"]["message"] == told
+    assert [str(one) for one in apart.refused] == [told]
+
+
+async def test_what_clients_only_warm_up_with_is_kept_nowhere(apart) -> None:
+    warm_ups = {"/models": 200, "/": 404, "/tts?model=cartesia%2Fsonic": 404}
+    async with FakeLLMServer(apart) as server, aiohttp.ClientSession() as client:
+        for path, status in warm_ups.items():
+            async with client.get(server.url + path) as answer:
+                assert answer.status == status
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await client.ws_connect(f"{server.url}/tts")
+    assert apart.refused == []
+
+
+async def test_where_unscripted_requests_are_allowed_none_is_kept(apart) -> None:
+    apart.allow_unscripted = True
+    async with FakeLLMServer(apart) as server:
+        assert (await post(server, HELLO, "/responses"))[0] == 404
+        assert (await post(server, {}))[0] == 400
+    assert apart.refused == []
 
 
 # --- its life

@@ -359,6 +359,53 @@ def test_what_nobody_scripted_over_http_is_told_once_with_the_line_that_asked(de
     result.shows_no("*site-packages*")
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (
+            "embeddings",
+            "the scripted model answers POST */v1/chat/completions, and not POST /v1/embeddings; *",
+        ),
+        (
+            "chat/completions",
+            "what was sent to the scripted model is no request: messages: Field required",
+        ),
+    ],
+)
+def test_what_no_step_can_answer_fails_the_test_though_the_agent_goes_on(desk, path, told):
+    result = desk(
+        {
+            "test_it.py": f"""
+            import aiohttp
+            from livekit.agents import function_tool
+
+            class Advised(FrontDesk):
+                @function_tool
+                async def search(self, what: str) -> str:
+                    "Search the handbook."
+                    url = os.environ["OPENAI_BASE_URL"] + "/{path}"
+                    async with aiohttp.ClientSession() as client:
+                        async with client.post(url, json={{"model": "any"}}) as answer:
+                            return "found" if answer.ok else "nothing found"
+
+            @pytest.fixture
+            def agent():
+                return Advised
+
+            async def test_it(fake_llm_server, user_says, fake_llm):
+                fake_llm.script(call("search", what="prices"), "I found nothing.")
+                await user_says("what does it cost?")
+
+            @pytest.mark.lk(allow=["unscripted_request"])
+            async def test_of_that(fake_llm_server, user_says, fake_llm):
+                await test_it(fake_llm_server, user_says, fake_llm)
+            """
+        }
+    ).run()
+    result.outcomes(failed=1, passed=1)
+    result.shows(f"E *UnscriptedRequest: {told}", "FAILED test_it.py::test_it - *")
+
+
 def test_the_environment_leads_to_the_server_only_as_long_as_the_test_runs(desk):
     result = desk(
         {
