@@ -64,6 +64,7 @@ __all__ = [
     "attach",
     "detach",
     "hears_by_itself",
+    "is_closing",
     "is_duplex",
     "listening_agent",
     "mark_defaults",
@@ -496,9 +497,14 @@ def refusal_of(output: Any, call: llm.FunctionCall) -> str | None:
     return made.output if made.is_error else None
 
 
+def is_closing(session: AgentSession[Any]) -> bool:
+    """Whether a session closes, or has closed, whoever asked for that."""
+    return session._is_closing()
+
+
 def refuses_as_closed(error: BaseException) -> bool:
     """Whether LiveKit itself raised `error`, at what a session that closes does not do any more."""
-    if not isinstance(error, (ActivityClosedError, RuntimeError)):
+    if not isinstance(error, (ActivityClosedError, RuntimeError, llm.ToolError)):
         return False
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("livekit.agents.")

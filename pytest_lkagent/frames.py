@@ -15,6 +15,7 @@ from typing import Any
 from .sites import OUR_FOLDER, Site
 
 __all__ = [
+    "begun_by_user",
     "frames",
     "is_debugged",
     "is_users",
@@ -60,6 +61,14 @@ def raised_at(traceback: TracebackType | None) -> Site | None:
             site = site_of(traceback.tb_frame)
         traceback = traceback.tb_next
     return site
+
+
+def begun_by_user(error: BaseException) -> bool:
+    """Whether what `error` ended, a task or a callback, is the user's own code to begin with."""
+    traceback = error.__traceback__
+    while traceback is not None and module_of(traceback.tb_frame).startswith("asyncio."):
+        traceback = traceback.tb_next
+    return traceback is not None and is_users(traceback.tb_frame.f_code.co_filename)
 
 
 def raised_by_user(error: BaseException) -> bool:

@@ -278,7 +278,7 @@ class Harness:
 
     def agent_starting(self, agent: Agent) -> None:
         self._stage.agent_starting(agent, self.session)
-        self.tools.watch_hooks(agent)
+        self.tools.watch_hooks(agent, self.session)
 
     def tool_body(
         self,

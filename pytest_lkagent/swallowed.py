@@ -20,7 +20,7 @@ from livekit import rtc
 from livekit.agents import StopResponse, llm
 
 from .errors import BehaviourError, NeverAwaited, UsageError
-from .frames import is_users, raised_at
+from .frames import begun_by_user, is_users, raised_at
 from .sites import OUR_FOLDER
 from .stand_ins import StandIns
 from .strict import BACKGROUND_ERROR, HANDLER_ERROR, Findings
@@ -28,7 +28,7 @@ from .strict import BACKGROUND_ERROR, HANDLER_ERROR, Findings
 __all__ = ["CONTROL_FLOW", "STAND_INS", "HandlerWatch", "Swallowed"]
 
 CONTROL_FLOW = (asyncio.CancelledError, llm.ToolError, StopResponse)
-"""What LiveKit means to be raised."""
+"""What LiveKit means to be raised in tools."""
 
 
 class Swallowed:
@@ -78,7 +78,8 @@ class Swallowed:
         """Keep what ended a task that nobody awaits; return whether asyncio need not log it."""
         own_kind = error.kind if isinstance(error, BehaviourError) else None
         # an AgentTask that the end of the session cancels raises ToolError in LiveKit's own tasks
-        if isinstance(error, CONTROL_FLOW) or self._is_shown(error):
+        is_meant = isinstance(error, CONTROL_FLOW) and not begun_by_user(error)
+        if is_meant or isinstance(error, asyncio.CancelledError) or self._is_shown(error):
             return True
         if self._findings.allows(error, BACKGROUND_ERROR, own_kind):
             return False

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Container, Mapping
 from textwrap import shorten
 from typing import Any
 
-from livekit.agents import Agent, RunContext
+from livekit.agents import Agent, AgentSession, RunContext, StopResponse, ToolError
 
 from . import _livekit
 from .errors import NotAwaitable, RefusedOutput
@@ -120,14 +120,14 @@ class ToolWatch:
         told += f", which LiveKit does not take: the model reads {refusal!r}; {advice}"
         self._swallowed.keep_raised(TOOL_ERROR, RefusedOutput(told))
 
-    def watch_hooks(self, agent: Agent) -> None:
+    def watch_hooks(self, agent: Agent, session: AgentSession[Any]) -> None:
         """Stand around what LiveKit calls on an agent, and whose exceptions it only logs."""
         for name in _HOOKS:
             is_empty = name in _EMPTY and getattr(type(agent), name) is getattr(Agent, name)
             if name not in vars(agent) and not is_empty:
-                setattr(agent, name, self._hook(agent, name))
+                setattr(agent, name, self._hook(agent, name, session))
 
-    def _hook(self, agent: Agent, name: str) -> Callable[..., Any]:
+    def _hook(self, agent: Agent, name: str, session: AgentSession[Any]) -> Callable[..., Any]:
         hook: Callable[..., Awaitable[None]] = getattr(agent, name)
 
         @functools.wraps(hook)
@@ -139,13 +139,22 @@ class ToolWatch:
                         hook(*args, **kwargs), f"{name} of {type(agent).__name__}", hook
                     )
             except BaseException as error:
-                if not isinstance(error, CONTROL_FLOW):
+                if not _is_meant(error, name, session):
                     self._swallowed.keep_raised(HOOK_ERROR, error)
                 if (task := asyncio.current_task()) is not None:
                     task.add_done_callback(_retrieve)  # asyncio need not report it once more
                 raise
 
         return watched
+
+
+def _is_meant(error: BaseException, hook: str, session: AgentSession[Any]) -> bool:
+    """Whether LiveKit means a hook to raise `error`: what ends tools is no answer there."""
+    if isinstance(error, ToolError):  # of an AgentTask that the end of the session calls off
+        return _livekit.is_closing(session) and _livekit.refuses_as_closed(error)
+    if isinstance(error, StopResponse):
+        return hook == "on_user_turn_completed"
+    return isinstance(error, asyncio.CancelledError)
 
 
 def _awaitable(made: Any, what: str, function: Any) -> Awaitable[Any]:

@@ -258,7 +258,7 @@ class _Child:
     def agent_starting(self, agent: Agent) -> None:
         tools = [tool.id for tool in _livekit.tools_of([*agent.tools, *self.session.tools])]
         self._offers.note(agent, tools)
-        self._tools.watch_hooks(agent)
+        self._tools.watch_hooks(agent, self.session)
         _livekit_remote.name_asker(agent, self.session)
 
     def run_starting(self) -> None:

@@ -530,6 +530,114 @@ def test_a_coroutine_that_a_library_drops_is_its_own_affair(desk):
     result.outcomes(passed=1)
 
 
+# --- what is an answer in a tool alone
+
+REFUSES = """
+import asyncio
+from livekit.agents import AgentTask, StopResponse, ToolError, function_tool
+
+class Refuses(FrontDesk):
+    @function_tool
+    async def slots(self) -> str:
+        "List the free slots."
+        raise {error}
+"""
+HOOKS = {
+    "on_enter": "async def on_enter(self): await self.slots()",
+    "on_exit": "async def on_exit(self): await self.slots()",
+    "on_enter after a hand-over": """
+    async def on_enter(self): await self.slots()
+
+class Front(FrontDesk):
+    @function_tool
+    async def desk(self):
+        "Get the desk."
+        return Refuses()
+""",
+}
+
+
+@pytest.mark.parametrize("error", ["ToolError('the calendar is down')", "StopResponse()"])
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_hook_that_raises_what_ends_tools_fails_the_test(desk, hook, error):
+    agent, script = ("Front", "call('desk')") if "Front" in HOOKS[hook] else ("Refuses", "'Hi.'")
+    result = desk(
+        {
+            "test_it.py": REFUSES.format(error=error)
+            + f"""
+    {HOOKS[hook]}
+
+@pytest.mark.lk(agent={agent})
+async def test_it(user_says, fake_llm):
+    fake_llm.script({script})
+    await user_says("hi")
+
+@pytest.mark.lk(agent={agent}, allow=["hook_error"])
+async def test_allowed(user_says, fake_llm):
+    fake_llm.script({script})
+    await user_says("hi")
+"""
+        }
+    ).run()
+    result.outcomes(passed=1, failed=1)
+    result.shows(f"> * raise {error}", f"FAILED test_it.py::test_it - *{error.partition('(')[0]}*")
+
+
+def test_a_task_of_the_user_s_own_that_ends_with_it_is_told(desk):
+    result = desk(
+        {
+            "test_it.py": REFUSES.format(error="ToolError('the calendar is down')")
+            + """
+    async def on_enter(self):
+        self.listing = asyncio.create_task(self.slots())
+
+@pytest.mark.lk(agent=Refuses)
+async def test_it(agent_session):
+    await asyncio.sleep(1)
+"""
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("E *raised in the task Refuses.slots (*test_it.py:*), where nobody hears of it; *")
+
+
+def test_an_agent_task_that_the_end_of_the_session_calls_off_is_no_finding(desk):
+    result = desk(
+        {
+            "test_it.py": REFUSES.format(error="ToolError('nobody calls it')")
+            + """
+    async def on_enter(self):
+        await Email()
+
+class Email(AgentTask[str]):
+    def __init__(self):
+        super().__init__(instructions="Ask for the email address.")
+
+    @function_tool
+    async def decline(self):
+        "The caller has none."
+        self.complete(ToolError("no address"))
+
+pytestmark = pytest.mark.lk(agent=Refuses)
+
+async def test_ends(user_says, fake_llm):
+    fake_llm.script(say("Your address?"))
+    await user_says("hi")
+
+async def test_hangs_up(agent_session):
+    agent_session.shutdown(drain=False)
+    await asyncio.sleep(1)
+
+async def test_declines(user_says, fake_llm):
+    fake_llm.script(call("decline"))
+    await user_says("hi")
+"""
+        }
+    ).run()
+    result.outcomes(passed=2, failed=1)
+    result.shows("*test_declines*", "test_it.py:*: in on_enter", "E *ToolError: no address")
+
+
 # --- the ways out
 
 SWALLOWED = {
