@@ -33,6 +33,8 @@ from .task_watch import TaskWatch
 __all__ = ["Unheard", "forgotten_await", "origins_noted"]
 
 _SESSION = "livekit.agents.voice."
+_PARTICIPANT = "part-entry-"
+"""How LiveKit's name of a task begins that is a participant entrypoint."""
 
 
 class Unheard:
@@ -119,7 +121,8 @@ class Unheard:
         if error is None:
             return
         self._failed.add(task)
-        if not made_by_user and _session_called_user(error.__traceback__):
+        is_entrypoint = task.get_name().startswith(_PARTICIPANT)
+        if is_entrypoint or (not made_by_user and _session_called_user(error.__traceback__)):
             self._raised(error, _name(task))
 
     def _call_exception_handler(self, context: dict[str, Any]) -> None:

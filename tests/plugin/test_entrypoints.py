@@ -601,6 +601,46 @@ def test_what_its_callbacks_raise_fails_the_test(office, callback, told):
     result.shows(f"E *{told}")
 
 
+def test_what_a_participant_entrypoint_raises_fails_the_test(office):
+    result = office(
+        """
+    async def meet(ctx, participant):
+        number = participant.attributes["sip.phoneNumber"]
+
+    async def entry(ctx):
+        ctx.add_participant_entrypoint(meet)
+        await ctx.connect()
+        await session().start(Plain(), room=ctx.room)
+
+    pytestmark = pytest.mark.lk(entrypoint=entry)
+
+    async def test_early(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(job={"participant": None})
+    async def test_late(user_says, fake_llm, job_context):
+        fake_llm.script("Yes.")
+        job_context.room.add_participant("late")
+        await user_says("hi")
+
+    @pytest.mark.lk(job={"participant": None})
+    async def test_expected(user_says, fake_llm, job_context, expect_error):
+        fake_llm.script("Yes.")
+        with expect_error(KeyError, match="phoneNumber"):
+            job_context.room.add_participant("late")
+            await user_says("hi")
+        """
+    ).run()
+    result.outcomes(passed=1, failed=2)
+    told = (
+        '> * number = participant.attributes["sip.phoneNumber"]',
+        "E *KeyError: 'sip.phoneNumber'",
+        "E *raised in the task meet (*test_it.py:*), where nobody hears of it; *",
+    )
+    result.shows("_* test_early _*", *told, "_* test_late _*", *told)
+
+
 def test_a_callback_that_never_ends_does_not_hang_the_run(office):
     result = office(
         """
