@@ -42,7 +42,7 @@ BACKGROUND_ERROR = "background_error"
 """An exception raised in a task that nobody awaited, or in a callback of the event loop."""
 
 HANDLER_ERROR = "handler_error"
-"""An exception raised in a handler of an event (``session.on``)."""
+"""An exception raised in a handler of an event (``session.on``), or in a callback of a speech."""
 
 HOOK_ERROR = "hook_error"
 """An exception raised in ``on_enter`` or another hook; it too keeps its type and traceback."""

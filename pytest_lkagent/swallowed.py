@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import cached_property
 from types import MethodType, TracebackType
 from typing import Any, Self
 
 from livekit import rtc
-from livekit.agents import StopResponse, llm
+from livekit.agents import RoomIO, StopResponse, llm
+from livekit.agents.voice import SpeechHandle
 
 from .errors import BehaviourError, NeverAwaited, UsageError
 from .frames import begun_by_user, is_users, raised_at
@@ -136,8 +137,9 @@ class _Kept:
 class HandlerWatch:
     """The watch around the handlers of events that a test registers, inside of a ``with``.
 
-    Of any emitter: the session's, the room's, one of the user's own. `is_ours` says whether the
-    code that runs just now is the test's. A watched handler equals itself, so ``off`` finds it.
+    Of any emitter: the session's, the room's, one of the user's own; and around the callbacks of a
+    speech and for the texts of the room. `is_ours` says whether the code that runs just now is the
+    test's. A watched handler equals itself, so ``off`` finds it.
     """
 
     def __init__(self, swallowed: Swallowed, is_ours: Callable[[], bool]) -> None:
@@ -153,16 +155,16 @@ class HandlerWatch:
         _on_duty.remove(self)
         STAND_INS.__exit__()
 
-    def around(self, callback: Any, event: object) -> Any:
-        """Return what is to be registered for `event`: a handler of the test's tells its errors."""
+    def around(self, callback: Any, what: str, *, is_awaited: bool) -> Any:
+        """Return what is to be registered: a handler of the test's tells its errors."""
         if not self._watches(callback):
             return callback
-        return _Handler(callback, functools.partial(self._raised, event))
+        made = _Awaited if is_awaited else _Handler
+        return made(callback, functools.partial(self._raised, what))
 
-    def _raised(self, event: object, error: BaseException) -> None:
+    def _raised(self, what: str, error: BaseException) -> None:
         if not isinstance(error, asyncio.CancelledError):
-            where = f"a handler of {event!r}"
-            self._swallowed.keep_raised(HANDLER_ERROR, error, where=where)
+            self._swallowed.keep_raised(HANDLER_ERROR, error, where=what)
 
     def _watches(self, callback: Any) -> bool:
         """Whether it is a handler that the test registers, and none of this package's own."""
@@ -171,24 +173,50 @@ class HandlerWatch:
             return False
         if isinstance(callback, MethodType) and callback.__module__.startswith("livekit."):
             return False  # what the session's own parts tell each other
-        return self._is_ours() and not inspect.iscoroutinefunction(callback)  # LiveKit refuses it
+        return self._is_ours()
 
 
 _on_duty: list[HandlerWatch] = []
 
 
+def _around(callback: Any, what: str, *, is_awaited: bool = False) -> Any:
+    for watch in _on_duty:
+        if (handler := watch.around(callback, what, is_awaited=is_awaited)) is not callback:
+            return handler
+    return callback
+
+
 def _watched(on: Callable[..., Any]) -> Callable[..., Any]:
     def on_watched(emitter: Any, event: Any, callback: Any = None) -> Any:
-        for watch in _on_duty:
-            if (handler := watch.around(callback, event)) is not callback:
-                on(emitter, event, handler)
-                return callback
-        return on(emitter, event, callback)
+        if inspect.iscoroutinefunction(callback):  # LiveKit refuses it
+            return on(emitter, event, callback)
+        handler = _around(callback, f"a handler of {event!r}")
+        given = on(emitter, event, handler)
+        return given if handler is callback else callback
 
     return on_watched
 
 
-STAND_INS = StandIns((rtc.EventEmitter, "on", _watched))
+def _registering(
+    what: str, *, is_awaited: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def watched(register: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(register)
+        def register_watched(owner: Any, callback: Any) -> Any:
+            if not str(getattr(callback, "__module__", "")).startswith("livekit."):
+                callback = _around(callback, what, is_awaited=is_awaited)
+            return register(owner, callback)
+
+        return register_watched
+
+    return watched
+
+
+STAND_INS = StandIns(
+    (rtc.EventEmitter, "on", _watched),
+    (SpeechHandle, "add_done_callback", _registering("a callback of a SpeechHandle")),
+    (RoomIO, "register_text_input", _registering("text_input_cb", is_awaited=True)),
+)
 
 
 class _Handler:
@@ -226,3 +254,19 @@ class _Handler:
 
     def __hash__(self) -> int:
         return hash(self._handler)
+
+
+class _Awaited(_Handler):
+    """One that LiveKit awaits where it is a coroutine function."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        made = super().__call__(*args, **kwargs)
+        return self._heard(made) if inspect.iscoroutine(made) else made
+
+    async def _heard(self, made: Coroutine[Any, Any, Any]) -> Any:
+        __tracebackhide__ = True
+        try:
+            return await made
+        except BaseException as error:
+            self._tell(error)
+            raise

@@ -641,6 +641,34 @@ def test_what_a_participant_entrypoint_raises_fails_the_test(office):
     result.shows("_* test_early _*", *told, "_* test_late _*", *told)
 
 
+@pytest.mark.parametrize("kind", ["async def", "def"])
+def test_what_a_callback_for_texts_of_the_room_raises_fails_the_test(office, kind):
+    result = office(
+        f"""
+    from livekit.agents.voice.room_io import RoomOptions, TextInputOptions
+
+    {kind} read(session, event):
+        raise LookupError(event.text)
+
+    async def entry(ctx):
+        await ctx.connect()
+        options = RoomOptions(text_input=TextInputOptions(text_input_cb=read))
+        await session().start(Plain(), room=ctx.room, room_options=options)
+
+    @pytest.mark.lk(entrypoint=entry)
+    async def test_it(agent_session, job_context, settle):
+        await job_context.room.receive_text("hello", topic="lk.chat")
+        await settle()
+        """
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        "> * raise LookupError(event.text)",
+        "E *LookupError: hello",
+        "E *raised in text_input_cb (*test_it.py:*), where nobody hears of it; allow *",
+    )
+
+
 def test_a_callback_that_never_ends_does_not_hang_the_run(office):
     result = office(
         """

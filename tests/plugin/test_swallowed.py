@@ -95,6 +95,58 @@ def test_an_exception_in_a_handler_fails_the_test_with_its_own_traceback(desk, w
     result.shows_no("*failed to emit*")
 
 
+def test_what_a_callback_of_a_speech_handle_raises_fails_the_test(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import RunContext, function_tool
+
+            def hang_up(speech):
+                raise LookupError("nobody on the line")
+
+            class Leaving(FrontDesk):
+                @function_tool
+                async def bye(self, ctx: RunContext) -> str:
+                    "Say goodbye."
+                    ctx.speech_handle.add_done_callback(hang_up)
+                    return "bye"
+
+            @pytest.mark.lk(agent=Leaving)
+            async def test_it(user_says, fake_llm):
+                fake_llm.script(call("bye"), say("Bye."))
+                await user_says("bye")
+
+            async def test_too_late(agent_session, fake_llm, settle):
+                fake_llm.script(say("Hello."))
+                speech = agent_session.generate_reply()
+                await speech
+                speech.add_done_callback(hang_up)
+                await settle()
+
+            async def test_taken_away(agent_session, fake_llm):
+                fake_llm.script(say("Hello."))
+                speech = agent_session.generate_reply()
+                speech.add_done_callback(hang_up)
+                speech.remove_done_callback(hang_up)
+                await speech
+
+            async def test_expected(agent_session, fake_llm, settle, expect_error):
+                fake_llm.script(say("Hello."))
+                with expect_error(LookupError, match="line"):
+                    agent_session.generate_reply().add_done_callback(hang_up)
+                    await settle()
+            """
+        }
+    ).run()
+    result.outcomes(passed=2, failed=2)
+    told = (
+        '> * raise LookupError("nobody on the line")',
+        "E *raised in a callback of a SpeechHandle (*test_it.py:12), where nobody hears of it; *",
+    )
+    result.shows("_* test_it _*", *told, "_* test_too_late _*", *told)
+    result.shows_no("*error in done_callback*")
+
+
 def test_a_handler_that_raises_one_and_the_same_error_each_time_is_told_once(desk):
     result = desk(
         {
