@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
+from threading import get_ident
 from types import MethodType
 from typing import Any
 
@@ -19,17 +20,19 @@ class TaskWatch:
     """Notes the tasks that a test begins on a loop; not those of others on the same loop.
 
     A task is the test's where one of its tasks made it. A fixture of the user's, for which the loop
-    `is_lent`, and what comes of it are not.
+    `is_lent`, and what comes of it are not, nor what a finalizer makes while garbage is collected:
+    that may be of any test before.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._create = MethodType(type(loop).create_task, loop)
+        self._create: Callable[..., asyncio.Task[Any]] = MethodType(type(loop).create_task, loop)
         self.begun: dict[asyncio.Task[Any], bool] = {}
         """Those that have not ended yet, and whether the user's own code made each."""
         self.is_lent = False
         self.ended: Callable[[asyncio.Task[Any], bool], object] = lambda *_: None
         """Called with each that ends, and whether the user's own code made it."""
+        self._collector: int | None = None
 
     def begin(self, running: asyncio.Task[Any] | None) -> None:
         """Begin with the running task."""
@@ -39,7 +42,9 @@ class TaskWatch:
 
     def create_task(self, *args: Any, **how: Any) -> asyncio.Task[Any]:
         """Stand in for the loop's own method."""
-        task: asyncio.Task[Any] = self._create(*args, **how)
+        if self.is_collecting:
+            return self._create(*args, **how | {"context": Context()})  # one that is nobody's
+        task = self._create(*args, **how)
         parent = asyncio.current_task(self._loop)
         if parent is not None:
             is_ours = parent in self.begun
@@ -53,6 +58,15 @@ class TaskWatch:
             if is_users_own:
                 note_maker(task)
         return task
+
+    def note_collection(self, phase: str, _: object) -> None:
+        """Take note of the garbage collector's work; one of ``gc.callbacks``."""
+        self._collector = get_ident() if phase == "start" else None
+
+    @property
+    def is_collecting(self) -> bool:
+        """Whether it is the garbage collector that runs the code of this thread."""
+        return self._collector == get_ident()
 
     def _end(self, task: asyncio.Task[Any]) -> None:
         self.ended(task, self.begun.pop(task))

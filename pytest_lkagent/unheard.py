@@ -58,7 +58,6 @@ class Unheard:
         self._never_awaited = never_awaited
         self._failed: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._depth = 0
-        self._is_collecting = False
         self._warn: Callable[[Any], None] = lambda _: None
 
     def __enter__(self) -> Self:
@@ -70,11 +69,11 @@ class Unheard:
         module._warn_unawaited_coroutine = self._warn_unawaited_coroutine
         self._depth = sys.get_coroutine_origin_tracking_depth()
         sys.set_coroutine_origin_tracking_depth(max(self._depth, 1))
-        gc.callbacks.append(self._note_collection)
+        gc.callbacks.append(self._tasks.note_collection)
         return self
 
     def __exit__(self, *_: object) -> None:
-        gc.callbacks.remove(self._note_collection)
+        gc.callbacks.remove(self._tasks.note_collection)
         sys.set_coroutine_origin_tracking_depth(self._depth)
         module: Any = warnings
         module._warn_unawaited_coroutine = self._warn
@@ -145,9 +144,6 @@ class Unheard:
         # of what the garbage collector takes there is no weak reference any more
         return maker in self._failed or _context_of(maker).get(_on_duty) is self
 
-    def _note_collection(self, phase: str, _: object) -> None:
-        self._is_collecting = phase == "start"
-
     def _warn_unawaited_coroutine(self, coroutine: Any) -> None:
         """Stand in for what CPython calls when a coroutine goes that never began.
 
@@ -157,7 +153,7 @@ class Unheard:
         site = _users_line(coroutine, sys._getframe(1))
         if (
             site is not None
-            and not self._is_collecting
+            and not self._tasks.is_collecting
             and self.is_ours()
             and self._never_awaited(NeverAwaited(_describe(coroutine, site)))
         ):

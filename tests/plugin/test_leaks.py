@@ -370,6 +370,42 @@ def test_a_coroutine_of_one_test_is_not_put_down_to_another_in_which_garbage_is_
     result.outcomes(passed=2)
 
 
+@pytest.mark.parametrize("closing", ["raise RuntimeError('Event loop is closed')", "sleep(3_600)"])
+def test_what_garbage_of_one_test_begins_is_not_put_down_to_another(desk, closing):
+    """Such as AsyncOpenAI, whose ``__del__`` closes it on whichever loop runs."""
+    closing = closing.replace("sleep", "await asyncio.sleep")
+    result = desk(
+        {
+            "test_it.py": f"""
+            import gc
+
+            class Client:
+                def __del__(self):
+                    asyncio.get_running_loop().create_task(self.aclose())
+
+                async def aclose(self):
+                    closing.append(asyncio.current_task())
+                    {closing}
+
+            closing = []
+
+            async def test_in_a_cycle(user_says, fake_llm):
+                gc.disable()
+                client = Client()
+                client.itself = client
+
+            async def test_later(user_says, fake_llm):
+                gc.collect()
+                gc.enable()
+                await asyncio.sleep(0)
+                assert len(closing) == 1
+            """
+        },
+        ini="filterwarnings = ignore\n",
+    ).run()
+    result.outcomes(passed=2)
+
+
 def test_who_debugs_reads_where_an_allowed_coroutine_was_made(desk):
     result = desk(
         {
