@@ -94,8 +94,9 @@ def enter_job(
 ) -> Iterator[JobContext]:
     """Enter LiveKit's fake job, and take away at its end the folder that it has.
 
-    Other than there, ``connect()`` connects a `room` that is not connected yet, ``shutdown()`` is
-    heard, and the job has attributes, a token and, where it is given, a process that was warmed up.
+    Other than there, ``connect()`` connects a `room` that is not connected yet, ``shutdown()`` and
+    the end of the room are heard, and the job has attributes, a token and, where it is given, a
+    process that was warmed up.
     """
     with ExitStack() as stack:
         with _folders_on_demand():
@@ -104,12 +105,23 @@ def enter_job(
         context._session_directory = context._tempdir
         context._connected = room.isconnected()
         context._on_shutdown = on_shutdown
+        stack.callback(room.off, "disconnected", _end_with(room, on_shutdown))
         context.job.attributes.update(attributes)
         http_context._ContextVar.set(_HttpSessions())
         context._info.token = _token(how["agent_identity"])
         if process is not None:
             context._proc = process
         yield context
+
+
+def _end_with(room: rtc.Room, on_shutdown: Callable[[str], Any]) -> Callable[[], None]:
+    """End a job with its `room`, as LiveKit does; returns the handler that hears of it."""
+
+    def ended() -> None:
+        on_shutdown("room disconnected")
+
+    room.on("disconnected", ended)
+    return ended
 
 
 class _Folder:
@@ -326,6 +338,7 @@ def furnish(
     context._info.token = _token(options.agent_identity)
     context._room = room
     context._on_shutdown = on_shutdown
+    _end_with(room, on_shutdown)
     context._simulation_resolved = False
 
 

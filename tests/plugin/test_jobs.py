@@ -401,6 +401,45 @@ async def test_it(agent_session):
     result.shows("*goodbye: the test is over", *CALLBACKS[wrong])
 
 
+@pytest.mark.parametrize("under_test", ["agent=Leaving", "entrypoint=leaves"])
+def test_a_room_that_is_disconnected_ends_the_job(job, under_test):
+    result = job(f"""
+from livekit import rtc
+from livekit.agents import function_tool
+
+async def goodbye(reason):
+    print("goodbye:", reason)
+
+class Leaving(FrontDesk):
+    @function_tool
+    async def leave(self):
+        "Leave."
+        await get_job_context().room.disconnect()
+
+async def leaves(ctx):
+    await ctx.connect()
+    await AgentSession(llm="openai/gpt-4.1-mini").start(Leaving(), room=ctx.room)
+
+@pytest.mark.lk({under_test})
+async def test_tool(user_says, fake_llm, job_context, transcript):
+    job_context.add_shutdown_callback(goodbye)
+    fake_llm.script(call("leave"))
+    await user_says("bye")
+    assert transcript.events[-1].reason == "user_initiated"
+
+@pytest.mark.lk({under_test})
+async def test_deleted(user_says, job_context):
+    await job_context.room.disconnect(reason=rtc.DisconnectReason.ROOM_DELETED)
+    await asyncio.sleep(1)
+    await user_says("hello?")
+""").run("-s")
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "*goodbye: room disconnected",
+        "E *nobody hears 'hello?': the session closed before (user_initiated)",
+    )
+
+
 def test_an_entrypoint_that_is_cancelled_before_its_session_starts_is_told(job):
     result = job("""
 async def gives_up(ctx):

@@ -153,6 +153,11 @@ class Desk(Agent):
         get_job_context().shutdown("the caller is done")
 
     @function_tool
+    async def leave_room(self) -> None:
+        """Leave the room, and end the job by that."""
+        await get_job_context().room.disconnect()
+
+    @function_tool
     async def hang_up(self) -> None:
         """Hang up."""
         self.session.shutdown()
@@ -340,6 +345,12 @@ ALIKE = (
       - user: bye
         llm: [{call: {leave: {}}}]
         expect: [{function_call_output: {name: leave}}, {close: user_initiated}]
+  - label: The end of the room
+    snapshot: true
+    turns:
+      - user: bye
+        llm: [{call: {leave_room: {}}}]
+        expect: [{function_call_output: {name: leave_room}}, {close: user_initiated}]
   - label: The agent hangs up
     snapshot: true
     turns:
@@ -398,11 +409,11 @@ def asked(request, fake_llm):
 def test_a_scenario_has_the_same_transcript_on_each_target(play, warm):
     alike = ALIKE.replace("LONG", "bye " * 50_000)  # in the end the history is a line of JSON
     files = {"alike.yaml": alike, "conftest.py": ASKED}
-    play(files, "--snapshot-update").outcomes(passed=11)
+    play(files, "--snapshot-update").outcomes(passed=12)
     for target in ("inprocess", "memory", "process"):
         result = play(files, f"--lk-target={target}")
-        result.outcomes(passed=11)
-        result.shows("10 snapshots passed.")
+        result.outcomes(passed=12)
+        result.shows("11 snapshots passed.")
 
 
 @pytest.mark.slow
