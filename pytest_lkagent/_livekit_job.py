@@ -65,6 +65,7 @@ class Parts(NamedTuple):
     on_session_end: Callable[[JobContext], Any] | None
     on_simulation_end: Callable[[SimulationContext], Any] | None
     session_end_timeout: float
+    agent_name: str
 
 
 def parts_of(server: AgentServer) -> Parts:
@@ -75,6 +76,7 @@ def parts_of(server: AgentServer) -> Parts:
         server._session_end_fnc,
         server._simulation_end_fnc,
         server._session_end_timeout,
+        server._agent_name,
     )
 
 

@@ -56,7 +56,7 @@ from ..wall_clock import WallClock
 from ..words import ScenarioWords
 from .adoption import Adoption
 from .entrypoint import Entrypoint
-from .job import room_of
+from .job import introduce, room_of
 from .order import Order
 
 __all__ = ["main"]
@@ -178,12 +178,14 @@ class _Child:
         """Run the entrypoint in the job of the scenario."""
         loop = asyncio.get_running_loop()
         options = self._order.job
+        room = room_of(options, is_connected=False)
         _livekit_job.furnish(
             context,
-            room_of(options, is_connected=False),
+            room,
             options,
             on_shutdown=lambda _: loop.create_task(self._close()),
         )
+        introduce(context, room, self._entrypoint)
         _livekit_job.dispatch(context, **self._order.simulation)
         enter = self._stack.enter_context
         enter(_livekit.adopted_by(self._adoption, context))

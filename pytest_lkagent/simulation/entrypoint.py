@@ -24,6 +24,7 @@ class Entrypoint:
     Attributes:
         what: How messages name it, ``the entrypoint agent.py:server``.
         end_timeout: Seconds that `on_session_end` may take.
+        agent_name: The name under which the server has its jobs.
     """
 
     what: str
@@ -32,6 +33,7 @@ class Entrypoint:
     on_session_end: Callable[[JobContext], Any] | None = None
     on_simulation_end: Callable[[SimulationContext], Any] | None = None
     end_timeout: float = 300.0
+    agent_name: str = ""
 
     @classmethod
     def of(cls, source: Any, *, name: str | None = None) -> Entrypoint:
@@ -56,6 +58,7 @@ class Entrypoint:
                 on_session_end=parts.on_session_end,
                 on_simulation_end=parts.on_simulation_end,
                 end_timeout=parts.session_end_timeout,
+                agent_name=parts.agent_name,
             )
         if isinstance(source, type) and issubclass(source, Agent):
             raise UsageError(f"{what}: {source.__name__} is an Agent: write agent: in its place")

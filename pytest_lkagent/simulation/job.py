@@ -24,7 +24,7 @@ from ..fake.room import FakeRoom
 from ..options import JobOptions
 from .entrypoint import Entrypoint
 
-__all__ = ["Job", "room_of"]
+__all__ = ["Job", "introduce", "room_of"]
 
 _RETURN_SECONDS = 15.0
 """Seconds that an entrypoint has to return once its job is to end."""
@@ -43,6 +43,14 @@ def room_of(options: JobOptions, *, is_connected: bool) -> rtc.Room:
     if is_connected:
         room.join_now()
     return room
+
+
+def introduce(context: JobContext, room: rtc.Room, entrypoint: Entrypoint | None) -> None:
+    """Let the job know its agent and its room, as one that a server dispatches does."""
+    if entrypoint is not None:
+        context.job.agent_name = entrypoint.agent_name
+    if isinstance(room, FakeRoom):
+        context.job.room.sid = room.sid_once_connected
 
 
 class Job:
@@ -81,8 +89,9 @@ class Job:
     def entered(self) -> Iterator[JobContext]:
         """Be the job of the code inside: ``get_job_context()`` gives its context."""
         options = self.options
+        room = room_of(options, is_connected=self.entrypoint is None)
         with _livekit_job.enter_job(
-            room_of(self.options, is_connected=self.entrypoint is None),
+            room,
             attributes=options.attributes,
             process=self._process,
             on_shutdown=self._shut_down,
@@ -92,6 +101,7 @@ class Job:
             inference_executor=options.inference_executor,
         ) as context:
             self._context = context
+            introduce(context, room, self.entrypoint)
             if self.entrypoint is not None:
                 _livekit_job.on_simulation_end(context, self.entrypoint.on_simulation_end)
             if self.simulation is not None:

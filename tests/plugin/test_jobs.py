@@ -49,7 +49,7 @@ async def test_it(job_context):
     job, room = job_context.job, job_context.room
     assert (job.metadata, job.id) == ('{{"plan": "gold"}}', "J1")
     assert job.attributes["line"] == "2"
-    assert room.name == job.room.name == "kitchen"
+    assert room.name == job.room.name == "kitchen" and await room.sid == job.room.sid
     assert room.local_participant.identity == job_context.local_participant_identity == "desk"
     assert await job_context.inference_executor.do_inference("lk_eot", b"yes") == b"YES"
     assert room.isconnected() and not room.remote_participants
@@ -77,6 +77,28 @@ async def test_it(job_context):
     assert job_context.room.name == job_context.job.room.name == "console"
 """).run()
     result.outcomes(passed=1)
+
+
+def test_the_job_of_a_server_has_the_name_of_its_agent(job):
+    result = job("""
+server = AgentServer()
+
+@server.rtc_session(agent_name="desk-de")
+async def speaks(ctx):
+    print("language:", ctx.job.agent_name, ctx.job.room.sid)
+    await entry(ctx)
+    print("room:", await ctx.room.sid)
+
+@pytest.mark.lk(entrypoint=server)
+async def test_it(agent_session):
+    pass
+
+@pytest.mark.lk(entrypoint=entry)
+async def test_of_a_function(job_context):
+    assert job_context.job.agent_name == ""
+""").run("-s")
+    result.outcomes(passed=2)
+    result.shows("*language: desk-de RM_fake", "room: RM_fake")
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,9 @@ class Desk(Agent):
     async def which_job(self) -> str:
         """Say which job this is."""
         context = get_job_context()
-        return f"{context.job.id} {context.local_participant_identity} {context.job.room.name}"
+        job, sids = context.job, {context.job.room.sid, await context.room.sid}
+        which = (job.id, job.agent_name, context.local_participant_identity, job.room.name, *sids)
+        return " ".join(which)
 
     @function_tool
     async def broken(self) -> str:
@@ -207,7 +209,9 @@ async def on_simulation_end(ctx) -> None:
 server = AgentServer(setup_fnc=lambda proc: proc.userdata.update(rows=[]))
 
 
-@server.rtc_session(on_session_end=on_session_end, on_simulation_end=on_simulation_end)
+@server.rtc_session(
+    agent_name="hotel", on_session_end=on_session_end, on_simulation_end=on_simulation_end
+)
 async def entrypoint(ctx: JobContext) -> None:
     await ctx.connect()
     await ctx.wait_for_participant()
@@ -254,7 +258,7 @@ ALIKE = (
         expect:
           - function_call_output: {name: fast, output: nothing}
           - function_call_output: {name: today, output: "Monday, June 01 pytest-lkagent"}
-          - function_call_output: {name: which_job, output: J7 desk kitchen}
+          - function_call_output: {name: which_job, output: J7 hotel desk kitchen RM_fake}
   - label: Progress updates
     snapshot: true
     turns:

@@ -46,6 +46,11 @@ class OfflineRoom(rtc.Room):
         self._early: dict[str, rtc.RemoteParticipant] = {}
         self._subscribes = True
 
+    @property
+    def sid_once_connected(self) -> str:
+        """What `sid` comes to: a job knows it before."""
+        return str(self._as_it_will_be["sid"])
+
     async def connect(
         self,
         url: str,
