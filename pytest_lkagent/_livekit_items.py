@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from livekit.agents import Agent, llm
+from livekit.agents.llm import chat_context
 from livekit.agents.voice import run_result
 from livekit.agents.voice.generation import INSTRUCTIONS_MESSAGE_ID
 
@@ -38,6 +39,11 @@ _OF_A_MODEL = frozenset({"llm_metadata", "llm_node_ttft", "provider_request_ids"
 """What LiveKit notes with a message that a model made, and not with one that code made."""
 _OWN_MESSAGES = "lk."
 """LiveKit's own messages in a request (instructions, markup guides) have ids that begin so."""
+_INSTRUCTIONS = {
+    INSTRUCTIONS_MESSAGE_ID,
+    getattr(chat_context, "DYNAMIC_INSTRUCTIONS_MESSAGE_ID", ""),  # not in 1.7
+}
+"""Those that hold the agent's: what changes from call to call has a message of its own."""
 
 
 def read_request(
@@ -47,12 +53,12 @@ def read_request(
 
     These are the last system message that says what is `asked_for`.
     """
-    instructions = ""
+    instructions = []
     conversation = []
     for item in items:
         if item.type == "message" and item.id.startswith(_OWN_MESSAGES):
-            if item.id == INSTRUCTIONS_MESSAGE_ID:
-                instructions = item.text_content or ""
+            if item.id in _INSTRUCTIONS:
+                instructions.append(item.text_content or "")
             continue
         conversation.append(item)
     reply = None
@@ -61,7 +67,9 @@ def read_request(
             del conversation[place]
             reply = asked_for
             break
-    return tuple(filter(None, map(to_event, conversation))), instructions, reply
+    # as `Instructions.render()` puts them together
+    told = "\n".join(filter(None, instructions))
+    return tuple(filter(None, map(to_event, conversation))), told, reply
 
 
 def told_items(context: llm.ChatContext) -> list[Any]:

@@ -13,6 +13,8 @@ from livekit.agents import (
     RunContext,
     function_tool,
 )
+from livekit.agents.llm import chat_context
+from livekit.agents.llm.chat_context import Instructions
 
 from pytest_lkagent import (
     FunctionCall,
@@ -195,6 +197,22 @@ async def test_a_request_shows_conversation_instructions_tools_and_who_asks(
     assert (first.reply_instructions, third.reply_instructions) == (None, "Greet them.")
     assert third.messages[-1].text == "Booked."
     assert isinstance(first.agent, FrontDesk)
+
+
+@pytest.mark.skipif(
+    not hasattr(chat_context, "DYNAMIC_INSTRUCTIONS_MESSAGE_ID"), reason="LiveKit 1.7 has none"
+)
+async def test_what_changes_from_call_to_call_belongs_to_the_instructions_too(
+    start_session, fake_llm
+) -> None:
+    told = Instructions("You book.", text="Write little.", dynamic="The caller is 555-1234.")
+    session = await start_session(Agent(instructions=told))
+    fake_llm.script("Hi.")
+    await session.run(user_input="hello")
+    [request] = fake_llm.requests
+    assert request.instructions == "You book.\n\nWrite little.\nThe caller is 555-1234."
+    assert request.instructions == told.render(modality="text")
+    assert [str(m) for m in request.messages] == ["hello"]
 
 
 class Informed(FrontDesk):
