@@ -35,14 +35,14 @@ from livekit.agents.llm.chat_context import Instructions
 from livekit.agents.log import logger
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
-from livekit.agents.voice import SpeechHandle, run_result
+from livekit.agents.voice import SpeechHandle, agent_activity, run_result
 from livekit.agents.voice.agent_activity import (
     ActivityClosedError,
     AgentActivity,
     _AgentActivityContextVar,
     _IdleHoldContextVar,
 )
-from livekit.agents.voice.generation import make_tool_output
+from livekit.agents.voice.generation import make_tool_output, perform_llm_inference
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
 from livekit.agents.voice.turn import TurnDetectionEvent, _StreamingTurnDetector
 from livekit.rtc.log import logger as rtc_logger
@@ -97,8 +97,6 @@ _FunctionTool = llm.FunctionTool[Any, Any] | llm.RawFunctionTool[Any, Any]
 
 SPEECH = ("stt", "tts", "vad", "turn_detection")
 """What an agent, or a session, may have of its own to hear and to speak with."""
-
-_INFERENCE = "_llm_inference_task"
 
 
 class Speech(Protocol):
@@ -169,10 +167,20 @@ class _Reply(NamedTuple):
     asked: str | None
 
 
+class _Inference:
+    """The task in which an ``llm_node`` generates a reply."""
+
+    task: asyncio.Task[bool] | None = None
+
+    def __init__(self, reply: _Reply | None) -> None:
+        self.reply = reply
+
+
 _seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
 _adopters: dict[int, tuple[JobContext, Adopter]] = {}
 _originals: dict[Callable[..., Any], Callable[..., Any]] = {}
 _reply: ContextVar[_Reply | None] = ContextVar("lk_reply", default=None)
+_inference: ContextVar[_Inference | None] = ContextVar("lk_inference", default=None)
 
 
 def attach(session: AgentSession[Any], seam: Seam) -> None:
@@ -292,7 +300,20 @@ async def _pipeline_reply_task(self: Any, **how: Any) -> None:
     if isinstance(asked, Instructions):
         asked = asked.render(modality=speech.input_details.modality)
     _reply.set(_Reply(speech, asked))  # in the context of its own task
+    _inference.set(None)  # one that is asked for in an llm_node is no part of that
     await _originals[_pipeline_reply_task](self, **how)
+
+
+@functools.wraps(perform_llm_inference)
+def _perform_llm_inference(**how: Any) -> Any:
+    """Mark the task of an ``llm_node`` by its context, which tasks that it begins inherit."""
+    inference = _Inference(_reply.get())
+    before = _inference.set(inference)
+    try:
+        inference.task, generated = _originals[_perform_llm_inference](**how)
+    finally:
+        _inference.reset(before)
+    return inference.task, generated
 
 
 @functools.wraps(AgentSession.wait_for_idle)
@@ -327,6 +348,7 @@ STAND_INS = StandIns(
             (AgentSession, _wait_for_idle),
             (AgentActivity, _update_models),
             (AgentActivity, _pipeline_reply_task),
+            (agent_activity, _perform_llm_inference),
             (_ToolExecutor, _execute),
         )
     )
@@ -410,7 +432,7 @@ def run_user_mock(mock: Callable[..., Any], args: Sequence[Any], kwargs: Mapping
 
 def asking_agent() -> Agent | None:
     """Return the agent whose ``llm_node`` is asking its model, None for other code."""
-    return speaking_agent() if _is_inference() else None
+    return speaking_agent() if _inference_here() is not None else None
 
 
 def asked_for() -> str | None:
@@ -418,7 +440,7 @@ def asked_for() -> str | None:
 
     LiveKit makes a system message of it, which by itself is like any that an agent may add.
     """
-    reply = _reply.get() if _is_inference() else None
+    reply = _reply_here()
     return reply and reply.asked
 
 
@@ -428,7 +450,7 @@ def speech_asked_for() -> SpeechHandle | None:
     Where LiveKit asks before it knows that the turn is over (``preemptive_generation``), it is not
     `scheduled` until then; if it is `interrupted` first, LiveKit has thrown the answer away.
     """
-    reply = _reply.get() if _is_inference() else None
+    reply = _reply_here()
     return reply and reply.speech
 
 
@@ -437,10 +459,16 @@ async def wanted(speech: SpeechHandle) -> None:
     await speech._wait_for_scheduled()
 
 
-def _is_inference() -> bool:
-    task = asyncio.current_task()
-    coroutine: Any = task.get_coro() if task is not None else None
-    return coroutine is not None and coroutine.__name__ == _INFERENCE
+def _inference_here() -> _Inference | None:
+    """Return the inference that this code is a part of; what goes on without it is none."""
+    found = _inference.get()
+    is_over = found is not None and found.task is not None and found.task.done()
+    return None if is_over else found
+
+
+def _reply_here() -> _Reply | None:
+    inference = _inference_here()
+    return None if inference is None else inference.reply
 
 
 def speaking_agent() -> Agent | None:

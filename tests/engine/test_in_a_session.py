@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -277,6 +279,62 @@ async def test_code_outside_an_agent_asks_as_nobody(user_says, fake_llm) -> None
     turn = await user_says("may I?")
     assert "I think so." in [getattr(e, "output", None) for e in turn.events]
     assert [r.agent is None for r in fake_llm.requests] == [False, True, False]
+
+
+class Hurried(FrontDesk):
+    """Asks its model in a task, as ``asyncio.wait_for`` and ``gather`` do."""
+
+    async def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
+        async def whole() -> list[Any]:
+            asking = Agent.default.llm_node(self, chat_ctx, tools, model_settings)
+            return [chunk async for chunk in asking]
+
+        for chunk in (await asyncio.gather(whole()))[0]:
+            yield chunk
+
+
+@pytest.mark.lk(agent=Hurried)
+async def test_what_an_agent_asks_in_a_task_of_its_llm_node_it_asks_itself(
+    agent_session, settle, fake_llm
+) -> None:
+    fake_llm.script(
+        call("consult").by(Hurried), say("I think so.").by(None), say("Yes.").by(Hurried)
+    )
+    agent_session.generate_reply(instructions="Greet them.", tool_choice="auto")
+    await settle()
+    assert [one.reply_instructions for one in fake_llm.requests] == ["Greet them.", None, None]
+
+
+class Busy(FrontDesk):
+    """Begins things in its llm_node that go on without it."""
+
+    later: asyncio.Task[str] | None = None
+
+    async def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
+        if self.later is None:
+            self.later = asyncio.create_task(self.sum_up())
+            self.session.generate_reply(instructions="Ask him.", tool_choice="auto")
+        async for chunk in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+            yield chunk
+
+    async def sum_up(self) -> str:
+        await asyncio.sleep(60)
+        return await self.consult(SimpleNamespace(session=self.session))
+
+
+@pytest.mark.lk(agent=Busy)
+async def test_what_only_began_in_an_llm_node_asks_as_nobody(
+    agent_session, user_says, fake_llm
+) -> None:
+    fake_llm.script(
+        say("Wait.").by(Busy).timed(duration=9),
+        call("consult").by(Busy),
+        say("I think so.").by(None),
+        say("Yes.").by(Busy),
+        say("In short: yes.").by(None),
+    )
+    await user_says("may I?")
+    assert await agent_session.current_agent.later == "In short: yes."
 
 
 async def test_rules_win_over_the_queue(user_says, fake_llm) -> None:

@@ -26,6 +26,16 @@ class Desk(Agent):
             raise StopResponse
         if text == "weather":
             turn_ctx.add_message(role="system", content="It rains.")
+
+
+class Hurried(Desk):
+    async def llm_node(self, chat_ctx, tools, model_settings):
+        async def whole():
+            asking = Agent.default.llm_node(self, chat_ctx, tools, model_settings)
+            return [chunk async for chunk in asking]
+
+        for chunk in await asyncio.create_task(whole()):
+            yield chunk
 """
 
 DESK = (
@@ -64,6 +74,12 @@ async def test_of_a_queue(voice_call, fake_llm):
     await voice_call.agent_answers("Goodbye.")
     assert len(fake_llm.requests) == 3  # and the first of them has no rain in it
 
+@pytest.mark.lk(agent=Hurried)
+async def test_of_an_agent_that_asks_in_a_task(voice_call, fake_llm):
+    fake_llm.script(say("It rains."))
+    await voice_call.say("weather")
+    await voice_call.agent_answers("It rains.")
+
 async def test_of_a_rule(voice_call, fake_llm):
     fake_llm.when("weather", say("It rains."), times=2)
     fake_llm.when(re.compile("name"), say("Your name?"), say("Thank you."))
@@ -94,7 +110,7 @@ async def test_of_one_who_asks_by_himself_later(voice_call, fake_llm):
     await voice_call.agent_answers("Fine.")
 """
     )
-    result.outcomes(passed=5)
+    result.outcomes(passed=6)
 
 
 def test_one_that_is_never_wanted_is_not_missed_and_what_was_scripted_for_it_not_left_over(calls):
