@@ -162,7 +162,10 @@ class Play:
             await self._judge(_Moment(turn, played, where, came, call), harness, fixtures)
             await self._check_invariants(turn.site, where)
             self.happened[number - 1] = self._happened(turn, played)
-        self._refuse(match_absent(scenario.absent, harness.transcript.events), scenario.site)
+        for entry in scenario.absent:
+            with self._located(entry.site, ""):
+                absent = self._captures.fill(entry)
+            self._refuse(match_absent([absent], harness.transcript.events), entry.site)
         if scenario.check is not None:
             await self._check(scenario.check, fixtures, "at the end")
         if scenario.snapshot is not None:

@@ -1,0 +1,37 @@
+"""What a scenario captures, and where it stands for what came."""
+
+from __future__ import annotations
+
+CAPTURED = """\
+agent: agent.py:FrontDesk
+scenarios:
+- label: Keeps it secret
+  turns:
+  - {user: 2 pm please, capture: {slot: 'booked (.*)'}, llm: [call: {book: {slot: 2pm}}, Booked.]}
+  - {user: when is it?, llm: ['It is at ${slot}.']}
+  absent:
+"""
+
+
+def test_what_was_captured_stands_under_absent_too(desk):
+    for absent in ("message: {contains: '${slot}'}", "message: {matches: '${slot}'}"):
+        files = {"desk.yaml": f"{CAPTURED}  - {absent}\n"}
+        result = desk(files).run("--lk-scenarios=desk.yaml")
+        result.outcomes(failed=1)
+        result.shows(
+            "desk.yaml:8: Keeps it secret: not expected: message that * '2pm'",
+            ">>> [6] assistant              It is at 2pm.",
+            "absent: this must not happen",
+        )
+    files = {"desk.yaml": f"{CAPTURED}  - message: 'It was at ${{slot}}.'\n"}
+    desk(files).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+
+
+def test_a_pattern_under_absent_with_what_was_never_captured_is_told_at_its_line(desk):
+    result = desk({"desk.yaml": f"{CAPTURED}  - message: {{matches: '${{slt}}'}}\n"}).run(
+        "--lk-scenarios=desk.yaml"
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "desk.yaml:8: Keeps it secret: ${slt} was not captured before; captured so far: slot"
+    )
