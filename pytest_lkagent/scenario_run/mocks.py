@@ -19,13 +19,12 @@ __all__ = ["put_mocks"]
 
 def put_mocks(scenario: Scenario, names: Names, mocks: Mocks) -> None:
     """Put the mocks that the file asks for among those of the test."""
-    for name, spec in scenario.mocks.items():
-        owner = names.classes[name]
+    for spec in scenario.mocks.values():
         if isinstance(spec, Mapping):
             for tool, mock in spec.items():
-                mocks.add_tool(_tool_mock(owner, tool, mock, names))
+                mocks.add_tool(_tool_mock(names.classes[mock.owner], tool, mock, names))
         else:
-            mocks.add_task(_task_mock(owner, spec))
+            mocks.add_task(_task_mock(names.classes[spec.task], spec))
 
 
 def _tool_mock(owner: type[Agent], tool: str, spec: MockSpec, names: Names) -> ToolMock:
@@ -43,7 +42,7 @@ def _outcome(written: MockOutcome, names: Names) -> Outcome:
     if written.error is not None:
         return Outcome(raises=ToolError(written.error), delay=written.delay)
     if written.raises is not None:
-        error = make_error(names.exceptions[written.raises.text], written.message, written.raises)
+        error = make_error(names.exceptions[written.raises], written.message, written.raises)
         return Outcome(raises=error, delay=written.delay)
     returned = None if written.returns is UNSET else deepcopy(written.returns)
     return Outcome(returned, delay=written.delay)

@@ -31,15 +31,15 @@ class Names:
     agent: Any = ...
     entrypoint: Entrypoint | None = None
     module: ModuleType | None = None
-    classes: dict[str, type[Agent]] = field(default_factory=dict)
-    exceptions: dict[str, type[Exception]] = field(default_factory=dict)
-    checks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    classes: dict[Ref, type[Agent]] = field(default_factory=dict)
+    exceptions: dict[Ref, type[Exception]] = field(default_factory=dict)
+    checks: dict[Ref, Callable[..., Any]] = field(default_factory=dict)
     invariants: tuple[Invariant, ...] = ()
     userdata: Any = ...
 
     def taker(self, fixture: str) -> str:
         """Name what takes a fixture, for a message."""
-        checks = [name for name, check in self.checks.items() if fixture in fixture_names(check)]
+        checks = [ref for ref, check in self.checks.items() if fixture in fixture_names(check)]
         return f"the check {checks[0]}" if checks else "the agent"
 
     @cached_property
@@ -80,7 +80,7 @@ def resolve(scenario: Scenario, references: References, problems: list[str]) -> 
             check = references.resolve(ref)
             if not callable(check):
                 raise UsageError(f"{ref.place}: the check {ref} is not callable: {check!r}")
-            found.checks[ref.text] = check
+            found.checks[ref] = check
     if scenario.fuzz is not None:
         _resolve_fuzz(scenario.fuzz, found, references, problems)
     if found.agent is not ... or found.entrypoint is not None:
@@ -111,23 +111,23 @@ def resolve_classes(
     scenario: Scenario, found: Names, references: References, problems: list[str]
 ) -> None:
     """Resolve the class names of mocks, askers and errors, and check the mocked tools."""
-    for name, spec in scenario.mocks.items():
+    for spec in scenario.mocks.values():
         with _Noting(problems):
             owner = spec.task if not isinstance(spec, Mapping) else _owner(spec)
             if owner is not None:
-                found.classes[name] = references.agent_class(owner, found.module)
-    for name, spec in scenario.mocks.items():
-        if isinstance(spec, Mapping) and name in found.classes:
-            for tool, mock in spec.items():
+                found.classes[owner] = references.agent_class(owner, found.module)
+    for spec in scenario.mocks.values():
+        for tool, mock in spec.items() if isinstance(spec, Mapping) else ():
+            if mock.owner in found.classes:
                 with _Noting(problems, mock.tool.place):
-                    ToolMock(found.classes[name], tool)
+                    ToolMock(found.classes[mock.owner], tool)
     for entry in _entries(scenario):
-        if isinstance(entry.by, Ref) and entry.by.text not in found.classes:
+        if isinstance(entry.by, Ref):
             with _Noting(problems):
-                found.classes[entry.by.text] = references.agent_class(entry.by, found.module)
+                found.classes[entry.by] = references.agent_class(entry.by, found.module)
     for ref in _exceptions(scenario):
         with _Noting(problems):
-            found.exceptions[ref.text] = references.exception(ref, found.module)
+            found.exceptions[ref] = references.exception(ref, found.module)
 
 
 def _exceptions(scenario: Scenario) -> Iterator[Ref]:

@@ -331,7 +331,7 @@ class Play:
 
     async def _check(self, ref: Ref, fixtures: Mapping[str, Any], where: str) -> None:
         __tracebackhide__ = True
-        check = self.names.checks[ref.text]
+        check = self.names.checks[ref]
         with self._located(ref.site, where):
             result = check(**{name: fixtures[name] for name in fixture_names(check)})
             if inspect.isawaitable(result):

@@ -36,7 +36,7 @@ def _step(
 
 def _asker(entry: LlmEntry, names: Names) -> Asker:
     if isinstance(entry.by, Ref):
-        return names.classes.get(entry.by.text, entry.by.text)
+        return names.classes.get(entry.by, entry.by.text)
     return None if entry.by is None else ANYONE
 
 
@@ -65,7 +65,7 @@ def error_of(failure: Failure, names: Names) -> Exception:
         return APITimeoutError(failure.message or "Request timed out.")
     if failure.type is None:
         return APIConnectionError(failure.message or "Connection error.")
-    return make_error(names.exceptions[failure.type.text], failure.message, failure.type)
+    return make_error(names.exceptions[failure.type], failure.message, failure.type)
 
 
 def make_error(kind: type[Exception], message: str | None, ref: Ref) -> Exception:

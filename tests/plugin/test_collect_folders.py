@@ -264,6 +264,81 @@ def test_a_parametrized_agent_plays_each_scenario_with_each(desk):
     )
 
 
+def test_a_class_named_in_a_file_is_that_of_each_agent_of_a_parametrized_fixture(desk):
+    of_one = """
+    from livekit.agents import Agent
+
+    class FrontDesk(Agent):
+        def __init__(self):
+            super().__init__(instructions="You are one of two.")
+    """
+    result = desk(
+        {
+            "first.py": of_one,
+            "second.py": of_one,
+            "conftest.py": """
+            import first
+            import pytest
+            import second
+
+            @pytest.fixture(params=[first, second])
+            def agent(request):
+                return request.param.FrontDesk
+            """,
+            "desk.yaml": """
+            scenarios:
+              - label: Books
+                turns: [{user: hi, llm: [{say: Hello., by: FrontDesk}]}]
+            """,
+        }
+    ).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=2)
+
+
+def test_a_name_in_a_file_and_the_same_in_its_base_each_mean_what_is_in_their_own_folder(desk):
+    names = """
+    from livekit.agents import ToolError
+
+    class Of{who}({error}):
+        def __init__(self):
+            super().__init__("full, say {who}")
+
+    Full = Of{who}
+
+    def is_kept():
+        print("kept, say {who}")
+    """
+    result = desk(
+        {
+            "lk/names.py": names.format(who="Them", error="ToolError"),
+            "lk/desk.yaml": """
+            agent: ../agent.py:FrontDesk
+            scenarios:
+              - label: Books
+                mocks: {FrontDesk: {book: {raises: 'names.py:Full'}}}
+                check: names.py:is_kept
+                turns: []
+            """,
+            "names.py": names.format(who="Us", error="Exception"),
+            "desk.yaml": """
+            base: lk/desk.yaml
+            scenarios:
+              - label: Books
+                turns:
+                  - user: 2 pm please
+                    llm: [call: {book: {slot: 2pm}}, Sorry.]
+                    expect: [function_call_output: {is_error: true, output: 'full, say Them'}]
+                    check: names.py:is_kept
+                  - user: hello?
+                    llm: [fail: {type: 'names.py:Full'}]
+                    expect_error: {type: OfUs}
+            """,
+        }
+    ).run("--lk-scenarios=desk.yaml", "-rP")
+    result.outcomes(passed=1)
+    result.shows("kept, say Us", "kept, say Them")
+
+
 def test_a_file_collects_once_although_several_ways_lead_to_it(desk):
     made = desk(
         {"desk.yaml": FILE.replace("    check: checks.py:knows_its_name\n", "")},
