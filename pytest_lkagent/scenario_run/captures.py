@@ -31,16 +31,22 @@ class Captures:
 
     def search(
         self, patterns: Mapping[str, re.Pattern[str]], events: Iterable[Event]
-    ) -> tuple[Captures, list[str]]:
-        """Return the captures with what `patterns` find in `events`, and the names they miss."""
+    ) -> tuple[Captures, dict[str, str]]:
+        """Return the captures with what `patterns` find in `events`, and why others find nothing.
+
+        An empty text is none: every text contains it.
+        """
         texts = list(_texts(events))
-        found, missing = dict(self._found), []
+        found, missing = dict(self._found), dict[str, str]()
         for name, pattern in patterns.items():
-            match = next(filter(None, map(pattern.search, texts)), None)
-            if match is None:
-                missing.append(name)
+            matches = [match for match in map(pattern.search, texts) if match is not None]
+            captured = (match[1] if pattern.groups else match[0] for match in matches)
+            if text := next(filter(None, captured), None):
+                found[name] = text
+            elif matches:
+                missing[name] = f"all that {pattern.pattern!r} finds is empty; let it find a text"
             else:
-                found[name] = match[1] if pattern.groups else match[0]
+                missing[name] = f"nothing matches {pattern.pattern!r}"
         return Captures(found), missing
 
     def fill(self, value: _Value) -> _Value:

@@ -234,8 +234,8 @@ class Play:
         __tracebackhide__ = True
         turn, played, where = moment.turn, moment.played, moment.where
         self._captures, missing = self._captures.search(turn.capture, played.events)
-        for name in missing:
-            told = f"capture {name}: nothing matches {turn.capture[name].pattern!r}"
+        for name, why in missing.items():
+            told = f"capture {name}: {why}"
             self._refuse(Mismatch(told, tuple(render(played.events))), turn.site, where)
         if turn.expect_error is not None:
             expected = self._captures.fill(turn.expect_error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 CAPTURED = """\
 agent: agent.py:FrontDesk
 scenarios:
@@ -35,3 +37,33 @@ def test_a_pattern_under_absent_with_what_was_never_captured_is_told_at_its_line
     result.shows(
         "desk.yaml:8: Keeps it secret: ${slt} was not captured before; captured so far: slot"
     )
+
+
+FOUND = """\
+agent: agent.py:FrontDesk
+scenarios:
+- label: Reads it back
+  turns:
+  - user: 2 pm please
+    capture: {slot: 'PATTERN'}
+    llm: [call: {book: {slot: 2pm}}, It is.]
+  - {user: is it?, llm: [It is booked.], expect: [message: {contains: '${slot}'}]}
+"""
+
+
+@pytest.mark.parametrize("pattern", ["booked (now)?", "booked (now)|2pm", "[0-9]*$"])
+def test_a_capture_of_an_empty_text_finds_nothing(desk, pattern):
+    """Every text contains it, and so a claim with it would always hold."""
+    result = desk({"desk.yaml": FOUND.replace("PATTERN", pattern)}).run("--lk-scenarios=desk.yaml")
+    result.outcomes(failed=1)
+    result.shows(
+        f"desk.yaml:5: Reads it back, turn 1: capture slot: all that {pattern!r} finds is empty; "
+        "let it find a text",
+        "[2] function_call_output   book -> 'booked 2pm'",
+    )
+
+
+def test_a_capture_goes_on_until_it_finds_a_text(desk):
+    found = FOUND.replace("PATTERN", "(booked)?")
+    whole = found.replace("{contains: '${slot}'}", "'It is ${slot}.'")
+    desk({"desk.yaml": whole}).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
