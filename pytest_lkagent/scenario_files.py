@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from glob import glob
 from os.path import isdir, isfile, normpath, realpath
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -52,8 +53,10 @@ def add_scenarios(config: pytest.Config, paths: Sequence[str]) -> None:
     They take the place of the default arguments, and stand beside those that the user named.
 
     Raises:
-        UsageError: One of them names no scenario file.
+        UsageError: One of them, or a glob of the ini file, names no scenario file.
     """
+    for one in border.options_of(config).globs:
+        _refuse_vain(one)
     start = config.invocation_params.dir
     arguments = list(dict.fromkeys(found for path in paths for found in _expand(path, start)))
     given = config.args if config.args_source is pytest.Config.ArgsSource.ARGS else []
@@ -179,7 +182,28 @@ def are_scenarios(path: Path, config: pytest.Config) -> bool:
 
 
 def _is_of_ini(path: Path, config: pytest.Config) -> bool:
-    return any(path.match(glob) for glob in border.options_of(config).globs)
+    return any(_matches(path, glob) for glob in border.options_of(config).globs)
+
+
+def _matches(path: Path, glob: str) -> bool:
+    """Match as pytest does for ``python_files``, but that ``**/`` may be no folder at all."""
+    given = PurePath(glob)
+    if len(given.parts) == 1:
+        return fnmatch(path.name, glob)
+    whole = given.as_posix() if given.is_absolute() else f"*/{given.as_posix()}"
+    # with each slash twice, what is between those of /**/ may be nothing
+    spread = whole.replace("/", "//").replace("//**//", "/**/")
+    return fnmatch(path.as_posix().replace("/", "//"), spread)
+
+
+def _refuse_vain(glob: str) -> None:
+    """Refuse a glob of the ini file that ends as no scenario file does."""
+    end = re.split(r"[*?\]]", glob)[-1]
+    if not any(suffix.endswith(end) or end.endswith(suffix) for suffix in _SUFFIXES):
+        raise UsageError(
+            f"lk_scenarios: {glob!r} matches no scenario file: one ends in .yaml or .yml, such as "
+            "in scenarios/*.yaml"
+        )
 
 
 def _is_argument(path: Path, config: pytest.Config) -> bool:

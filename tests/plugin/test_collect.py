@@ -249,6 +249,35 @@ def test_globs_of_the_ini_file_are_recognised_while_collecting_as_python_files_a
     assert ids(made.run("--co", "-q", "more/evening.yaml")) == ["more/evening.yaml::Closes"]
 
 
+@pytest.mark.parametrize(
+    ("glob", "collected"),
+    [
+        ("sc/*.yaml", ["sc/a.yaml", "sc/b/b.yaml", "sc/b/c/c.yaml"]),
+        ("sc/**/*.yaml", ["sc/a.yaml", "sc/b/b.yaml", "sc/b/c/c.yaml"]),
+        ("./sc/**/b/**/*.y*ml", ["sc/b/b.yaml", "sc/b/c/c.yaml"]),
+        ("**/a.yaml", ["sc/a.yaml"]),
+        ("{root}/**/b/?.yaml", ["sc/b/b.yaml"]),
+    ],
+)
+def test_globs_of_the_ini_file_reach_into_folders_and_two_stars_stand_for_none_too(
+    desk, pytester, glob, collected
+):
+    names = ("in.yaml", "sc/a.yaml", "sc/b/b.yaml", "sc/b/c/c.yaml")
+    ini = f"lk_scenarios = {glob.format(root=pytester.path)}\n"
+    made = desk({name: scenarios("Books", agent="") for name in names}, ini=ini)
+    assert sorted(ids(made.run("--co", "-q"))) == [f"{name}::Books" for name in collected]
+
+
+@pytest.mark.parametrize("glob", ["sc/", "sc", "*.YAML", "desk.json"])
+def test_a_glob_of_the_ini_file_that_no_scenario_file_matches_is_refused(desk, refused, glob):
+    result = desk(FILES, ini=f"lk_scenarios = desk.yaml {glob}\n").run()
+    refused(
+        result,
+        f"lk_scenarios: {glob!r} matches no scenario file: one ends in .yaml or .yml, such as in "
+        "scenarios/*.yaml",
+    )
+
+
 def test_yaml_files_of_others_are_left_to_them(desk):
     files = {
         "conftest.py": """
