@@ -289,7 +289,7 @@ scenarios:
     result = made.run("--lk-scenarios=*.yaml")
     result.outcomes(passed=1, failed=1)
     result.shows(
-        "owed.yaml:5: Asks nothing: AskSlots is mocked (owed.yaml:3), and was never called; *"
+        "owed.yaml:5: Asks nothing: AskSlots is mocked (owed.yaml:2), and was never called; *"
     )
 
 
