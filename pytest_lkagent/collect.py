@@ -19,6 +19,7 @@ import pytest
 
 from . import border, fuzz_option
 from .errors import LoadError, UsageError, did_you_mean, one_of
+from .frames import is_users
 from .fuzzed_scenario import FuzzedScenario
 from .options import INPROCESS
 from .scenario_files import are_scenarios, labels_of
@@ -50,7 +51,9 @@ class ScenarioModule(pytest.Module):
     """A scenario file."""
 
     def _getobj(self) -> ModuleType:
-        return ModuleType(self.path.stem)
+        module = ModuleType(self.path.stem)
+        module.__file__ = str(self.path)  # fixtures of the user's ask a module for it
+        return module
 
     def istestfunction(self, obj: object, name: str) -> bool:
         return True
@@ -146,7 +149,7 @@ class ScenarioModule(pytest.Module):
 
         pytest and its plugins decide by the signature and the marks what becomes of a function.
         Where that is one plain item, the next of its kind is made like it, which takes a third of
-        the time.
+        the time; not where a hook of the user's own may decide by the name.
         """
         model = models.get(alike)
         if model is not None:
@@ -157,9 +160,16 @@ class ScenarioModule(pytest.Module):
         made: list[Any] = self.ihook.pytest_pycollect_makeitem(
             collector=self, name=name, obj=function
         )
-        if len(made) == 1 and not hasattr(made[0], "callspec"):
+        if len(made) == 1 and not hasattr(made[0], "callspec") and not self._are_looked_at():
             models[alike] = made[0]
         return made
+
+    def _are_looked_at(self) -> bool:
+        """Whether the user's own code makes items, or parametrizes them."""
+        hooks = (self.ihook.pytest_pycollect_makeitem, self.ihook.pytest_generate_tests)
+        impls = (impl for hook in hooks for impl in hook.get_hookimpls())
+        codes = (getattr(inspect.unwrap(impl.function), "__code__", None) for impl in impls)
+        return any(code is not None and is_users(code.co_filename) for code in codes)
 
 
 def _drawn(play: Play, references: References) -> Any:

@@ -231,6 +231,35 @@ def test_scenarios_run_on_the_loop_that_the_ini_file_asks_for(desk, scope, mode)
     result.outcomes(passed=2)
 
 
+def test_a_hook_of_the_users_parametrizes_whichever_scenario_it_names(desk):
+    result = desk(
+        {
+            "conftest.py": """
+            import pytest
+            from agent import FrontDesk
+
+            @pytest.fixture
+            def language():
+                return "en"
+
+            @pytest.fixture
+            def agent(language, request):
+                assert request.module.__file__.endswith("desk.yaml")
+                return FrontDesk
+
+            def pytest_generate_tests(metafunc):
+                if "German" in metafunc.definition.name:
+                    metafunc.parametrize("language", ["de", "at"])
+            """,
+            "desk.yaml": "scenarios:\n"
+            "- {label: English, turns: [{user: hi, llm: [Hello.]}]}\n"
+            "- {label: German, turns: [{user: hi, llm: [Hallo.]}]}\n",
+        }
+    ).run("--lk-scenarios=desk.yaml", "-v")
+    result.outcomes(passed=3)
+    result.shows("desk.yaml::German[de] PASSED*", "desk.yaml::German[at] PASSED*")
+
+
 def test_a_parametrized_agent_plays_each_scenario_with_each(desk):
     result = desk(
         {
