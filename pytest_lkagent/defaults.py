@@ -226,8 +226,7 @@ def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) 
         refuse_dispatch(stage.job.options.attributes, where=where)
     stage.job.simulation = made.simulation
     if entrypoint is not None and made.order is None:
-        stage.before_session()  # a plugin that is warmed up may want its key
-        stage.job.run_in(entrypoint, entrypoint.warm_up())
+        stage.run_in_job(entrypoint)
 
 
 def _refuse_vain_veto(scenario: Scenario, entrypoint: Entrypoint | None) -> None:

@@ -88,8 +88,7 @@ class FuzzedScenario:
         )
         stage.job.simulation = made.simulation
         if entrypoint is not None:
-            stage.before_session()
-            stage.job.run_in(entrypoint, entrypoint.warm_up())
+            stage.run_in_job(entrypoint)
         return stage
 
     async def session(self, stage: Stage) -> Harness:

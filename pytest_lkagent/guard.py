@@ -97,24 +97,30 @@ class _Begun(NamedTuple):
 class Guard:
     """The guard of one test on `loop`, on duty inside of a ``with``.
 
-    `found` takes the first refusal for each host, since code under test may swallow the exception.
-    `waiting` says in a line what tasks wait for, None where it is nothing of the user's own,
-    `for_llms` what may be done about one that connects.
+    Without a loop it guards the thread that enters it. `found` takes the first refusal for each
+    host, since code under test may swallow the exception. `waiting` says in a line what tasks wait
+    for, None where it is nothing of the user's own. `who` is the user's code where it is no
+    agent's; `advice` says what may be done about it, `for_llms` about an LLM that connects.
     """
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: asyncio.AbstractEventLoop | None,
         hosts: Collection[Host],
         *,
         found: Callable[[RefusedConnection], object],
-        waiting: Callable[[Iterable[asyncio.Task[Any]]], str | None],
+        waiting: Callable[[Iterable[asyncio.Task[Any]]], str | None] = lambda _: None,
+        who: str = "the test",
+        advice: str = "mock the tool that does it",
         for_llms: str = _FOR_LLMS,
     ) -> None:
         self._loop = loop
+        self._thread: int | None = None
         self._hosts = frozenset(hosts)
         self._found = found
         self._waiting = waiting
+        self._who = who
+        self._advice = advice
         self._for_llms = for_llms
         self._is_on = False
         self._told: set[str] = set()
@@ -129,6 +135,7 @@ class Guard:
             own: Replacement = (_socket, "getaddrinfo", self._remember_addresses)
             self._in_place.enter_context(StandIns(own))
         _on_duty().append(self)
+        self._thread = threading.get_ident()
         self._is_on = True
         return self
 
@@ -159,7 +166,16 @@ class Guard:
 
     def _is_ours(self) -> bool:
         """Whether the guard is on duty, and the code that runs here is the test's."""
-        return self._is_on and (_is_running(self._loop) or self._begun() is not None)
+        return self._is_on and (self._is_in_turn() or self._begun() is not None)
+
+    def _is_in_turn(self) -> bool:
+        """Whether this thread is in a turn of the loop."""
+        if self._loop is None:
+            return threading.get_ident() == self._thread
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
     def _begun(self) -> _Begun | None:
         """Return what this thread does for the test, None for other threads."""
@@ -173,14 +189,15 @@ class Guard:
         begun = self._begun()
         context = begun.context if begun is not None else copy_context()
         model, agent = context.run(_livekit.at_work)
-        who = "the test" if agent is None else type(agent).__name__
+        who = self._who if agent is None else type(agent).__name__
         if model is not None:
             kind = _name_of(type(model))
             who = kind if agent is None else f"{kind} of {who}"
         line = _users_line(sys._getframe(1)) or (begun.line if begun is not None else None)
         # a library may do it in a task of its own: what waits for it meanwhile?
-        where = line or self._waiting(asyncio.all_tasks(self._loop)) or "in none of your lines"
-        advice = self._for_llms if isinstance(model, llm.LLM) else "mock the tool that does it"
+        tasks = asyncio.all_tasks(self._loop) if self._loop is not None else ()
+        where = line or self._waiting(tasks) or "in none of your lines"
+        advice = self._for_llms if isinstance(model, llm.LLM) else self._advice
         refusal = RefusedConnection(
             f"{who} {reach.verb} {reach.target} ({where}), and nothing leaves the machine while a "
             f"test of an agent runs: {advice}, or let it pass in the ini file: lk_allow_hosts = "
@@ -311,14 +328,6 @@ def _on_duty() -> list[Guard]:
 
 def _begin() -> _Begun:
     return _Begun(_users_line(sys._getframe(1)), copy_context())
-
-
-def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether this thread is in a turn of `loop`."""
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
 
 
 def _reach(event: str, args: tuple[Any, ...]) -> _Reach | None:

@@ -136,6 +136,12 @@ class Stage:
         self._is_on_loop = False
         self._context: Context | None = None
 
+    def run_in_job(self, entrypoint: Entrypoint) -> None:
+        """Have an entrypoint run in the job of the test, in a process that is warmed up for it."""
+        self.before_session()  # a plugin that is warmed up may want its key
+        process = entrypoint.warm_up(self._hosts, found=self.findings.add)
+        self.job.run_in(entrypoint, process)
+
     @asynccontextmanager
     async def on_loop(self) -> AsyncIterator[JobContext]:
         """Make the running loop virtual and enter a fake job; close everything at the end.

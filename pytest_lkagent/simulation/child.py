@@ -167,9 +167,11 @@ class _Child:
     # --- the job
 
     def _prewarm(self, process: JobProcess) -> None:
-        assert self._entrypoint.prewarm is not None, "it has one"
         try:
-            self._entrypoint.prewarm(process)
+            self._entrypoint.fill(process, self._order.hosts, found=self._refused)
+        except UsageError as error:
+            self._link.tell(failed=str(error))
+            raise
         except BaseException as error:
             self._link.tell(failed=f"setup_fnc (prewarm) raised {_shown(error)}")
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,15 @@ from livekit.agents import Agent, AgentServer, JobContext, JobProcess
 from livekit.agents.simulation import SimulationContext
 
 from .. import _livekit_job
-from ..errors import UsageError
+from ..errors import RefusedConnection, UsageError
+from ..guard import Guard
+from ..options import Host
 from ..sites import Site
 
 __all__ = ["Entrypoint"]
+
+_PREWARM = "setup_fnc (prewarm)"
+_ADVICE = "replace what does it (monkeypatch)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,25 +79,55 @@ class Entrypoint:
     @property
     def where(self) -> str:
         """Where its function is written, `` (server.py:40)``; nothing of one that has no lines."""
-        function = inspect.unwrap(self.run)
-        if not inspect.isfunction(function):
-            return ""
-        code = function.__code__
-        return f" ({Site(code.co_filename, code.co_firstlineno)})"
+        return _place_of(self.run)
 
-    def warm_up(self) -> JobProcess:
+    def warm_up(
+        self, hosts: Collection[Host], *, found: Callable[[RefusedConnection], object]
+    ) -> JobProcess:
         """Return a process object, filled as the server fills each new process.
 
         For outside of the loop, where LiveKit does it too.
         """
         process = _livekit_job.make_process()
-        if self.prewarm is not None:
-            try:
-                self.prewarm(process)
-            except Exception as error:
-                error.add_note(f"raised in setup_fnc (prewarm) of {self.what}")
-                raise
+        try:
+            self.fill(process, hosts, found=found)
+        except Exception as error:
+            if not isinstance(error, (RefusedConnection, UsageError)):
+                error.add_note(f"raised in {_PREWARM} of {self.what}")
+            raise
         return process
+
+    def fill(
+        self,
+        process: JobProcess,
+        hosts: Collection[Host],
+        *,
+        found: Callable[[RefusedConnection], object],
+    ) -> None:
+        """Fill a new process, and let that reach `hosts` alone outside of the machine.
+
+        Raises:
+            UsageError: LiveKit would have to await it.
+        """
+        if self.prewarm is None:
+            return
+        with Guard(None, hosts, found=found, who=_PREWARM, advice=_ADVICE):
+            made: Any = self.prewarm(process)
+        if inspect.isawaitable(made):
+            if inspect.iscoroutine(made):
+                made.close()
+            raise UsageError(
+                f"{self.what}: {_PREWARM} returned a {type(made).__name__}"
+                f"{_place_of(self.prewarm)}, and LiveKit does not await it: write def"
+            )
+
+
+def _place_of(function: Any) -> str:
+    function = inspect.unwrap(function)
+    if not inspect.isfunction(function):
+        return ""
+    code = function.__code__
+    return f" ({Site(code.co_filename, code.co_firstlineno)})"
 
 
 def _refuse_plain(function: Any, what: str) -> None:

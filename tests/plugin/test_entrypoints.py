@@ -563,6 +563,132 @@ def test_what_it_raises_shows_the_lines_of_the_user_alone(office, name, line, wh
         result.shows(f"FAILED desk.yaml::A - {place}: KeyError: 'a key'")
 
 
+WARMS = """
+import asyncio
+import contextlib
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+from livekit.agents import Agent, AgentServer, AgentSession
+
+
+def reach():
+    with contextlib.suppress(OSError):
+        socket.create_connection(("models.example.com", 80))  # here
+
+
+def directly(proc):
+    reach()
+
+
+def in_a_thread(proc):
+    with ThreadPoolExecutor() as pool:
+        pool.submit(reach)
+
+
+def on_a_loop(proc):
+    asyncio.run(asyncio.to_thread(reach))
+
+
+def raises(proc):
+    socket.create_connection(("models.example.com", 80))  # here
+
+
+async def in_vain(proc):
+    proc.userdata["vad"] = "loaded"
+
+
+async def entry(ctx):
+    await AgentSession(llm="openai/gpt-4.1-mini").start(Agent(instructions="You help."))
+
+
+def served(setup):
+    server = AgentServer(setup_fnc=setup)
+    server.rtc_session(entry)
+    return server
+"""
+
+
+@pytest.mark.parametrize("how", ["directly", "in_a_thread", "on_a_loop", "raises"])
+def test_what_prewarm_reaches_for_outside_of_the_machine_is_refused(office, how):
+    result = office(
+        f"""
+    from warms import *
+
+    pytestmark = pytest.mark.lk(entrypoint=served({how}))
+
+    async def test_it(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(allow="refused_connection")
+    async def test_of_that(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+        """,
+        {"warms.py": WARMS},
+    ).run("test_it.py")
+    result.outcomes(**({"errors": 2} if how == "raises" else {"failed": 1, "passed": 1}))
+    result.shows(
+        "*setup_fnc (prewarm) looks up models.example.com:80 (warms.py:*), and nothing leaves the "
+        "machine while a test of an agent runs: replace what does it (monkeypatch), or let it pass "
+        "in the ini file: lk_allow_hosts = models.example.com"
+    )
+
+
+def test_a_host_that_is_allowed_passes_in_prewarm_too(office):
+    result = office(
+        """
+    import sys
+    import warms
+
+    def reach(proc):
+        for address in ("192.0.2.1", "192.0.2.2"):
+            with warms.socket.socket() as sock:
+                try:
+                    sys.audit("socket.connect", sock, (address, 443))
+                except OSError:
+                    print("refused", address)
+
+    @pytest.mark.lk(entrypoint=warms.served(reach), allow="refused_connection")
+    async def test_it(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+        """,
+        {"warms.py": WARMS},
+    ).run("test_it.py", "-s", "-o", "lk_allow_hosts=192.0.2.1")
+    result.outcomes(passed=1)
+    result.shows("*refused 192.0.2.2*")
+    result.shows_no("*refused 192.0.2.1*")
+
+
+@pytest.mark.parametrize(("which", "line"), [("in_vain", 31), ("functools.partial(in_vain)", None)])
+def test_a_prewarm_that_would_have_to_be_awaited_is_refused(office, which, line):
+    result = office(
+        f"""
+    import functools
+    from warms import *
+
+    @pytest.mark.lk(entrypoint=served({which}))
+    async def test_it(user_says): ...
+        """,
+        {
+            "warms.py": f"{WARMS}\nimport functools\nserver = served({which})\n",
+            "desk.yaml": """
+            entrypoint: warms.py:server
+            scenarios: [{label: A, turns: [{user: hi, llm: [Yes.]}]}]
+            """,
+        },
+    ).run("test_it.py", "desk.yaml", "-W", "error")
+    result.outcomes(errors=2)
+    where = "" if line is None else f" (warms.py:{line})"
+    told = f"returned a coroutine{where}, and LiveKit does not await it: write def"
+    result.shows(
+        f"the entrypoint entry(): setup_fnc (prewarm) {told}",
+        f"the entrypoint warms.py:server: setup_fnc (prewarm) {told}",
+    )
+
+
 @pytest.mark.parametrize(
     ("callback", "told"),
     [
