@@ -65,6 +65,8 @@ class Pending:
     """The way to where it waits, through the user's lines."""
     context: RunContext[Any] | None = None
     """That of the call which it answers, for a tool."""
+    awaits: Agent | None = None
+    """The AgentTask that it awaits."""
 
     @property
     def is_test(self) -> bool:
@@ -118,14 +120,17 @@ class Standstill:
         return f"it waits at {itself.site}" if itself is not None else self.stuck_on
 
 
-def waiting(tasks: Iterable[asyncio.Task[Any]]) -> str | None:
+def waiting(tasks: Iterable[asyncio.Task[Any]], agent: Agent | None = None) -> str | None:
     """Say in one line what the tasks wait for; the code of tools before everything else.
 
-    None where nothing of the user's own waits.
+    Who awaits an AgentTask waits for the user, unless that is the `agent` at work. None where
+    nothing of the user's own waits.
     """
-    for one in pending(tasks):
-        if one.rank is not _Rank.AGENT_TASK and is_users(one.site.path):
-            return f"{one.what} waits at {one.site}"
+    found = [
+        one for one in pending(tasks) if one.awaits in (None, agent) and is_users(one.site.path)
+    ]
+    for one in sorted(found, key=lambda one: one.awaits is None and one.rank > _Rank.HOOK):
+        return f"{one.what} waits at {one.site}" if one.awaits is None else f"awaited at {one.site}"
     return None
 
 
@@ -204,7 +209,7 @@ def _described(
     for awaited in map(_self, stack[stack.index(users[-1]) + 1 :]):
         if isinstance(awaited, AgentTask):
             what = f"the AgentTask {type(awaited).__name__}, which waits for the user,"
-            return Pending(_Rank.AGENT_TASK, what, site, way)
+            return Pending(_Rank.AGENT_TASK, what, site, way, awaits=awaited)
     if is_test:
         return Pending(_Rank.TEST, "the test itself", site, way)
     if task.get_name().startswith(_TOOL):

@@ -30,11 +30,11 @@ from contextvars import Context, copy_context
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import FrameType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from livekit import rtc
-from livekit.agents import llm
+from livekit.agents import Agent, AgentTask, llm
 
 from . import _livekit
 from .errors import RefusedConnection
@@ -75,6 +75,9 @@ _FOR_LLMS = (
 )
 
 
+_Waiting: TypeAlias = Callable[[Iterable[asyncio.Task[Any]], Agent | None], str | None]
+
+
 class _Reach(NamedTuple):
     """What some code wants to do, such as ``connects to`` `host`."""
 
@@ -99,8 +102,8 @@ class Guard:
 
     Without a loop it guards the thread that enters it. `found` takes the first refusal for each
     host, since code under test may swallow the exception. `waiting` says in a line what tasks wait
-    for, None where it is nothing of the user's own. `who` is the user's code where it is no
-    agent's; `advice` says what may be done about it, `for_llms` about an LLM that connects.
+    for while an agent is at work, None where it is nothing of the user's own. `who` is the user's
+    code where it is no agent's, `advice` what may be done about it, `for_llms` where it is an LLM.
     """
 
     def __init__(
@@ -109,7 +112,7 @@ class Guard:
         hosts: Collection[Host],
         *,
         found: Callable[[RefusedConnection], object],
-        waiting: Callable[[Iterable[asyncio.Task[Any]]], str | None] = lambda _: None,
+        waiting: _Waiting = lambda *_: None,
         who: str = "the test",
         advice: str = "mock the tool that does it",
         for_llms: str = _FOR_LLMS,
@@ -196,13 +199,19 @@ class Guard:
         line = _users_line(sys._getframe(1)) or (begun.line if begun is not None else None)
         # a library may do it in a task of its own: what waits for it meanwhile?
         tasks = asyncio.all_tasks(self._loop) if self._loop is not None else ()
-        where = line or self._waiting(tasks) or "in none of your lines"
+        where = line or self._waiting(tasks, agent) or "in none of your lines"
         advice = self._for_llms if isinstance(model, llm.LLM) else self._advice
-        refusal = RefusedConnection(
-            f"{who} {reach.verb} {reach.target} ({where}), and nothing leaves the machine while a "
-            f"test of an agent runs: {advice}, or let it pass in the ini file: lk_allow_hosts = "
-            f"{reach.host}"
-        )
+        if reach.host:
+            told = (
+                f"{reach.target} ({where}), and nothing leaves the machine while a test of an "
+                f"agent runs: {advice}, or let it pass in the ini file: lk_allow_hosts = "
+                f"{reach.host}"
+            )
+        else:
+            if isinstance(agent, AgentTask):
+                advice = f"mock it, mock_task({who}, returns=…), or task: in a scenario"
+            told = f"no server ({where}), as the job of a test has none: {advice}"
+        refusal = RefusedConnection(f"{who} {reach.verb} {told}")
         if reach.host not in self._told:
             self._told.add(reach.host)
             self._found(refusal)

@@ -218,16 +218,18 @@ async def test_an_agent_task_that_waits_for_the_user_is_named_last_and_blamed_fo
         def __await__(self) -> Any:  # as LiveKit's own: a frame of a library, for this agent
             return _library_waits(self).__await__()
 
+    email = GetEmail(instructions="Ask.")
+
     async def tool() -> None:
-        await GetEmail(instructions="Ask.")  # email
+        await email  # email
 
     async with running(tool(), name="tool_exec_book") as (task,), running(_deep()) as (other,):
         assert waiting([task]) is None
         assert waiting([task, other]) == f"the task _deep() waits at {at('deep')}"
+        assert waiting([task, other], email) == f"awaited at {at('email')}"
         _, last = pending([task, other])
     assert str(last) == (
-        f"the AgentTask GetEmail, which waits for the user, at {at('email')}: "
-        'await GetEmail(instructions="Ask.")  # email'
+        f"the AgentTask GetEmail, which waits for the user, at {at('email')}: await email  # email"
     )
 
 

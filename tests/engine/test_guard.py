@@ -40,7 +40,7 @@ def guarded(*hosts: str, found: Callable[[RefusedConnection], object] = lambda _
     """Guard the running loop, as the stage does."""
     read = read_hosts(hosts, where="lk_allow_hosts")
     loop = asyncio.get_running_loop()
-    with Guard(loop, read, found=found, waiting=lambda _: None) as guard:
+    with Guard(loop, read, found=found, waiting=lambda *_: None) as guard:
         yield guard
 
 
@@ -428,7 +428,7 @@ async def test_a_room_connects_only_where_its_host_is_named(monkeypatch):
 
 
 def _seams():
-    owners = (socket.socket, rtc.Room, threading.Thread, llm.LLMStream)
+    owners = (socket.socket, rtc.Room, threading.Thread, ThreadPoolExecutor, llm.LLMStream)
     return [dict(vars(owner)) for owner in owners]
 
 

@@ -164,6 +164,39 @@ def test_a_call_that_the_tool_survives_fails_the_test_at_its_line(desk, pytester
     )
 
 
+NO_SERVER = {
+    "a tool": (
+        'await rtc.Room().connect(get_job_context()._info.url, "token")',
+        "Desk",
+        "test_it.py:{line}",
+        "mock the tool that does it",
+    ),
+    "LiveKit's own AgentTask": (
+        'await WarmTransferTask(sip_call_to="+1", sip_trunk_id="ST_1", chat_ctx=self.chat_ctx)',
+        "*WarmTransferTask",
+        "awaited at test_it.py:{line}",
+        "mock it, mock_task(WarmTransferTask, returns=…), or task: in a scenario",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_SERVER)
+def test_a_room_on_the_server_of_the_job_is_refused_as_there_is_none(desk, name, pytester):
+    connects, who, where, advice = NO_SERVER[name]
+    imports = """
+    from livekit.agents import get_job_context
+    from livekit.agents.beta.workflows import WarmTransferTask
+    """
+    result = desk({"test_it.py": story(f"{dedent(imports)}{connects}")}).run()
+    result.outcomes(failed=1)
+    written = (pytester.path / "test_it.py").read_text().splitlines()
+    line = 1 + next(i for i, text in enumerate(written) if text.endswith(connects))
+    result.shows(
+        f"{who} connects a room to no server ({where.format(line=line)}), as the job of a test has "
+        f"none: {advice}"
+    )
+
+
 CONNECT = 'socket.create_connection(("api.example.com", 80))'
 
 
