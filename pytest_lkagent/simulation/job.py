@@ -18,7 +18,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import JobContext, JobProcess
 
-from .. import _livekit_job
+from .. import _livekit, _livekit_job
 from ..errors import BehaviourError, UsageError
 from ..fake.room import FakeRoom
 from ..options import JobOptions
@@ -117,11 +117,26 @@ class Job:
         """
         assert self.entrypoint is not None, "the job has one"
         task = self._task = asyncio.ensure_future(self.entrypoint.run(self.context))
+        task.add_done_callback(self._returned)
         session = asyncio.ensure_future(started)
         await asyncio.wait((task, session), return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled():
             task.result()
         return session.done()
+
+    def _returned(self, task: asyncio.Task[None]) -> None:
+        """Tell of an entrypoint that was cancelled while its session goes on."""
+        session = _livekit_job.primary_session(self.context)
+        is_ending = self._is_left or self._closing is not None
+        if not task.cancelled() or is_ending or session is None or _livekit.is_closing(session):
+            return
+        assert self.entrypoint is not None, "it began"
+        told = _cut_short(self.entrypoint.what)
+        try:
+            task.result()
+        except asyncio.CancelledError as error:
+            told.__traceback__ = error.__traceback__
+        self._raised(told, "the entrypoint")
 
     # --- its end
 
@@ -193,8 +208,7 @@ class Job:
             await asyncio.wait(tasks)
         for task in tasks:
             if task.cancelled():
-                told = f"{what} was cancelled by what it awaits, and did not come to its end"
-                self._raised(BehaviourError(told), what)
+                self._raised(_cut_short(what), what)
             elif (raised := task.exception()) is not None:
                 self._raised(raised, what)
 
@@ -203,3 +217,8 @@ def _awaitable(made: Any, what: str) -> Awaitable[Any]:
     if not inspect.isawaitable(made):
         raise UsageError(f"{what} returned {made!r}, and LiveKit awaits it; write it as async def")
     return made
+
+
+def _cut_short(what: str) -> BehaviourError:
+    told = f"{what} was cancelled by what it awaits, and did not come to its end"
+    return BehaviourError(told)

@@ -478,6 +478,57 @@ async def test_it(agent_session):
     result.shows_no("*unreachable*")
 
 
+def test_an_entrypoint_that_is_cancelled_while_its_session_goes_on_is_told(job):
+    result = job("""
+async def started(ctx):
+    session = AgentSession(llm="openai/gpt-4.1-mini")
+    await session.start(FrontDesk(), room=ctx.room)
+    return session
+
+async def gives_up(ctx):
+    await started(ctx)
+    call_log = asyncio.create_task(asyncio.sleep(60))
+    asyncio.get_running_loop().call_later(1, call_log.cancel)
+    await call_log  # and the rest never runs
+
+async def closes(ctx):
+    session = await started(ctx)
+    call_log = asyncio.create_task(asyncio.sleep(60))
+    session.on("close", lambda _: call_log.cancel())
+    await call_log
+
+async def never_returns(ctx):
+    await started(ctx)
+    await asyncio.Event().wait()
+
+@pytest.mark.lk(entrypoint=gives_up)
+async def test_told(agent_session):
+    await asyncio.sleep(2)
+
+@pytest.mark.lk(entrypoint=gives_up, allow=["background_error"])
+async def test_allowed(agent_session):
+    await asyncio.sleep(2)
+
+@pytest.mark.lk(entrypoint=closes)
+async def test_closed(agent_session):
+    await agent_session.aclose()
+
+@pytest.mark.lk(entrypoint=never_returns)
+async def test_over(agent_session): ...
+
+@pytest.mark.lk(entrypoint=never_returns)
+async def test_shut_down(agent_session, job_context):
+    job_context.shutdown("the caller is done")
+    await asyncio.sleep(60)
+""").run()
+    result.outcomes(passed=4, failed=1)
+    result.shows(
+        "_* test_told _*",
+        "the entrypoint gives_up() was cancelled by what it awaits, and did not come to its end",
+        "raised in the entrypoint (test_it.py:26), where nobody hears of it; allow *",
+    )
+
+
 def test_in_real_time_an_entrypoint_runs_and_ends_too(job):
     result = job("""
 import time
