@@ -244,6 +244,7 @@ class Guard:
         begun = _begin()
 
         def working(*args: Any, **how: Any) -> Any:
+            __tracebackhide__ = True
             here = threading.get_ident()
             self._jobs[here] = begun
             try:

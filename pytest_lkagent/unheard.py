@@ -4,10 +4,12 @@ asyncio hands what a callback raised, and what ended a task that nobody can awai
 loop's exception handler, which logs it; of a coroutine that was dropped Python warns. `Unheard`
 stands in front of both for what a test of ours began. All of it is told when the object goes, by
 reference count: nothing here collects garbage. For tasks that are still referred to at the end
-there is `take_failed_tasks`.
+there is `take_failed_tasks`. What a gather or a shield hands on, and a job that the user's own code
+gives to an executor, is told as a task is; any other future is nobody's.
 
-This is the quarantine for ``Task._log_traceback``, by which asyncio notes that nobody asked for an
-exception, and for ``warnings._warn_unawaited_coroutine``, which CPython calls before any filter.
+This is the quarantine for ``Future._log_traceback``, by which asyncio notes that nobody asked for
+an exception, for its own callbacks of gathers and shields, and for
+``warnings._warn_unawaited_coroutine``, which CPython calls before any filter.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
+from traceback import walk_tb
 from types import FrameType, TracebackType
-from typing import Any, Self
-from weakref import WeakSet
+from typing import Any, NamedTuple, Self
+from weakref import WeakKeyDictionary
 
 from .errors import NeverAwaited
 from .frames import is_users, site_of, source
 from .sites import Site
+from .stand_ins import StandIns
 from .task_watch import TaskWatch
 
 __all__ = ["Unheard", "forgotten_await", "origins_noted"]
@@ -35,6 +39,13 @@ __all__ = ["Unheard", "forgotten_await", "origins_noted"]
 _SESSION = "livekit.agents.voice."
 _PARTICIPANT = "part-entry-"
 """How LiveKit's name of a task begins that is a participant entrypoint."""
+
+
+class _Failure(NamedTuple):
+    """What raised, and through how many frames the error came: through more once it is heard."""
+
+    what: str
+    frames: int
 
 
 class Unheard:
@@ -56,7 +67,8 @@ class Unheard:
         self._tasks = tasks
         self._raised = raised
         self._never_awaited = never_awaited
-        self._failed: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._failed: WeakKeyDictionary[asyncio.Future[Any], _Failure] = WeakKeyDictionary()
+        self._jobs = StandIns((loop, "run_in_executor", self._watch_jobs))
         self._depth = 0
         self._warn: Callable[[Any], None] = lambda _: None
 
@@ -64,6 +76,7 @@ class Unheard:
         _on_duty.set(self)
         self._tasks.ended = self._ended
         self._loop.call_exception_handler = self._call_exception_handler
+        self._jobs.__enter__()
         module: Any = warnings
         self._warn = module._warn_unawaited_coroutine
         module._warn_unawaited_coroutine = self._warn_unawaited_coroutine
@@ -77,6 +90,7 @@ class Unheard:
         sys.set_coroutine_origin_tracking_depth(self._depth)
         module: Any = warnings
         module._warn_unawaited_coroutine = self._warn
+        self._jobs.__exit__()
         del self._loop.call_exception_handler
         self._tasks.ended = lambda *_: None
         self._log_failed_tasks()
@@ -93,9 +107,10 @@ class Unheard:
 
     def take_failed_tasks(self, take: Callable[[BaseException, str], bool]) -> None:
         """Offer what ended a task and nobody asked for so far; asyncio forgets what is taken."""
-        for task in list(self._failed):
-            seen: Any = task
-            if seen._log_traceback and take(seen._exception, _name(task)):
+        for future, failure in list(self._failed.items()):
+            seen: Any = future
+            is_news = seen._log_traceback and _is_news(seen, failure)
+            if is_news and take(seen._exception, failure.what):
                 seen._log_traceback = False
 
     def _log_failed_tasks(self) -> None:
@@ -103,14 +118,14 @@ class Unheard:
 
         By itself it does when the task goes: in a cycle, that is when garbage is collected.
         """
-        for task in list(self._failed):
-            seen: Any = task
+        for future in list(self._failed):
+            seen: Any = future
             if seen._log_traceback:
                 seen._log_traceback = False
                 context = {
-                    "message": "Task exception was never retrieved",
+                    "message": f"{type(future).__name__} exception was never retrieved",
                     "exception": seen._exception,
-                    "future": task,
+                    "future": future,
                 }
                 type(self._loop).call_exception_handler(self._loop, context)
 
@@ -119,10 +134,45 @@ class Unheard:
         error = None if task.cancelled() else task._exception
         if error is None:
             return
-        self._failed.add(task)
+        self._note(task, _name(task), handed_on=bool(made_by_user))
         is_entrypoint = task.get_name().startswith(_PARTICIPANT)
         if is_entrypoint or (not made_by_user and _session_called_user(error.__traceback__)):
             self._raised(error, _name(task))
+
+    def _note(self, failed: Any, what: str, *, handed_on: bool) -> None:
+        """Note what failed just now, and what that is handed on to, of which somebody may ask."""
+        failure = _Failure(what, _frames(failed._exception))
+        self._failed[failed] = failure
+        for outer in self._handing_on(failed) if handed_on else ():
+            self._failed[outer] = failure
+
+    def _handing_on(self, ended: asyncio.Future[Any]) -> Iterator[asyncio.Future[Any]]:
+        """Yield the gathers and shields that are about to hear how `ended` did."""
+        callbacks = [
+            handle._callback
+            for handle in list(self._loop._ready)  # as a thread may add to it
+            if handle._args and handle._args[0] is ended
+        ]
+        while callbacks:
+            callback = callbacks.pop()
+            if getattr(callback, "__module__", None) == "asyncio.tasks":
+                outer = inspect.getclosurevars(callback).nonlocals.get("outer")
+                if outer is not None and not outer.done():
+                    yield outer
+                    callbacks += [one for one, _ in outer._callbacks or ()]
+
+    def _watch_jobs(self, run_in_executor: Callable[..., Any]) -> Callable[..., Any]:
+        def ended(job: Any) -> None:
+            if not job.cancelled() and job._exception is not None:
+                self._note(job, "a job of an executor", handed_on=True)
+
+        def run(*args: Any) -> Any:
+            job = run_in_executor(*args)
+            if is_users(sys._getframe(1).f_code.co_filename) and self.is_ours():
+                job.add_done_callback(ended)
+            return job
+
+        return run
 
     def _call_exception_handler(self, context: dict[str, Any]) -> None:
         """Stand in for the loop's own method."""
@@ -130,19 +180,21 @@ class Unheard:
             type(self._loop).call_exception_handler(self._loop, context)
 
     def _takes(self, context: Mapping[str, Any]) -> bool:
-        error, task = context.get("exception"), context.get("future")
+        error, future = context.get("exception"), context.get("future")
         if error is None or _is_afterlife(error):
             return False
-        if isinstance(task, asyncio.Task):
-            return self._owns(task) and self._raised(error, _name(task))
+        if future is not None and (failure := self._failed.get(future)) is not None:
+            return _is_news(future, failure) and self._raised(error, failure.what)
+        if isinstance(future, asyncio.Task):
+            # of what the garbage collector takes there is no weak reference any more
+            return self._owns(future) and self._raised(error, _name(future))
         handle = context.get("handle")
         if handle is None:  # a future is nobody's, a transport's troubles are the network's
             return False
         return self._owns(handle) and self._raised(error, "a callback of the event loop")
 
     def _owns(self, maker: asyncio.Task[Any] | asyncio.Handle) -> bool:
-        # of what the garbage collector takes there is no weak reference any more
-        return maker in self._failed or _context_of(maker).get(_on_duty) is self
+        return _context_of(maker).get(_on_duty) is self
 
     def _warn_unawaited_coroutine(self, coroutine: Any) -> None:
         """Stand in for what CPython calls when a coroutine goes that never began.
@@ -205,6 +257,15 @@ def _context_of(maker: Any) -> Context:
 def _is_afterlife(error: BaseException) -> bool:
     """Whether the loop woke a task that had been made to end."""
     return isinstance(error, asyncio.InvalidStateError) and "step(): already done" in str(error)
+
+
+def _frames(error: BaseException) -> int:
+    return sum(1 for _ in walk_tb(error.__traceback__))
+
+
+def _is_news(failed: Any, failure: _Failure) -> bool:
+    """Whether nobody heard of it by another way, as who awaits the task beside its shield."""
+    return isinstance(failed, asyncio.Task) or _frames(failed._exception) == failure.frames
 
 
 def _session_called_user(traceback: TracebackType | None) -> bool:

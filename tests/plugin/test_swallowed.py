@@ -256,6 +256,28 @@ BACKGROUND = {
     "a task that refers to itself": "self.save_later(asyncio.create_task)",
     "a callback": "asyncio.get_running_loop().call_soon(self.save_now)",
     "a timer": "asyncio.get_running_loop().call_later(0.5, self.save_now)",
+    "a gather": "asyncio.gather(asyncio.sleep(0), self.save())",
+    "a gather that somebody keeps": (
+        "self.saving = asyncio.gather(self.save(), asyncio.wait_for(self.save(), 1))"
+    ),
+    "a shield": "asyncio.shield(self.save())",
+    "a shield of a gather that somebody keeps": (
+        "self.saving = asyncio.shield(asyncio.gather(self.save()))"
+    ),
+    "a job": "asyncio.get_running_loop().run_in_executor(None, self.save_now)",
+    "a job that somebody keeps": (
+        "self.saving = asyncio.get_running_loop().run_in_executor(None, self.save_now)"
+    ),
+    "a gather of a job": (
+        "asyncio.gather(asyncio.get_running_loop().run_in_executor(None, self.save_now))"
+    ),
+}
+RAISED_IN = {
+    "a callback": "a callback of the event loop",
+    "a timer": "a callback of the event loop",
+    "a job": "a job of an executor",
+    "a job that somebody keeps": "a job of an executor",
+    "a gather of a job": "a job of an executor",
 }
 AGENT = """
 from livekit.agents import function_tool
@@ -311,11 +333,11 @@ RUNS = "\nasync def test_it(user_says, fake_llm):\n    await note(user_says, fak
 def test_what_nobody_awaits_fails_the_test_when_it_raises(desk, what, made):
     result = desk({"test_it.py": made(BACKGROUND[what]) + RUNS}).run()
     result.outcomes(failed=1)
-    name = "a callback of the event loop" if what in ("a callback", "a timer") else "the task *save"
+    where = RAISED_IN.get(what, "the task *save")
     result.shows(
         '> * raise LookupError("no calendar")',
         "E *LookupError: no calendar",
-        f"E *raised in {name} (*test_it.py:16), where nobody hears of it; allow "
+        f"E *raised in {where} (*test_it.py:16), where nobody hears of it; allow "
         "'background_error' if that is right",
         "FAILED test_it.py::test_it - LookupError: no calendar",
     )
@@ -354,6 +376,53 @@ async def test_cancelled(agent_session):
 """
     line = BACKGROUND["a task that somebody keeps"]
     desk({"test_it.py": in_a_tool(line) + body}).run().outcomes(passed=2)
+
+
+def test_a_gather_a_shield_or_a_job_that_somebody_asks_in_time_is_no_finding(desk):
+    body = """
+async def test_later(agent_session, user_says, fake_llm):
+    agent, loop = agent_session.current_agent, asyncio.get_running_loop()
+    mine = [
+        asyncio.gather(agent.save(), agent.save()),
+        asyncio.shield(asyncio.gather(agent.save())),
+        loop.run_in_executor(None, agent.save_now),
+        asyncio.gather(loop.run_in_executor(None, agent.save_now)),
+    ]
+    await note(user_says, fake_llm)
+    for one in mine:
+        with pytest.raises(LookupError):
+            await one
+    assert isinstance(agent.saving.exception(), LookupError)
+    answers = await asyncio.gather(*(agent.save() for _ in mine), return_exceptions=True)
+    assert len(answers) == 4
+
+async def test_by_its_task(agent_session):
+    save = agent_session.current_agent.save
+    saving = asyncio.create_task(save())
+    done, _ = await asyncio.wait([asyncio.shield(saving)], timeout=1)
+    try:
+        await saving
+    except LookupError:
+        done.clear()
+
+async def test_cancelled(agent_session):
+    async def fails_late():
+        await asyncio.sleep(2)
+        raise LookupError("no calendar")
+    saving = asyncio.create_task(fails_late())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(saving), 1)
+    with pytest.raises(LookupError):
+        await saving
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.gather(fails_late(), fails_late()), 1)
+    waiting = asyncio.create_task(asyncio.wait_for(asyncio.gather(fails_late()), 9))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    await asyncio.sleep(2)
+"""
+    line = BACKGROUND["a shield of a gather that somebody keeps"]
+    desk({"test_it.py": in_a_tool(line) + body}).run().outcomes(passed=3)
 
 
 def test_a_task_of_a_broader_fixture_on_the_same_loop_is_its_own_affair(desk):
@@ -744,7 +813,15 @@ def test_allow_lets_it_pass_and_then_it_is_told_as_it_is_without_us(desk, kind):
 
 
 @pytest.mark.parametrize(
-    "what", ["a task that nobody refers to", "a task that somebody keeps", "a timer"]
+    "what",
+    [
+        "a task that nobody refers to",
+        "a task that somebody keeps",
+        "a timer",
+        "a gather",
+        "a shield of a gather that somebody keeps",
+        "a job that somebody keeps",
+    ],
 )
 def test_an_error_in_the_background_may_be_expected(desk, what):
     result = desk(
