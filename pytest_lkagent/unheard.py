@@ -288,15 +288,11 @@ def _name(task: asyncio.Task[Any]) -> str:
 def _users_line(coroutine: Any, dropping: FrameType) -> Site | None:
     """Return the line of the user's own that made a coroutine, or drops one that an AsyncMock made.
 
-    Where nobody noted who made it, the line that drops it, or where it is defined. None where it is
-    a library's affair.
+    For what a library calls and drops, where it is defined. None where it is a library's affair.
     """
-    code, dropped = coroutine.cr_code, site_of(dropping)
-    if coroutine.cr_origin:
-        path, line, _ = coroutine.cr_origin[0]
-        known = Site(path, line), dropped
-    else:
-        known = dropped, Site(code.co_filename, code.co_firstlineno)
+    code = coroutine.cr_code
+    made = [Site(path, line) for path, line, _ in (coroutine.cr_origin or ())[:1]]
+    known = (*made, site_of(dropping), Site(code.co_filename, code.co_firstlineno))
     return next((site for site in known if is_users(site.path)), None)
 
 

@@ -607,6 +607,21 @@ async def test_it(user_says, fake_llm):
         in_a_tool("asyncio.get_running_loop().call_soon(lambda: [self.save()].clear())") + RUNS,
         "self.save() was never awaited (*test_it.py:30): write await self.save()",
     ),
+    "by a timer that calls it": (
+        in_a_tool("asyncio.get_running_loop().call_later(0.5, self.save)") + RUNS,
+        "save(…) was never awaited (it is defined at *test_it.py:12)",
+    ),
+    "by a room that calls it": (
+        """
+async def on_text(reader, identity):
+    ...
+
+async def test_it(job_context):
+    job_context.room.register_text_stream_handler("topic", on_text)
+    await job_context.room.receive_text("hello", topic="topic")
+""",
+        "on_text(…) was never awaited (it is defined at *test_it.py:9)",
+    ),
     "over several lines": (
         in_a_tool("self.save(\n        )") + RUNS,
         "save(…) was never awaited (*test_it.py:30): write await in front of it",
@@ -630,20 +645,16 @@ def test_what_comes_of_it_is_told_after_it(desk):
     result.shows(line, "also: scripted, and never asked for: say('Hello.') (*test_it.py:10)")
 
 
-def test_a_coroutine_that_a_library_drops_is_its_own_affair(desk):
+def test_a_coroutine_of_a_library_that_makes_and_drops_it_is_its_own_affair(desk):
     result = desk(
         {
             "test_it.py": """
-            import functools
-            import warnings
-
-            async def nap(): ...
-
             async def test_it(user_says, fake_llm):
                 fake_llm.script(say("Hello."))
                 with pytest.warns(RuntimeWarning) as told:
-                    functools.reduce(lambda *_: None, map(exec, ["nap()"], [globals()]), 0)
-                assert str(told[0].message) == "coroutine 'nap' was never awaited"
+                    asyncio.get_running_loop().call_soon(asyncio.sleep, 0)
+                    await asyncio.sleep(0)
+                assert str(told[0].message) == "coroutine 'sleep' was never awaited"
                 await user_says("hi")
             """
         }
