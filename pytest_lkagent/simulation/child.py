@@ -211,7 +211,7 @@ class _Child:
 
         self._link.asked = lambda question: loop.call_soon_threadsafe(answer, question)
         try:
-            await self._entrypoint.run(context)
+            await self._entrypoint.begin(context)
             if not self._adoption.started.is_set():
                 raise UsageError(self._adoption.why_none(None, self._entrypoint.where))
         except UsageError as error:

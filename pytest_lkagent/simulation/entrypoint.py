@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,19 @@ from ..guard import Guard
 from ..options import Host
 from ..sites import Site
 
-__all__ = ["Entrypoint"]
+__all__ = ["Entrypoint", "awaitable"]
+
+
+def awaitable(made: Any, what: str) -> Awaitable[Any]:
+    """Return what a function of the user's `made`, for LiveKit to await.
+
+    Raises:
+        UsageError: It cannot be.
+    """
+    if not inspect.isawaitable(made):
+        raise UsageError(f"{what} returned {made!r}, and LiveKit awaits it; write it as async def")
+    return made
+
 
 _PREWARM = "setup_fnc (prewarm)"
 _ADVICE = "replace what does it (monkeypatch)"
@@ -55,9 +68,8 @@ class Entrypoint:
                     f"{what}: this AgentServer has no entrypoint; decorate a function with "
                     "@server.rtc_session()"
                 )
-            _refuse_plain(parts.entrypoint, what)
             return cls(
-                what=what if name is not None else f"{what} {parts.entrypoint.__name__}()",
+                what=what if name is not None else f"{what} {_named(parts.entrypoint)}",
                 run=parts.entrypoint,
                 prewarm=parts.prewarm,
                 on_session_end=parts.on_session_end,
@@ -67,19 +79,25 @@ class Entrypoint:
             )
         if isinstance(source, type) and issubclass(source, Agent):
             raise UsageError(f"{what}: {source.__name__} is an Agent: write agent: in its place")
-        if inspect.isfunction(source):
-            _refuse_plain(source, what)
-        if not inspect.iscoroutinefunction(source):
+        if isinstance(source, type) or not callable(source):
             raise UsageError(
                 f"{what}: expected an AgentServer, or the coroutine function that it runs, not "
                 f"{source!r}"
             )
-        return cls(what=what if name else f"{what} {source.__name__}()", run=source)
+        return cls(what=what if name else f"{what} {_named(source)}", run=source)
 
     @property
     def where(self) -> str:
         """Where its function is written, `` (server.py:40)``; nothing of one that has no lines."""
         return _place_of(self.run)
+
+    def begin(self, context: JobContext) -> Awaitable[Any]:
+        """Call its function, and return what LiveKit awaits then.
+
+        Raises:
+            UsageError: It cannot be awaited.
+        """
+        return awaitable(self.run(context), f"{self.what}{self.where}")
 
     def warm_up(
         self, hosts: Collection[Host], *, found: Callable[[RefusedConnection], object]
@@ -122,19 +140,21 @@ class Entrypoint:
             )
 
 
-def _place_of(function: Any) -> str:
-    function = inspect.unwrap(function)
-    if not inspect.isfunction(function):
-        return ""
-    code = function.__code__
-    return f" ({Site(code.co_filename, code.co_firstlineno)})"
+def _place_of(called: Callable[..., Any]) -> str:
+    written = inspect.unwrap(_written(called))
+    if not inspect.isroutine(written):
+        written = type(written).__call__
+    code = getattr(written, "__code__", None)
+    return f" ({Site(code.co_filename, code.co_firstlineno)})" if code is not None else ""
 
 
-def _refuse_plain(function: Any, what: str) -> None:
-    """Refuse a function that LiveKit could only await in vain."""
-    if inspect.isfunction(function) and not inspect.iscoroutinefunction(function):
-        code = function.__code__
-        raise UsageError(
-            f"{what}: {function.__name__}() ({Site(code.co_filename, code.co_firstlineno)}) is a "
-            "plain function, and LiveKit awaits it: write async def"
-        )
+def _written(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what the user wrote of what is called: of a partial, its function."""
+    while isinstance(run, functools.partial):
+        run = run.func
+    return run
+
+
+def _named(run: Callable[..., Any]) -> str:
+    written = _written(run)
+    return f"{getattr(written, '__name__', type(written).__name__)}()"

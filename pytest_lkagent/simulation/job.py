@@ -10,7 +10,6 @@ verdict has to be given while what it looks at is still open.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +21,7 @@ from .. import _livekit, _livekit_job
 from ..errors import BehaviourError, UsageError
 from ..fake.room import FakeRoom
 from ..options import JobOptions
-from .entrypoint import Entrypoint
+from .entrypoint import Entrypoint, awaitable
 
 __all__ = ["Job", "introduce", "room_of"]
 
@@ -116,9 +115,9 @@ class Job:
         Raises what it raises; returns whether a session started.
         """
         assert self.entrypoint is not None, "the job has one"
-        task = self._task = asyncio.ensure_future(self.entrypoint.run(self.context))
-        task.add_done_callback(self._returned)
         session = asyncio.ensure_future(started)
+        task = self._task = asyncio.ensure_future(self.entrypoint.begin(self.context))
+        task.add_done_callback(self._returned)
         await asyncio.wait((task, session), return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled():
             task.result()
@@ -198,7 +197,7 @@ class Job:
         tasks = []
         for one in callbacks:
             try:
-                made = _awaitable(one(given), what)
+                made = awaitable(one(given), what)
             except Exception as error:  # noqa: BLE001  (the test shows it)
                 self._raised(error, what)
             else:
@@ -211,12 +210,6 @@ class Job:
                 self._raised(_cut_short(what), what)
             elif (raised := task.exception()) is not None:
                 self._raised(raised, what)
-
-
-def _awaitable(made: Any, what: str) -> Awaitable[Any]:
-    if not inspect.isawaitable(made):
-        raise UsageError(f"{what} returned {made!r}, and LiveKit awaits it; write it as async def")
-    return made
 
 
 def _cut_short(what: str) -> BehaviourError:

@@ -374,6 +374,13 @@ WRONG = {
             "waits at test_it.py:*"
         ),
     ),
+    "plain": (
+        "def plain(ctx):\n        ctx.proc.userdata['rows'] = []",
+        (
+            "the entrypoint plain() (test_it.py:23) returned None, and LiveKit awaits it; write it "
+            "as async def"
+        ),
+    ),
     "leaves": (
         "async def leaves(ctx):\n        ctx.shutdown('no metadata')",
         (
@@ -445,6 +452,78 @@ def test_messages_name_the_entrypoint_as_the_user_writes_it(office, given, shown
     ).run()
     result.outcomes(failed=1)
     result.shows(f"the entrypoint {shown} (quiet.py:3) returned without starting a session: *")
+
+
+CALLED = """
+import functools
+
+from livekit.agents import Agent, AgentServer, AgentSession
+
+
+def traced(function):
+    @functools.wraps(function)
+    def wrapper(ctx):
+        return function(ctx)
+
+    return wrapper
+
+
+@traced
+async def decorated(ctx):
+    if ctx.job.metadata != "silent":
+        await AgentSession(llm="openai/gpt-4.1-mini").start(Agent(instructions="You help."))
+
+
+async def configured(config, ctx):
+    await decorated(ctx)
+
+
+class Runner:
+    async def __call__(self, ctx):
+        await decorated(ctx)
+
+    async def run(self, ctx):
+        await decorated(ctx)
+
+
+FUNCTIONS = [decorated, functools.partial(configured, {}), Runner(), Runner().run]
+
+
+def served(function):
+    server = AgentServer()
+    server.rtc_session(function)
+    return server
+"""
+
+
+@pytest.mark.parametrize("how", ["function", "served(function)"])
+def test_whatever_livekit_can_call_and_await_is_an_entrypoint(office, how):
+    result = office(
+        f"""
+    from called import FUNCTIONS, served
+
+    @pytest.fixture(params=FUNCTIONS)
+    def entrypoint(request):
+        function = request.param
+        return {how}
+
+    async def test_it(user_says, fake_llm):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(job={{"metadata": "silent"}})
+    async def test_silent(agent_session):
+        pass
+        """,
+        {"called.py": CALLED, "conftest.py": ""},
+    ).run()
+    result.outcomes(passed=4, failed=4)
+    result.shows(
+        "the entrypoint decorated() (called.py:14) returned without starting a session: *",
+        "the entrypoint configured() (called.py:20) returned without starting a session: *",
+        "the entrypoint Runner() (called.py:25) returned without starting a session: *",
+        "the entrypoint run() (called.py:28) returned without starting a session: *",
+    )
 
 
 def test_a_scenario_s_history_is_what_the_entrypoint_s_agent_knows(office):
@@ -1141,10 +1220,6 @@ def test_fixtures_and_the_ini_file_name_it_too(office):
             "entrypoint=1",
             "the entrypoint: expected an AgentServer, or the coroutine function *, not 1",
         ),
-        (
-            "entrypoint=lambda ctx: None",
-            "the entrypoint: *() (*.py:*) is a plain function, and LiveKit awaits it: write *",
-        ),
         ("entrypoint=AgentServer()", "the entrypoint: this AgentServer has no entrypoint; *"),
         ("entrypoint=quick, agent=Plain", "*lk(…): agent and entrypoint are both given, *"),
         ("entrypoint='serve.py:server'", "*there is no file serve.py beside test_it.py"),
@@ -1258,19 +1333,14 @@ def test_the_code_of_an_agent_sees_a_simulation_only_where_the_test_asks(office)
 
 def test_what_stands_at_the_wrong_key_is_told_with_the_right_one(office):
     turns = "turns: [{user: hi, llm: [Hello.]}]"
-    plain = "\n\nquick = AgentServer()\nquick.rtc_session()(prewarm)\n"
     files = {
-        "server.py": SERVER + plain,
         "a.yaml": f"scenarios: [{{label: A, agent: server.py:server, {turns}}}]",
         "b.yaml": f"scenarios: [{{label: B, entrypoint: server.py:Desk, {turns}}}]",
-        "c.yaml": f"scenarios: [{{label: C, entrypoint: server.py:quick, {turns}}}]",
     }
-    result = office(files=files).run("a.yaml", "b.yaml", "c.yaml")
-    result.outcomes(errors=3)
+    result = office(files=files).run("a.yaml", "b.yaml")
+    result.outcomes(errors=2)
     result.shows(
         "a.yaml:1:31: server.py:server is an AgentServer: write entrypoint: server.py:server in "
         "the place of agent:",
         "b.yaml:1:36: the entrypoint server.py:Desk: Desk is an Agent: write agent: in its place",
-        "c.yaml:1:36: the entrypoint server.py:quick: prewarm() (server.py:*) is a plain function, "
-        "and LiveKit awaits it: write async def",
     )
