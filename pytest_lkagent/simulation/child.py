@@ -144,6 +144,8 @@ class _Child:
         self.record = Record()
         self._offers = Offers()
         self._told: list[BaseException] = []
+        self._ended_by: str | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
         self._adoption = Adoption(
             self._entrypoint.what,
@@ -185,7 +187,7 @@ class _Child:
             context,
             room,
             options,
-            on_shutdown=lambda _: loop.create_task(self._close()),
+            on_shutdown=self._shut_down,
         )
         introduce(context, room, self._entrypoint)
         _livekit_job.dispatch(context, **self._order.simulation)
@@ -213,7 +215,7 @@ class _Child:
         try:
             await self._entrypoint.begin(context)
             if not self._adoption.started.is_set():
-                raise UsageError(self._adoption.why_none(None, self._entrypoint.where))
+                raise UsageError(self._adoption.why_none(self._ended_by, self._entrypoint.where))
         except UsageError as error:
             self._link.tell(failed=str(error))
             raise
@@ -221,8 +223,13 @@ class _Child:
             self._link.tell(failed=f"{self._entrypoint.what} raised {_shown(error)}")
             raise
 
-    async def _close(self) -> None:
+    def _shut_down(self, reason: str) -> None:
         """Do at once what ``ctx.shutdown()`` is for; the rest comes with the end of the test."""
+        if self._ended_by is None:
+            self._ended_by = reason or "user requested"
+            self._closing = asyncio.ensure_future(self._close())
+
+    async def _close(self) -> None:
         if self._adoption.started.is_set():
             await self.session.aclose()
 

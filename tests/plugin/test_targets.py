@@ -653,6 +653,15 @@ async def staying(ctx: JobContext) -> None:
 
     ctx.add_shutdown_callback(never)
     await AgentSession(llm="openai/gpt-4.1").start(Agent(instructions="You stay."), room=ctx.room)
+
+
+leaves = AgentServer()
+
+
+@leaves.rtc_session()
+async def leaving(ctx: JobContext) -> None:
+    ctx.shutdown("no customer")
+    ctx.shutdown("once more")
 """
 
 
@@ -667,10 +676,10 @@ def test_a_process_that_starts_no_session_says_why(play, warm, monkeypatch):
     turns:
       - {{user: hello, llm: [Hello.]}}
 """
-        for name in ("raises", "returns", "waits", "exits", "warms", "stays")
+        for name in ("raises", "returns", "waits", "exits", "warms", "stays", "leaves")
     )
     result = play({"starts.yaml": starts, "starts.py": STARTS}, "--lk-target=process")
-    result.outcomes(failed=6)
+    result.outcomes(failed=7)
     result.shows(
         "*It raises: in the agent's process: the entrypoint starts.py:raises raised LookupError: "
         "no such hotel",
@@ -683,6 +692,9 @@ def test_a_process_that_starts_no_session_says_why(play, warm, monkeypatch):
         "*It warms: in the agent's process: setup_fnc (prewarm) raised OSError: the model is not "
         "there",
         "*It stays: in the agent's process: it did not end within 1 s, and was killed",
+        "*It leaves: in the agent's process: the entrypoint starts.py:leaves (starts.py:60) shut "
+        "the job down ('no customer') before a session had started; give the test a job in which "
+        "it goes on: metadata, attributes and participant of job",
     )
 
 
