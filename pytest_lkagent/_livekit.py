@@ -63,6 +63,7 @@ __all__ = [
     "at_work",
     "attach",
     "detach",
+    "hands_over_late",
     "hears_by_itself",
     "is_closing",
     "is_duplex",
@@ -528,6 +529,17 @@ def refusal_of(output: Any, call: llm.FunctionCall) -> str | None:
 def is_closing(session: AgentSession[Any]) -> bool:
     """Whether a session closes, or has closed, whoever asked for that."""
     return session._is_closing()
+
+
+def hands_over_late(output: Any, context: RunContext[Any]) -> bool:
+    """Whether a tool returned an agent after an update, when LiveKit hands over no more.
+
+    Where the answer was interrupted, LiveKit may have made that update itself.
+    """
+    if not context._updates or context.speech_handle.interrupted:
+        return False
+    given = output if isinstance(output, (tuple, list, set, frozenset)) else (output,)
+    return any(isinstance(one, Agent) for one in given)
 
 
 def refuses_as_closed(error: BaseException) -> bool:

@@ -105,7 +105,7 @@ class ToolWatch:
         self, given: Any, tool: Any, context: RunContext[Any], made: ToolMock | None
     ) -> None:
         """Keep that LiveKit refuses what a tool returned, of which it tells the model alone."""
-        refusal = _livekit.refusal_of(given, context.function_call)
+        refusal = _refusal(given, context)
         if refusal is None or self.takes_any_output:
             return
         who = f"the tool {tool.id}{_site_of(tool)}"
@@ -116,9 +116,7 @@ class ToolWatch:
         if tool.id in self.failing:
             self.failed[context.function_call.call_id] = told
             return
-        advice = "return text, numbers, or lists and dicts of these, beside one agent at most"
-        told += f", which LiveKit does not take: the model reads {refusal!r}; {advice}"
-        self._swallowed.keep_raised(TOOL_ERROR, RefusedOutput(told))
+        self._swallowed.keep_raised(TOOL_ERROR, RefusedOutput(told + refusal))
 
     def watch_hooks(self, agent: Agent, session: AgentSession[Any]) -> None:
         """Stand around what LiveKit calls on an agent, and whose exceptions it only logs."""
@@ -155,6 +153,22 @@ def _is_meant(error: BaseException, hook: str, session: AgentSession[Any]) -> bo
     if isinstance(error, StopResponse):
         return hook == "on_user_turn_completed"
     return isinstance(error, asyncio.CancelledError)
+
+
+def _refusal(given: Any, context: RunContext[Any]) -> str | None:
+    """Say why LiveKit does nothing with what a tool returned, and what to do about it."""
+    if _livekit.hands_over_late(given, context):
+        return (
+            " after ctx.update(), when LiveKit hands over no more; return it without an update, "
+            "or give it to session.update_agent()"
+        )
+    read = _livekit.refusal_of(given, context.function_call)
+    if read is None:
+        return None
+    return (
+        f", which LiveKit does not take: the model reads {read!r}; return text, numbers, or lists "
+        "and dicts of these, beside one agent at most"
+    )
 
 
 def _awaitable(made: Any, what: str, function: Any) -> Awaitable[Any]:

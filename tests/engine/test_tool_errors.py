@@ -150,6 +150,66 @@ def test_an_output_that_livekit_takes_is_none(project, given) -> None:
     project(files).run("-k", "test_tool").outcomes(passed=1, deselected=1)
 
 
+LATE = """
+import asyncio
+import pytest
+from livekit.agents import Agent, RunContext, function_tool
+from pytest_lkagent import call, reply
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="")
+
+    @function_tool
+    async def transfer(self, ctx: RunContext) -> Agent:
+        await asyncio.sleep(1)
+        {before}
+        await asyncio.sleep(30)
+        return {given}
+
+@pytest.fixture
+def agent():
+    return Desk
+
+async def test_tool(user_says, fake_llm):
+    fake_llm.when("billing, please", call("transfer"))
+    fake_llm.when(lambda r: True, "Well.", times=None)
+    await user_says("billing, please")
+
+async def test_cut(voice_call, fake_llm):
+    fake_llm.when("billing", reply("Let me see whom I find, it takes a while.", call("transfer")))
+    fake_llm.when(lambda r: True, "Well.", times=None)
+    await voice_call.say("billing")
+    await voice_call.interrupt("no wait please", after=1)
+    await voice_call.silence(60)
+
+async def test_mock(user_says, fake_llm, mock_tool):
+    mock_tool(Desk, "transfer", returns=Desk())
+    fake_llm.script(call("transfer"))
+    await user_says("billing, please")
+"""
+
+
+@pytest.mark.parametrize("given", ["Desk()", "(Desk(), 'over')"])
+def test_a_hand_over_after_an_update_is_an_error_of_the_tool_as_it_never_happens(
+    project, given
+) -> None:
+    text = LATE.format(before="await ctx.update('looking')", given=given)
+    result = project({"test_desk.py": text}).run("-k", "not test_cut")
+    result.outcomes(failed=1, passed=1, deselected=1)
+    result.shows(
+        "E *RefusedOutput: the tool transfer (test_desk.py:10) returned *Desk object at * after "
+        "ctx.update(), when LiveKit hands over no more; return it without an update, or give it "
+        "to session.update_agent()"
+    )
+
+
+def test_one_that_an_interruption_made_late_is_none(project) -> None:
+    """LiveKit makes the update itself where it does not wait any longer."""
+    text = LATE.format(before="", given="Desk()")
+    project({"test_desk.py": text}).run("-k", "test_cut").outcomes(passed=1, deselected=2)
+
+
 @pytest.mark.slow
 def test_a_keyboard_interrupt_in_a_tool_stops_the_run(project, warm) -> None:
     result = project({"test_desk.py": DESK.format(body="raise KeyboardInterrupt")}).run(
