@@ -83,6 +83,7 @@ class Body(BaseModel):
     messages: list[_Message] = Field(min_length=1)
     tools: list[_Tool] | None = None
     tool_choice: Any = None
+    response_format: Any = None
     stream: bool | None = False
     stream_options: _StreamOptions | None = None
 

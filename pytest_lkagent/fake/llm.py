@@ -180,13 +180,17 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
         parallel_tool_calls: NotGivenOr[bool] = NOT_GIVEN,
         tool_choice: NotGivenOr[llm.ToolChoice] = NOT_GIVEN,
+        response_format: NotGivenOr[Any] = NOT_GIVEN,
+        inference_class: NotGivenOr[str] = NOT_GIVEN,
         extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
     ) -> llm.LLMStream:
+        """Ask, with all that ``inference.LLM`` takes."""
         items, asked_for = tuple(chat_ctx.items), _livekit.asked_for()
         request = self.asked(
             agent=_livekit.asking_agent(),
             tools={tool.id: tool for tool in tools or ()},
             tool_choice=tool_choice or None,
+            response_format=response_format or None,
             read=lambda: _livekit_items.read_request(items, asked_for),
         )
         return _FakeStream(

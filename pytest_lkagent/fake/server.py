@@ -151,6 +151,7 @@ class _Answer(_FakeStream):
             agent=None,
             tools=body.offered,
             tool_choice=body.tool_choice,
+            response_format=body.response_format,
             read=body.read,
             classes=classes,
         )

@@ -18,8 +18,9 @@ class Request:
     """One ``chat()`` of the agent, as the fake model received it.
 
     `agent` is the agent that asked, None for code outside an agent; `tools` maps the names on
-    offer to LiveKit's tool objects; `tool_choice` is None where LiveKit gave none. Of an agent in
-    another process there are only the names of its `classes`, its own first.
+    offer to LiveKit's tool objects; `tool_choice` is None where LiveKit gave none, and so is
+    `response_format` (a class, or OpenAI's mapping) where nobody asked for structured output. Of an
+    agent in another process there are only the names of its `classes`, its own first.
     """
 
     number: int
@@ -28,6 +29,7 @@ class Request:
     tool_choice: Any
     read: Callable[[], tuple[tuple[Event, ...], str, str | None]]
     classes: Sequence[str] = ()
+    response_format: Any = None
 
     @cached_property
     def _content(self) -> tuple[tuple[Event, ...], str, str | None]:

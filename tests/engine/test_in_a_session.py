@@ -17,6 +17,7 @@ from livekit.agents import (
 )
 from livekit.agents.llm import chat_context
 from livekit.agents.llm.chat_context import Instructions
+from pydantic import BaseModel
 
 from pytest_lkagent import (
     FunctionCall,
@@ -335,6 +336,29 @@ async def test_what_only_began_in_an_llm_node_asks_as_nobody(
     )
     await user_says("may I?")
     assert await agent_session.current_agent.later == "In short: yes."
+
+
+class Answer(BaseModel):
+    voice: str
+    text: str
+
+
+class Structured(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="Answer in JSON.", llm="openai/gpt-4o")
+
+    async def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
+        how = {"response_format": Answer, "inference_class": "priority"}  # inference.LLM takes them
+        async with self.llm.chat(chat_ctx=chat_ctx, tools=tools, **how) as stream:
+            whole = "".join([chunk.delta.content async for chunk in stream if chunk.delta])
+        return Answer.model_validate_json(whole).text
+
+
+@pytest.mark.lk(agent=Structured)
+async def test_an_agent_asks_for_structured_output(user_says, fake_llm) -> None:
+    fake_llm.script('{"voice": "soft", "text": "Hi."}')
+    assert (await user_says("hello")).events[-1].text == "Hi."
+    assert fake_llm.requests[0].response_format is Answer
 
 
 async def test_rules_win_over_the_queue(user_says, fake_llm) -> None:

@@ -24,6 +24,7 @@ from livekit.agents import (
     llm,
 )
 from livekit.plugins import openai
+from pydantic import BaseModel
 
 from pytest_lkagent import (
     FakeLLM,
@@ -121,6 +122,10 @@ async def test_a_slow_step_takes_its_time(make, fake_llm) -> None:
     assert asyncio.get_running_loop().time() - began >= 1
 
 
+class Structured(BaseModel):
+    text: str
+
+
 async def test_the_request_is_recorded_as_in_the_process(make, fake_llm) -> None:
     context = conversation("2 pm please")
     context.add_message(role="assistant", content="One moment.")
@@ -131,7 +136,7 @@ async def test_the_request_is_recorded_as_in_the_process(make, fake_llm) -> None
     context.add_message(role="system", content="Say sorry.")
     fake_llm.script(lambda request: f"The desk says: {request.last_input}.")
     async with make() as model:
-        how = {"tools": [book], "tool_choice": "required"}
+        how = {"tools": [book], "tool_choice": "required", "response_format": Structured}
         async with model.chat(chat_ctx=context, **how) as stream:
             assert (await stream.collect()).text == "The desk says: taken."
     [request] = fake_llm.requests
@@ -143,6 +148,7 @@ async def test_the_request_is_recorded_as_in_the_process(make, fake_llm) -> None
     )
     assert (request.instructions, request.reply_instructions) == ("You book visits.", "Say sorry.")
     assert (list(request.tools), request.tool_choice) == (["book"], "required")
+    assert request.response_format["json_schema"]["name"] == "Structured"
     assert request.agent is None
 
 
