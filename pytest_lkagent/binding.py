@@ -101,6 +101,11 @@ def _wrong_name(call: ToolCall, request: Request) -> str:
 
 
 def _wrong_argument(call: ToolCall, tool: Any) -> str | None:
+    if isinstance(tool, llm.ProviderTool):
+        return (
+            f"the provider runs {call.name} itself, and sends no call: script what the model says "
+            "of it"
+        )
     known = parameters_of(tool)
     if known is None or isinstance(call.arguments, str):
         return None

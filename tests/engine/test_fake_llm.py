@@ -53,6 +53,11 @@ async def book(slot: str, who: str = "", after: int | None = None) -> str:
     return slot
 
 
+class WebSearch(llm.ProviderTool):
+    def __init__(self) -> None:
+        super().__init__(id="web_search")
+
+
 @llm.function_tool
 async def a() -> None:
     """Do a."""
@@ -301,6 +306,19 @@ async def test_a_scripted_call_that_no_tool_takes_is_refused_as_misspelt(
         await chunks(model, tools=[book, a])
     assert len(model.refused) == 1
     assert len(await chunks(model, tools=[book, a])) == 1
+
+
+async def test_a_scripted_call_of_what_the_provider_runs_itself_is_refused_at_its_line(
+    model: FakeLLM,
+) -> None:
+    model.script(call("web_search", q="weather"), raw_call("web_search", '{"q": "weather"}'))
+    wrong = (
+        r"test_fake_llm.py:\d+: the script calls web_search\(q='weather'\); the provider runs "
+        r"web_search itself, and sends no call: script what the model says of it \(if .* raw_call"
+    )
+    with pytest.raises(UsageError, match=wrong):
+        await chunks(model, tools=[WebSearch()])
+    assert len(await chunks(model, tools=[WebSearch()])) == 1
 
 
 async def test_requests_tell_what_was_asked(model: FakeLLM) -> None:
