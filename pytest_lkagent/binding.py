@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 from unittest import mock
 from weakref import WeakKeyDictionary
 
 from livekit.agents import RunContext, llm
+from pydantic.fields import FieldInfo
 
 from .errors import ScriptError, UsageError, did_you_mean, one_of
 from .script import Request, Step, ToolCall
@@ -35,38 +36,58 @@ _RAW = "raw_arguments"
 """The parameter in which LiveKit hands a raw-schema tool its arguments, as one mapping."""
 _LIVEKITS_OWN = "lk_agents_"
 """What begins so is LiveKit's own (``on_duplicate="confirm"``), and never reaches the tool."""
-_known: WeakKeyDictionary[Callable[..., Any], dict[str, bool]] = WeakKeyDictionary()
+
+
+class _Parameter(NamedTuple):
+    """What a model fills in: by which name (an alias of pydantic's), and whether it has to."""
+
+    sent: str
+    required: bool
+
+
+_known: WeakKeyDictionary[Callable[..., Any], dict[str, _Parameter]] = WeakKeyDictionary()
 """The parameters of functions that were met; a tool of one test is not kept for the next."""
 _ANYTHING = [inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD)]
 
 
-def parameters_of(tool: Any) -> list[str] | None:
-    """Name the parameters that a model fills in; None where a schema leaves them open."""
+def parameters_of(tool: Any, *, as_sent: bool = False) -> list[str] | None:
+    """Name the parameters that a model fills in; None where a schema leaves them open.
+
+    By the names that the function has for them, or those that a model does.
+    """
     if isinstance(tool, llm.RawFunctionTool):
         schema: Any = tool.info.raw_schema.get("parameters") or {}
         if schema.get("additionalProperties", not schema.get("properties")):
             return None
         names = [*schema.get("properties", ()), _RAW]
     else:
-        names = list(_parameters(function_of(tool)))
+        parameters = _parameters(function_of(tool))
+        names = [one.sent for one in parameters.values()] if as_sent else list(parameters)
     return [name for name in names if not name.startswith(_LIVEKITS_OWN)]
 
 
-def _parameters(function: Callable[..., Any]) -> dict[str, bool]:
-    """Name what a model fills in of a tool's function, and whether it has to."""
+def _parameters(function: Callable[..., Any]) -> dict[str, _Parameter]:
+    """Return what a model fills in of a tool's function, by its name there."""
     known = _known.get(function)
     if known is None:
         known = _known[function] = _read_parameters(function)
     return known
 
 
-def _read_parameters(function: Callable[..., Any]) -> dict[str, bool]:
+def _read_parameters(function: Callable[..., Any]) -> dict[str, _Parameter]:
     hints = _hints(function)
     return {
-        p.name: p.default is p.empty and get_origin(hints.get(p.name)) is not Annotated
+        p.name: _parameter(p, hints.get(p.name))
         for p in inspect.signature(function).parameters.values()
         if not is_context(hints.get(p.name, p.annotation)) and p.name != "self"
     }
+
+
+def _parameter(parameter: inspect.Parameter, hint: Any) -> _Parameter:
+    if get_origin(hint) is not Annotated:
+        return _Parameter(parameter.name, parameter.default is parameter.empty)
+    alias = FieldInfo.from_annotation(hint).validation_alias
+    return _Parameter(alias if isinstance(alias, str) else parameter.name, required=False)
 
 
 def check_calls(step: Step, request: Request) -> None:
@@ -106,7 +127,7 @@ def _wrong_argument(call: ToolCall, tool: Any) -> str | None:
             f"the provider runs {call.name} itself, and sends no call: script what the model says "
             "of it"
         )
-    known = parameters_of(tool)
+    known = parameters_of(tool, as_sent=True)
     if known is None or isinstance(call.arguments, str):
         return None
     shown = [name for name in known if name != _RAW]
@@ -121,7 +142,7 @@ def _required(tool: Any) -> list[str]:
     if isinstance(tool, llm.RawFunctionTool):
         schema: Any = tool.info.raw_schema.get("parameters") or {}
         return list(schema.get("required", ()))
-    return [name for name, required in _parameters(function_of(tool)).items() if required]
+    return [one.sent for one in _parameters(function_of(tool)).values() if one.required]
 
 
 def names_of(function: Callable[..., Any]) -> list[str] | None:

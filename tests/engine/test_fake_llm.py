@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import pytest_asyncio
@@ -15,6 +15,7 @@ from livekit.agents import (
     APITimeoutError,
     llm,
 )
+from pydantic import Field
 
 from pytest_lkagent import (
     UsageError,
@@ -51,6 +52,11 @@ def model(clock: VirtualClock) -> FakeLLM:
 async def book(slot: str, who: str = "", after: int | None = None) -> str:
     """Book."""
     return slot
+
+
+@llm.function_tool
+async def cancel(slot: Annotated[str, Field(alias="slotTime")]) -> None:
+    """Cancel."""
 
 
 class WebSearch(llm.ProviderTool):
@@ -306,6 +312,15 @@ async def test_a_scripted_call_that_no_tool_takes_is_refused_as_misspelt(
         await chunks(model, tools=[book, a])
     assert len(model.refused) == 1
     assert len(await chunks(model, tools=[book, a])) == 1
+
+
+async def test_a_scripted_call_by_a_name_that_the_code_alone_knows_is_refused(
+    model: FakeLLM,
+) -> None:
+    model.script(call("cancel", slot="2pm"), call("cancel", slotTime="2pm"))
+    with pytest.raises(UsageError, match="; cancel takes slotTime; did you mean 'slotTime'"):
+        await chunks(model, tools=[cancel])
+    assert len(await chunks(model, tools=[cancel])) == 1
 
 
 async def test_a_scripted_call_of_what_the_provider_runs_itself_is_refused_at_its_line(

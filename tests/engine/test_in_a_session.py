@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from livekit.agents import (
@@ -17,7 +17,7 @@ from livekit.agents import (
 )
 from livekit.agents.llm import chat_context
 from livekit.agents.llm.chat_context import Instructions
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pytest_lkagent import (
     FunctionCall,
@@ -359,6 +359,27 @@ async def test_an_agent_asks_for_structured_output(user_says, fake_llm) -> None:
     fake_llm.script('{"voice": "soft", "text": "Hi."}')
     assert (await user_says("hello")).events[-1].text == "Hi."
     assert fake_llm.requests[0].response_format is Answer
+
+
+class Aliased(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You book appointments.")
+
+    @function_tool
+    async def book(
+        self, slot: Annotated[str, Field(alias="slotTime")], who: str = "a guest"
+    ) -> str:
+        """Book."""
+        return f"booked {slot} for {who}"
+
+
+@pytest.mark.lk(agent=Aliased)
+async def test_a_call_names_its_arguments_as_a_model_does(user_says, fake_llm, mock_tool) -> None:
+    book = mock_tool(Aliased, "book", side_effect=lambda slot: f"booked {slot}")
+    fake_llm.script(call("book", slotTime="2pm"), "Done.")
+    turn = await user_says("2 pm please")
+    assert [e.output for e in turn.events if isinstance(e, FunctionCallOutput)] == ["booked 2pm"]
+    book.assert_called_once_with(slot="2pm", who="a guest")
 
 
 async def test_rules_win_over_the_queue(user_says, fake_llm) -> None:
