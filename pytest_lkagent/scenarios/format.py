@@ -393,7 +393,7 @@ class ScenarioFormat(DefaultsFormat):
     expect_veto: _Text = _may("on_simulation_end vetoes the run; this is in its reason.")
     snapshot: _Snapshot = _may()
     marks: list[str] = _may("pytest marks.")
-    xfail: _Text = _may("Why the scenario is expected to fail.")
+    xfail: _Text = _may("Why the scenario is expected to fail; false takes that back.")
     fuzz: FuzzFormat | None = _may("Claim invariants, and nothing of what model and user do.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from yaml.nodes import Node
+from yaml.nodes import Node, ScalarNode
 
 from ..errors import UsageError, did_you_mean, one_of
 from ..options import TARGETS, read_target
@@ -20,6 +20,7 @@ from .read_snapshot import read_snapshot
 from .read_turns import read_start, read_turns
 from .read_voice import read_impairments, read_mode, read_voices
 from .reading import Reading, is_null, site_of
+from .scalars import resolve
 
 __all__ = [
     "DEFAULT_KEYS",
@@ -248,8 +249,16 @@ def _target(reading: Reading, node: Node) -> str:
         return ""
 
 
-def _reason(reading: Reading, node: Node) -> str:
-    return reading.raw(node, "xfail", "the reason why it fails") or ""
+def _xfail(reading: Reading, node: Node) -> str | None:
+    """Read the reason; false takes it back, and what means the same in other YAML is none."""
+    instead = "the reason why it fails, or false"
+    reason = reading.raw(node, "xfail", instead)
+    is_plain = isinstance(node, ScalarNode) and not node.style
+    if reason is None or (is_plain and resolve(reason) == ("bool", False)):
+        return None
+    if reason.strip().lower() in ("", "false", "no", "off"):
+        reading.wrong(node, "xfail", instead)
+    return reason
 
 
 _SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
@@ -277,5 +286,5 @@ _READERS: dict[str, Callable[[Reading, Node], Any]] = {
     "check": lambda reading, node: reading.reference(node, "check"),
     "snapshot": read_snapshot,
     "marks": _names("marks"),
-    "xfail": _reason,
+    "xfail": _xfail,
 }

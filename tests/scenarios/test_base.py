@@ -113,6 +113,14 @@ def test_a_base_may_have_a_base_and_references_stay_relative_to_their_own_file(o
     assert file.base == Path("lk/scripted.yaml")
 
 
+def test_that_a_scenario_is_expected_to_fail_is_taken_back_by_false(over):
+    failing = FRONTDESK.replace("instructions: Ask", "xfail: not yet\n  instructions: Ask")
+    Path("lk/frontdesk.yaml").write_text(failing)
+    text = "base: lk/frontdesk.yaml\nscenarios: [{label: Asks for a human, turns: []}]\n"
+    assert over(text).scenarios[0].xfail == "not yet"
+    assert over(text.replace("turns", "xfail: false, turns")).scenarios[0].xfail is None
+
+
 def test_a_mistake_in_the_base_is_told_with_the_line_of_the_base(over):
     Path("lk/frontdesk.yaml").write_text(
         FRONTDESK.replace("instructions: Cancel", "instrctions: C")

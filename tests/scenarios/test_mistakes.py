@@ -142,7 +142,10 @@ SCENARIO = [
     ("check:", "7: check cannot be nothing; write package.module:name or file.py:name"),
     ("marks: slow", "8: marks cannot be 'slow'; write a list"),
     ("marks: [slow(5)]", "9: marks cannot be 'slow(5)'; write a name of letters, digits and _"),
-    ("xfail:", "7: xfail cannot be nothing; write the reason why it fails"),
+    ("xfail:", "7: xfail cannot be nothing; write the reason why it fails, or false"),
+    ("xfail: ' '", "8: xfail cannot be ' '; write the reason why it fails, or false"),
+    ("xfail: no", "8: xfail cannot be 'no'; write the reason why it fails, or false"),
+    ("xfail: 'False'", "8: xfail cannot be 'False'; write the reason why it fails, or false"),
     (
         "now: tomorrow",
         ("6: now cannot be 'tomorrow'; write a date and time like 2026-06-12T09:00:00Z"),
