@@ -52,7 +52,9 @@ def _real(history: History, parts: Sequence[Part]) -> dict[str, str]:
     calls = {item.call_id: item for item in history.items if item.type == "function_call"}
     answered = {item.call_id for item in history.items if item.type == "function_call_output"}
     for part in parts:
-        for completion, following in zip_longest(part.completions, part.completions[1:]):
+        # a tool that returns a text too hands over after the model's answer to that
+        calling = [completion for completion in part.completions if completion.calls]
+        for completion, following in zip_longest(calling, calling[1:]):
             end = following.place if following is not None else None
             within = part.items[completion.place : end]
             hands_over = any(item.type == "agent_handoff" for item in within)

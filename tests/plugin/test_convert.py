@@ -465,6 +465,16 @@ def test_with_mocks_the_tools_need_nothing_of_the_outside_world(desk, record, co
     _replay(desk, {"report.yaml": text}, offline).outcomes(failed=1)
 
 
+@pytest.mark.parametrize("name", ["a hand-over", "a hand-over with a word"])
+def test_what_hands_over_is_not_mocked_and_is_named(desk, record, convert, name):
+    """LiveKit hands over at once, or after what the model says to the word of the tool."""
+    record(CALLS[name])
+    text, _ = convert("report.json", "--agent=office.py:Office", "--mock-tools")
+    assert " is not mocked: it may be what handed over to another agent" in text
+    assert "mocks:" not in text
+    _replay(desk, {"report.yaml": text}).outcomes(passed=1)
+
+
 def test_without_personal_data_it_still_plays(desk, record, convert):
     record(
         Call(
