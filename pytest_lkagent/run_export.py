@@ -190,10 +190,11 @@ def _job(
 def _verdict(reports: Sequence[pytest.TestReport]) -> tuple[Status, str] | None:
     """Return how a test ended, and what is to be said of that; None where it did not end."""
     for report in reports:
-        expected = getattr(report, "wasxfail", None)
         if report.failed:
             told = json.loads(getattr(report, "lk_played", "{}"))
             return "failed", told.get("error", report.longreprtext)
+    for report in reports:
+        expected = getattr(report, "wasxfail", None)
         if report.skipped and expected is not None:
             return "cancelled", f"it failed, as expected: {expected}"
         if report.skipped:

@@ -156,6 +156,17 @@ def test_a_failure_is_told_in_full_without_a_traceback(exported):
     ]
 
 
+@pytest.mark.parametrize("first", ["pytest.skip('no calendar')", "pytest.xfail('no calendar')"])
+def test_what_fails_at_teardown_has_failed_although_it_was_skipped_before(exported, first):
+    checks = f"import pytest\n\ndef skips(closes_badly):\n    {first}\n"
+    text = TWO.replace("Second\n", "Second\n    check: checks.py:skips\n")
+    files = {"desk.yaml": text, "checks.py": checks, "conftest.py": FIXTURES}
+    result, run = exported(files, "-k", "Second")
+    assert result.counts["errors"] == 1
+    assert first_lines(run) == {"Second": ("FAILED", "LookupError: no goodbye")}
+    assert run.failed_count == 1
+
+
 def test_the_conversations_are_in_the_summary(exported):
     _, run = exported(ALL)
     history = run_summary(run).chat_history
