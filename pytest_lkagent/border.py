@@ -71,6 +71,7 @@ __all__ = [
     "options_of",
     "place_of",
     "play_of",
+    "plays",
     "references_of",
     "refuse_bad_start",
     "refuse_without_asyncio",
@@ -214,6 +215,12 @@ def snapshots_of(config: pytest.Config) -> Account:
 def is_ci() -> bool:
     """Whether this is a machine on which nobody looks at a new snapshot."""
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def plays(config: pytest.Config) -> bool:
+    """Whether this run plays what it collects, and does not only list it or set it up."""
+    lists = ("collectonly", "setuponly", "showfixtures", "show_fixtures_per_test")
+    return not any(config.getoption(one) for one in lists)
 
 
 def options_of(config: pytest.Config) -> Options:

@@ -137,6 +137,8 @@ class Account:
         is_worker = hasattr(self._config, "workeroutput")
         if is_worker or self._is_incomplete or getattr(option, "disable_unused_snapshots", True):
             return
+        if not border.plays(self._config):  # what needs which snapshot is not known then
+            return
         self._orphans = sorted(self._find({**self._files(), **self._heard}))
         is_update = option.update_snapshots and not border.is_ci()
         if is_update and not option.no_cleanup:

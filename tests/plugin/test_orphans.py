@@ -335,6 +335,22 @@ def test_an_orphan_fails_the_run_is_told_and_removed_by_an_update(
     made.run().shows_no("*of no test*")
 
 
+NOTHING = ["--collect-only", "--setup-only", "--setup-plan", "--fixtures", "--fixtures-per-test"]
+
+
+@pytest.mark.parametrize("argument", NOTHING)
+def test_a_run_that_plays_nothing_speaks_of_no_orphan_and_removes_none(
+    hotel, desk, files, argument
+):
+    before = ours(files())
+    made = desk(changed(SCENARIOS, "label: Books it\n", "label: Books\n"), ini=INI)
+    for update in [], ["--snapshot-update"]:
+        result = made._made.run(SCENARIOS, argument, *update)  # --fixtures names our files
+        assert result.exit_status == pytest.ExitCode.OK, str(result)
+        result.shows_no("*of no test*")
+        assert ours(files()) == before
+
+
 def test_the_hotel_leaves_no_empty_folder_behind(hotel, desk, pytester, files):
     (pytester.path / TESTS).unlink(missing_ok=True)
     desk(without(TESTS), ini=INI).run("--snapshot-update")
