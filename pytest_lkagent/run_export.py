@@ -126,7 +126,7 @@ class RunExport(Witness):
             _replace(self._path, as_json(run))
         except OSError as error:
             self._line = f"--lk-run-export={self._given}: nothing was written: {error.strerror}"
-            session.exitstatus |= pytest.ExitCode.TESTS_FAILED
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         else:
             self._line = f"run written to {self._given}"
 

@@ -151,7 +151,7 @@ class Account:
                     self._stuck[path] = error
             self._is_removed = True
         elif self._orphans and not is_update and not option.warn_unused_snapshots:
-            session.exitstatus |= pytest.ExitCode.TESTS_FAILED
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
     def lines(self) -> Iterator[str]:
         """Say which snapshots no test needs."""

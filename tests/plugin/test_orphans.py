@@ -397,6 +397,13 @@ def test_in_ci_an_orphan_fails_the_run_and_stays(hotel, desk, files, monkeypatch
         assert ours(files()) == before
 
 
+def test_beside_an_error_that_pytest_ends_with_an_orphan_changes_no_exit_status(hotel, desk):
+    files = {**changed(SCENARIOS, "label: Books it\n", "label: Books\n"), "test_bad.py": "1 / 0"}
+    result = desk(files, ini=INI).run(SCENARIOS, "test_bad.py")
+    result.shows(f"{ONE}; --snapshot-update removes it:")
+    assert result.exit_status == pytest.ExitCode.INTERRUPTED
+
+
 def test_many_orphans_are_told_in_full_only_when_asked(desk, files):
     def scenarios(*, numbers):
         lines = [f"- {{label: number {n}, snapshot: true, turns: []}}" for n in numbers]

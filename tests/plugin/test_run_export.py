@@ -471,6 +471,14 @@ def test_a_file_that_cannot_be_written_any_more_fails_the_run(desk, pytester, li
     assert not list(pytester.path.rglob("*.part"))
 
 
+def test_what_pytest_ends_with_is_its_exit_status_where_nothing_can_be_written(desk, pytester):
+    code = "import os\nos.rename('runs', 'gone')\n1 / 0\n"
+    made = desk({"test_bad.py": code, "runs/old.json": "{}"})
+    result = made.run("--lk-run-export=runs/run.json")
+    result.shows("*--lk-run-export=runs/run.json: nothing was written: *")
+    assert result.exit_status == pytest.ExitCode.INTERRUPTED
+
+
 @pytest.mark.parametrize("arguments", [["--collect-only"], ["--lk-tag=no=such"], ["nowhere.yaml"]])
 def test_where_nothing_is_run_no_file_is_written(desk, pytester, arguments):
     desk({"desk.yaml": TWO}, ini=INI).run("--lk-run-export=run.json", *arguments)
