@@ -27,7 +27,7 @@ from .. import border
 from ..errors import UsageError
 from .compare import explain
 from .names import FOLDER, SUFFIX, file_name
-from .redact import Exclude, Redaction, listed
+from .redact import Exclude, Redaction
 from .serialize import canonical, document, dump, shorten_call_ids
 
 __all__ = ["ChatSnapshot", "Extension", "chat_snapshot_of"]
@@ -107,7 +107,7 @@ class ChatSnapshot(SnapshotAssertion):
     """What ``==`` compares a conversation with; the `chat_snapshot` fixture."""
 
     neutral: Callable[[Any], Any] = field(default=lambda value: value)
-    folders: Mapping[str, str] = field(default_factory=dict)
+    defaults: Redaction = field(default_factory=Redaction)
     start: Path = field(default_factory=Path.cwd)
     is_ci: bool = False
     used: set[str] = field(default_factory=set)
@@ -152,12 +152,8 @@ class ChatSnapshot(SnapshotAssertion):
                 "assert … == chat_snapshot"
             )
         self._name = name
-        self._redaction = Redaction(
-            exclude=listed(exclude),
-            include=include,
-            matcher=matcher,
-            replace={} if replace is None else replace,
-            folders=self.folders,
+        self._redaction = self.defaults.but(
+            exclude=exclude, include=include, matcher=matcher, replace=replace
         )
         return self
 
@@ -170,7 +166,7 @@ class ChatSnapshot(SnapshotAssertion):
         """
         __tracebackhide__ = True
         try:
-            return self._compare(other, self._redaction or Redaction(folders=self.folders))
+            return self._compare(other, self._redaction or self.defaults)
         finally:
             self._unnamed += self._name is None
             self._name = self._redaction = None
@@ -225,9 +221,14 @@ class ChatSnapshot(SnapshotAssertion):
             )
         self.taken.add(name)
 
-    def with_defaults(self, **how: Any) -> ChatSnapshot:
-        made: Any = super().with_defaults(**how)
-        made.neutral, made.folders, made.start = self.neutral, self.folders, self.start
+    def with_defaults(self, *, extension_class: Any = None, **how: Any) -> ChatSnapshot:
+        """Return one for which `how` holds wherever a comparison does not say it itself.
+
+        Raises:
+            UsageError: One of them is nothing of the kind.
+        """
+        made: Any = super().with_defaults(extension_class=extension_class)
+        made.neutral, made.defaults, made.start = self.neutral, self.defaults.but(**how), self.start
         made.is_ci, made.used, made.taken = self.is_ci, self.used, self.taken
         return cast("ChatSnapshot", made)
 
@@ -258,7 +259,7 @@ def chat_snapshot_of(
         update_snapshots=option.update_snapshots and not in_ci,
         update_new_snapshots_only=option.update_new_snapshots_only and not in_ci,
         neutral=neutral,
-        folders=_folders(config),
+        defaults=Redaction(folders=_folders(config)),
         start=config.invocation_params.dir,
         is_ci=in_ci,
         used=used,

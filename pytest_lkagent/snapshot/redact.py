@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,20 @@ class Redaction:
                 re.compile(pattern).sub("", "")
             except (re.error, TypeError, OverflowError, RecursionError) as error:
                 raise UsageError(f"replace={{{pattern!r}: …}}: not a regex: {error}") from None
+
+    def but(
+        self,
+        *,
+        exclude: Exclude | Iterable[Exclude] | None = None,
+        include: Callable[..., bool] | None = None,
+        matcher: Callable[..., Any] | None = None,
+        replace: Mapping[str, str] | None = None,
+    ) -> Redaction:
+        """Return one that has what is given here in the place of its own."""
+        how: dict[str, Any] = {"exclude": listed(exclude), "include": include}
+        how |= {"matcher": matcher, "replace": replace}
+        given = {name: one for name, one in how.items() if one not in (None, (), {})}
+        return dataclasses.replace(self, **given)
 
     def apply(self, content: Any, call_ids: Mapping[str, str]) -> Any:
         """Return the document without it; `call_ids` is how calls are named instead."""

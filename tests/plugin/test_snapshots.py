@@ -532,6 +532,59 @@ def test_a_test_says_so_for_the_next_comparison_alone(desk, files):
     assert "s3cret" in texts["call.yaml"]
 
 
+DEFAULTS = """
+import pytest
+from agent import FrontDesk
+from syrupy.filters import props
+
+@pytest.fixture
+def agent():
+    return FrontDesk
+
+@pytest.fixture
+def chat_snapshot(chat_snapshot):
+    return chat_snapshot.with_defaults(exclude=props("token"), replace={r"O_\\w+": "ORDER"})
+"""
+
+
+def test_a_fixture_says_so_by_syrupys_with_defaults_for_all_that_do_not_say_it_themselves(
+    desk, files
+):
+    made = desk(
+        {
+            "agent.py": NOISY,
+            "conftest.py": DEFAULTS,
+            "hotel.yaml": noisy("true"),
+            "test_hotel.py": """
+            async def test_books(user_says, fake_llm, chat_snapshot):
+                fake_llm.script(call("book", slot="2pm", token="s3cret"), say("Booked."))
+                turn = await user_says("2 pm please")
+                assert turn == chat_snapshot
+                assert turn == chat_snapshot(name="named")
+                assert turn == chat_snapshot(name="own", exclude="slot")
+            """,
+        },
+        ini=INI,
+    )
+    made.run("--snapshot-update").outcomes(passed=2)
+    made.run().outcomes(passed=2)
+    texts = files()
+    assert len(texts) == 4
+    for name, text in texts.items():
+        assert "booked 2pm as ORDER" in text
+        assert ("token" in text) is (".own." in name)
+        assert ("slot" in text) is (".own." not in name)
+
+
+def test_a_default_that_means_nothing_is_refused(desk):
+    made = desk(
+        {"test_it.py": "def test_it(chat_snapshot):\n    chat_snapshot.with_defaults(include=5)\n"}
+    )
+    result = made.run()
+    result.outcomes(failed=1)
+    result.shows("E *UsageError: include=5: give one of syrupy.filters")
+
+
 def test_one_with_a_name_shifts_none_of_those_without(desk, files):
     body = """
             async def test_it(chat_snapshot):
