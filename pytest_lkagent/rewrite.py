@@ -1,6 +1,6 @@
 """``--lk-write-expect``: what happened goes into the files of the scenarios that passed.
 
-The diff is shown first, then the file is written in one go.
+When the run is over each file is written in one go; the summary shows the diff.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Rewrite:
         self._config = config
         self._happened: dict[pytest.Item, Mapping[Position, Happened]] = {}
         """Of each item that was played, unless it was skipped then."""
+        self._lines: list[str] = []
+        """What there is to say of the files."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -66,16 +68,16 @@ class Rewrite:
             self._happened[item] = play.happened
         return report
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write here: a run without a summary writes too."""
+        for path, file in self._files(session.items).items():
+            self._lines += _write(path, file, self._config.rootpath)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         terminalreporter.section("expect: written by --lk-write-expect", sep="-")
-        session: Any = self._config.pluginmanager.get_plugin("session")
-        files = self._files(session.items)
-        for path, file in files.items():
-            for line in _write(path, file, self._config.rootpath):
-                terminalreporter.write_line(line)
-        if not files:
-            terminalreporter.write_line("nothing: no scenario was played that passed")
+        for line in self._lines or ["nothing: no scenario was played that passed"]:
+            terminalreporter.write_line(line)
 
     def _files(self, items: Sequence[pytest.Item]) -> dict[Path, _File]:
         snapshots = border.snapshots_of(self._config)
@@ -122,7 +124,7 @@ class Rewrite:
 
 
 def _write(path: Path, file: _File, root: Path) -> Iterator[str]:
-    """Write one file; yield the diff before, and what there is to say afterwards."""
+    """Write one file; yield the diff, and what there is to say of it."""
     from .scenarios.write_expect import write_expect
 
     shown = path.relative_to(root) if path.is_relative_to(root) else path

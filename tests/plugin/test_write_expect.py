@@ -59,6 +59,12 @@ def test_what_happened_is_shown_and_written_where_a_scenario_passed(written):
     ).replace("[Goodbye.]}", "[Goodbye.], expect: []}")
 
 
+@pytest.mark.parametrize("silent", ["--no-summary", "-pno:terminal"])
+def test_it_is_written_although_nobody_wants_a_summary(written, silent):
+    _, text = written(SCENARIOS, silent)
+    assert text.count("expect:") == 2
+
+
 def test_a_second_run_passes_and_has_nothing_to_write(written):
     _, text = written()
     result, again = written(text)
