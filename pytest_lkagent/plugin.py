@@ -124,7 +124,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
             rewrite.refuse_where_nobody_reads(config)
             config.pluginmanager.register(rewrite.Rewrite(config), "lkagent-write-expect")
-        if config.getoption("--lk-run-export") is not None and not config.option.collectonly:
+        if config.getoption("--lk-run-export") is not None and border.plays(config):
             from .run_export import plugin_of
 
             config.pluginmanager.register(plugin_of(config), "lkagent-run-export")

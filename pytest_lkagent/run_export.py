@@ -141,7 +141,7 @@ class RunExport(Witness):
             verdict = _verdict(reports)
             is_cut = is_cut or verdict is None
             jobs.append(_job(node, scenario, verdict or ("cancelled", "it did not run"), reports))
-        reason = self._reason or session.shouldfail or session.shouldstop
+        reason = self._reason or session.shouldfail or session.shouldstop or "not all of it ran"
         status: Status = "completed"
         broken = self._broken
         if not self.scenarios:  # whose workers died before they could tell of any

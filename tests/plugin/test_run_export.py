@@ -258,6 +258,13 @@ def test_what_x_leaves_out_is_cancelled(exported):
     assert (word(run), run.error) == ("CANCELLED", "stopping after 1 failures")
 
 
+def test_a_run_that_a_plugin_cuts_short_without_a_reason_says_so_much(exported):
+    hook = "def pytest_runtest_protocol(item):\n    return item.name == 'Second' or None\n"
+    _, run = exported({"desk.yaml": TWO, "conftest.py": hook})
+    assert ended(run)["Second"] == ("CANCELLED", "it did not run")
+    assert (word(run), run.error) == ("CANCELLED", "not all of it ran")
+
+
 def test_a_run_whose_last_test_stops_it_is_complete(exported):
     _, run = exported({"desk.yaml": TWO}, "-x", "-kFirst")
     assert (word(run), run.failed_count) == ("COMPLETED", 1)
@@ -479,9 +486,15 @@ def test_what_pytest_ends_with_is_its_exit_status_where_nothing_can_be_written(d
     assert result.exit_status == pytest.ExitCode.INTERRUPTED
 
 
-@pytest.mark.parametrize("arguments", [["--collect-only"], ["--lk-tag=no=such"], ["nowhere.yaml"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--collect-only"], ["--setup-only"], ["--setup-plan"], ["--fixtures-per-test"]),
+        *(["--lk-tag=no=such"], ["nowhere.yaml"]),
+    ],
+)
 def test_where_nothing_is_run_no_file_is_written(desk, pytester, arguments):
-    desk({"desk.yaml": TWO}, ini=INI).run("--lk-run-export=run.json", *arguments)
+    desk({"desk.yaml": TWO}, ini=INI)._made.run("--lk-run-export=run.json", *arguments)
     assert not (pytester.path / "run.json").exists()
 
 
