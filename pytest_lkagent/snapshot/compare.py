@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -153,11 +153,18 @@ def _cut(text: str, width: int, start: int = 0) -> str:
 
 
 def explain(
-    recalled: str | None, content: Mapping[str, Any], *, file: str, accept: str, is_ci: bool
+    recalled: str | None,
+    content: Mapping[str, Any],
+    *,
+    file: str,
+    accept: str,
+    is_ci: bool,
+    folded: Callable[[Any], Any] = lambda content: content,
 ) -> SnapshotMismatch:
     """Say what differs between a snapshot, as it was read from `file`, and the document now.
 
-    `recalled` is None where there is none; `accept` is the command that writes it.
+    `recalled` is None where there is none; `accept` is the command that writes it; `folded` names
+    the folders of this machine in what another one has recorded.
     """
     ci = "CI is set, so nothing is written here: do that on your machine, look at it and commit it"
     advice = f"      {ci if is_ci else 'if this is right'}: {accept}"
@@ -170,7 +177,7 @@ def explain(
         told = [f"there is no snapshot {file} yet; this would be in it:", *shown, advice]
         return SnapshotMismatch("\n".join(told))
     try:
-        expected = parse(recalled)
+        expected = folded(parse(recalled))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark is not None else file

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 import yaml
@@ -28,9 +29,9 @@ from ..errors import UsageError
 from .compare import explain
 from .names import FOLDER, SUFFIX, file_name
 from .redact import Exclude, Redaction
-from .serialize import canonical, document, dump, shorten_call_ids
+from .serialize import canonical, document, dump, parse, shorten_call_ids
 
-__all__ = ["ChatSnapshot", "Extension", "chat_snapshot_of"]
+__all__ = ["ChatSnapshot", "Extension", "chat_snapshot_of", "folders_of"]
 
 
 class Extension(AbstractSyrupyExtension):
@@ -39,6 +40,7 @@ class Extension(AbstractSyrupyExtension):
     snapshot_dirname = FOLDER
     file_extension = SUFFIX.removeprefix(".")
     write_immediately = True
+    redaction = Redaction()
 
     def serialize(self, data: Any, **_: Any) -> str:
         return str(data)
@@ -64,7 +66,8 @@ class Extension(AbstractSyrupyExtension):
         if serialized_data == snapshot_data:
             return True
         try:
-            return canonical(snapshot_data) == canonical(serialized_data)
+            was, now = map(self.redaction.folded, map(parse, (snapshot_data, serialized_data)))
+            return canonical(was) == canonical(now)
         except (yaml.YAMLError, RecursionError):  # by a slip of the hand it may refer to itself
             return False
 
@@ -181,6 +184,8 @@ class ChatSnapshot(SnapshotAssertion):
         value = self.neutral(other)
         content = redaction.apply(document(value), shorten_call_ids(_events(value)))
         self._take()
+        extension: Any = self.extension
+        extension.redaction = redaction
         is_equal = super().__eq__(dump(content))
         result = self.executions[self.num_executions - 1]
         path = Path(result.snapshot_location)
@@ -197,6 +202,7 @@ class ChatSnapshot(SnapshotAssertion):
                 file=self._shown(path),
                 accept=f"pytest {shlex.quote(self._node())} --snapshot-update",
                 is_ci=self.is_ci,
+                folded=redaction.folded,
             )
         return True
 
@@ -259,22 +265,27 @@ def chat_snapshot_of(
         update_snapshots=option.update_snapshots and not in_ci,
         update_new_snapshots_only=option.update_new_snapshots_only and not in_ci,
         neutral=neutral,
-        defaults=Redaction(folders=_folders(config)),
+        defaults=Redaction(folders=folders_of(config)),
         start=config.invocation_params.dir,
         is_ci=in_ci,
         used=used,
     )
 
 
-_Folder = Literal["<rootdir>", "<tmp>", "<home>", "<python>"]
+def folders_of(config: pytest.Config) -> dict[str, str]:
+    """Return the folders of this machine that texts may name, and what to call them.
 
-
-def _folders(config: pytest.Config) -> dict[str, _Folder]:
-    """Return the folders of this machine that texts may name, and what to call them."""
-    folders: dict[str, _Folder] = {
-        sys.prefix: "<python>",
+    /tmp is named wherever temporary files go, since constant texts have it. Where Python is part of
+    the system, under /usr/local in a container, only its packages are.
+    """
+    packages = sysconfig.get_path("purelib")
+    folders = {
+        packages: f"<python>/{os.path.relpath(packages, sys.prefix)}",
         str(Path.home()): "<home>",
+        "/tmp": "<tmp>",
         tempfile.gettempdir(): "<tmp>",
         str(config.rootpath): "<rootdir>",
     }
+    if sys.prefix != sys.base_prefix:
+        folders = {sys.prefix: "<python>", **folders}
     return {folder: name for folder, name in folders.items() if folder != os.sep}

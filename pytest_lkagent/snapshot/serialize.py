@@ -329,13 +329,9 @@ def dump(content: Mapping[str, Any]) -> str:
     return text
 
 
-def canonical(text: str) -> str:
-    """Return what a document says, however it is laid out; 1, 1.0 and true are three things.
-
-    Raises:
-        yaml.YAMLError: It is no YAML.
-    """
-    return dump(_sorted(parse(text)))
+def canonical(content: Any) -> str:
+    """Return what a document says, however it was laid out; 1, 1.0 and true are three things."""
+    return dump(_sorted(content))
 
 
 def parse(text: str) -> Any:

@@ -532,6 +532,29 @@ def test_a_test_says_so_for_the_next_comparison_alone(desk, files):
     assert "s3cret" in texts["call.yaml"]
 
 
+PATHS = """
+            async def test_books(user_says, fake_llm, chat_snapshot):
+                fake_llm.script(say("It is in /tmp/call.wav, /opt/app/call.wav%s."))
+                assert await user_says("where?") == chat_snapshot
+            """
+
+
+def test_folders_that_one_machine_knows_and_another_does_not_are_no_difference(
+    desk, files, tmp_path, monkeypatch
+):
+    made = desk({"test_hotel.py": PATHS % ""})
+    for home, tmp in ("/home/ada", str(tmp_path)), ("/opt/app", "/tmp"):
+        monkeypatch.setenv("HOME", home)
+        monkeypatch.setattr("tempfile.tempdir", tmp)
+        made.run("--snapshot-update").outcomes(passed=1)
+        (text,) = files().values()
+        assert "It is in <tmp>/call.wav, /opt/app/call.wav." in text
+    made.run().outcomes(passed=1)
+    result = desk({"test_hotel.py": PATHS % "!"}).run()
+    result.outcomes(failed=1)
+    result.shows("E *>>> [1] assistant *<home>/call.wav. *| *<home>/call.wav!.")
+
+
 DEFAULTS = """
 import pytest
 from agent import FrontDesk

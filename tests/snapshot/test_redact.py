@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -12,6 +15,7 @@ from syrupy.filters import paths, paths_include, props
 from syrupy.matchers import path_type
 
 from pytest_lkagent.errors import UsageError
+from pytest_lkagent.snapshot.extension import folders_of
 from pytest_lkagent.snapshot.redact import Redaction, listed
 from pytest_lkagent.snapshot.serialize import document, dump, parse
 from pytest_lkagent.transcript import (
@@ -93,6 +97,19 @@ FOLDERS = {"/tmp": "<tmp>", "/tmp/proj": "<rootdir>", "/home/ada": "<home>", "C:
 )
 def test_folders_of_this_machine_have_names_the_longest_first(text, shown):
     assert text_of(text, folders=FOLDERS) == shown
+
+
+def test_where_python_is_part_of_the_system_its_packages_alone_are_named(monkeypatch):
+    """In a container /usr/local is of everybody; in an environment all is Python's."""
+    packages = "lib/python3.11/site-packages"
+    monkeypatch.setattr("sysconfig.get_path", lambda name: f"{sys.prefix}/{packages}")
+    config = SimpleNamespace(rootpath=Path("/desk"))
+    for prefix, shown in ("/usr/local", "/usr/local"), ("/desk/.venv", "<python>"):
+        monkeypatch.setattr("sys.prefix", prefix)
+        monkeypatch.setattr("sys.base_prefix", "/usr/local")
+        said = f"{prefix}/share/tone.wav, {prefix}/{packages}/agent.py"
+        told = text_of(said, folders=folders_of(config))
+        assert told == f"{shown}/share/tone.wav, <python>/{packages}/agent.py"
 
 
 # --- ids of calls
