@@ -56,7 +56,7 @@ from ..wall_clock import WallClock
 from ..words import ScenarioWords
 from .adoption import Adoption
 from .entrypoint import Entrypoint
-from .job import introduce, room_of
+from .job import introduce, outlast, room_of
 from .order import Order
 
 __all__ = ["main"]
@@ -213,7 +213,11 @@ class _Child:
 
         self._link.asked = lambda question: loop.call_soon_threadsafe(answer, question)
         try:
+            session = asyncio.ensure_future(self._adoption.started.wait())
+            before = asyncio.all_tasks()
             await self._entrypoint.begin(context)
+            if self._ended_by is None:
+                await outlast(session, before)
             if not self._adoption.started.is_set():
                 raise UsageError(self._adoption.why_none(self._ended_by, self._entrypoint.where))
         except UsageError as error:

@@ -23,7 +23,7 @@ from ..fake.room import FakeRoom
 from ..options import JobOptions
 from .entrypoint import Entrypoint, awaitable
 
-__all__ = ["Job", "introduce", "room_of"]
+__all__ = ["Job", "introduce", "outlast", "room_of"]
 
 _RETURN_SECONDS = 15.0
 """Seconds that an entrypoint has to return once its job is to end."""
@@ -50,6 +50,15 @@ def introduce(context: JobContext, room: rtc.Room, entrypoint: Entrypoint | None
         context.job.agent_name = entrypoint.agent_name
     if isinstance(room, FakeRoom):
         context.job.room.sid = room.sid_once_connected
+
+
+async def outlast(session: asyncio.Future[Any], before: set[asyncio.Task[Any]]) -> None:
+    """Wait for a session of a job whose entrypoint has returned, as the job goes on without it.
+
+    For as long as there are tasks that were not there `before` it ran.
+    """
+    while not session.done() and (left := asyncio.all_tasks() - before):
+        await asyncio.wait({session, *left}, return_when=asyncio.FIRST_COMPLETED)
 
 
 class Job:
@@ -110,17 +119,20 @@ class Job:
     # --- the entrypoint
 
     async def begin(self, started: Awaitable[Any]) -> bool:
-        """Run the entrypoint until a session has `started`, or it returns without one.
+        """Run the entrypoint until a session has `started`, or nothing is left that could start it.
 
         Raises what it raises; returns whether a session started.
         """
         assert self.entrypoint is not None, "the job has one"
         session = asyncio.ensure_future(started)
+        before = asyncio.all_tasks()
         task = self._task = asyncio.ensure_future(self.entrypoint.begin(self.context))
         task.add_done_callback(self._returned)
         await asyncio.wait((task, session), return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled():
             task.result()
+            if self.ended_by is None:
+                await outlast(session, before)
         return session.done()
 
     def _returned(self, task: asyncio.Task[None]) -> None:

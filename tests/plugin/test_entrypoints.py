@@ -331,6 +331,39 @@ def test_what_ends_the_job_in_a_tool_closes_the_session(office):
     )
 
 
+@pytest.mark.parametrize("late", ["await asyncio.sleep(0)", "await asyncio.sleep(30)"])
+def test_a_session_may_start_after_the_entrypoint_has_returned(office, late):
+    result = office(
+        f"""
+    async def begin(ctx, participant=None):
+        {late}
+        await session().start(Plain(), room=ctx.room)
+
+    async def for_participants(ctx):
+        ctx.add_participant_entrypoint(begin)
+        await ctx.connect()
+
+    async def in_a_task(ctx):
+        ctx.proc.userdata["task"] = asyncio.create_task(begin(ctx))
+
+    @pytest.mark.parametrize("n", [
+        pytest.param(1, marks=pytest.mark.lk(entrypoint=for_participants)),
+        pytest.param(2, marks=pytest.mark.lk(entrypoint=in_a_task)),
+    ])
+    async def test_it(user_says, fake_llm, n):
+        fake_llm.script("Yes.")
+        await user_says("hi")
+
+    @pytest.mark.lk(entrypoint=for_participants, job={{"participant": None}})
+    async def test_nobody_joins(agent_session):
+        raise AssertionError("unreachable")
+        """
+    ).run()
+    result.outcomes(passed=2, failed=1)
+    result.shows("the entrypoint for_participants() (test_it.py:*) returned without starting *")
+    result.shows_no("*unreachable*")
+
+
 WRONG = {
     "none": (
         "async def none(ctx):\n        await ctx.connect()",
@@ -379,6 +412,19 @@ WRONG = {
         (
             "the entrypoint plain() (test_it.py:23) returned None, and LiveKit awaits it; write it "
             "as async def"
+        ),
+    ),
+    "forgets": (
+        (
+            "async def forgets(ctx):\n"
+            "        async def look_on():\n"
+            "            while True:\n"
+            "                await asyncio.sleep(1)\n"
+            "        ctx.proc.userdata['task'] = asyncio.create_task(look_on())"
+        ),
+        (
+            "the entrypoint forgets() cannot finish: it went on for more than *; the task "
+            "look_on() * waits at test_it.py:26"
         ),
     ),
     "leaves": (

@@ -662,6 +662,20 @@ leaves = AgentServer()
 async def leaving(ctx: JobContext) -> None:
     ctx.shutdown("no customer")
     ctx.shutdown("once more")
+
+
+joins = AgentServer()
+
+
+async def meet(ctx: JobContext, participant) -> None:
+    await asyncio.sleep(0.1)
+    await AgentSession(llm="openai/gpt-4.1").start(Agent(instructions="You help."), room=ctx.room)
+
+
+@joins.rtc_session()
+async def joining(ctx: JobContext) -> None:
+    ctx.add_participant_entrypoint(meet)
+    await ctx.connect()
 """
 
 
@@ -676,10 +690,10 @@ def test_a_process_that_starts_no_session_says_why(play, warm, monkeypatch):
     turns:
       - {{user: hello, llm: [Hello.]}}
 """
-        for name in ("raises", "returns", "waits", "exits", "warms", "stays", "leaves")
+        for name in ("raises", "returns", "waits", "exits", "warms", "stays", "leaves", "joins")
     )
     result = play({"starts.yaml": starts, "starts.py": STARTS}, "--lk-target=process")
-    result.outcomes(failed=7)
+    result.outcomes(failed=7, passed=1)
     result.shows(
         "*It raises: in the agent's process: the entrypoint starts.py:raises raised LookupError: "
         "no such hotel",
