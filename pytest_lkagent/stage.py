@@ -101,7 +101,7 @@ class Stage:
         self.mocks = Mocks()
         self.swallowed = Swallowed(
             self.findings,
-            is_expected=lambda error: self.mocks.raised(error) or self.take_expected(error),
+            is_expected=self.take_expected,
             is_shown=self._is_shown,
         )
         self.sessions: list[Harness] = []

@@ -82,9 +82,9 @@ class ToolWatch:
                     body = real() if made is None else made.play(tool, context, real, args, kwargs)
                     given = await (body if pause is None else Slowed(body, pause))
             except BaseException as error:
-                if self._mocks.raised(error):
+                if is_told := self._mocks.raised(error):
                     self.meant_to_fail.add(context.function_call.call_id)
-                if isinstance(error, CONTROL_FLOW):
+                if is_told or isinstance(error, CONTROL_FLOW):
                     raise
                 is_meant = tool.id in self.failing and not isinstance(error, AssertionError)
                 if is_meant:

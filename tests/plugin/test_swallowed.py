@@ -1179,3 +1179,49 @@ def test_what_is_raised_from_itself_is_told_like_any_other(desk):
     result.outcomes(failed=3)
     result.shows("E *ValueError: no calendar", "E *raised in the task Background.work (*)*")
     result.shows("E *expected ValueError *")
+
+
+def test_what_a_mocked_task_was_told_to_raise_is_told_where_the_agent_does_not_cope(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import AgentTask, function_tool
+
+            class AskName(AgentTask[str]):
+                def __init__(self):
+                    super().__init__(instructions="Ask for the name.")
+
+            class Dies(FrontDesk):
+                async def on_enter(self):
+                    await self.session.say(f"Hello {await AskName()}.")
+
+            class Copes(FrontDesk):
+                async def on_enter(self):
+                    try:
+                        name = await AskName()
+                    except RuntimeError:
+                        name = "you"
+                    await self.session.say(f"Hello {name}.")
+
+                @function_tool
+                async def ask(self) -> str:
+                    \"\"\"Ask.\"\"\"
+                    return await AskName()
+
+            @pytest.fixture(autouse=True)
+            def silent_caller(mock_task):
+                return mock_task(AskName, raises=RuntimeError("the caller said nothing"))
+
+            @pytest.mark.lk(agent=Dies)
+            async def test_dies(agent_session):
+                pass
+
+            @pytest.mark.lk(agent=Copes)
+            async def test_copes(agent_session, user_says, fake_llm):
+                fake_llm.script(call("ask"), say("Who are you?"))
+                await user_says("hi")  # and in a tool the model reads of it
+            """
+        }
+    ).run()
+    result.outcomes(passed=1, failed=1)
+    result.shows("> * await self.session.say(*AskName*", "E *RuntimeError: the caller said nothing")
