@@ -44,7 +44,11 @@ from livekit.agents.voice.agent_activity import (
 )
 from livekit.agents.voice.generation import make_tool_output, perform_llm_inference
 from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
-from livekit.agents.voice.turn import TurnDetectionEvent, _StreamingTurnDetector
+from livekit.agents.voice.turn import (
+    TurnDetectionEvent,
+    _migrate_turn_handling,
+    _StreamingTurnDetector,
+)
 from livekit.rtc.log import logger as rtc_logger
 
 from .stand_ins import Replacement, StandIns
@@ -87,6 +91,7 @@ __all__ = [
     "speech_asked_for",
     "speech_for",
     "tools_of",
+    "turn_handling_of",
     "user_is_back",
     "wait_for_idle",
     "wanted",
@@ -364,6 +369,12 @@ def _take_models(agent: Agent, seam: Seam) -> None:
         own._llm = seam.stand_in(own._llm) or own._llm
     for name in SPEECH:
         setattr(own, f"_{name}", speech_for(name, getattr(own, f"_{name}"), seam.speech))
+
+
+def turn_handling_of(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the deprecated arguments of a session say of ``turn_handling``."""
+    names = inspect.signature(_migrate_turn_handling).parameters.keys() & options.keys()
+    return _migrate_turn_handling(**{name: options[name] for name in names})
 
 
 def speech_for(name: str, own: Any, speech: Speech | None) -> Any:

@@ -125,7 +125,9 @@ def session_arguments(
     given = {name: value for name, value in options.items() if name not in _OURS}
     own = {name: given.pop(name, ...) for name in _livekit.SPEECH}
     model = stand_in(options.get("llm"))
-    turn_handling = given.pop("turn_handling", {})
+    turn_handling = given.pop("turn_handling", None)
+    if turn_handling is None:
+        turn_handling = _livekit.turn_handling_of(given)  # as we give one, LiveKit would not look
     if speech is None:
         lean = {**turn_handling, "turn_detection": None}
         return {**_LEAN, **given, "turn_handling": lean, "llm": model}

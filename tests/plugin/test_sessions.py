@@ -456,3 +456,31 @@ def test_a_text_for_the_start_that_nobody_asked_for_is_told_with_its_line(desk):
     ).run()
     result.outcomes(failed=1)
     result.shows("*while the session started: say('Hello.') (test_it.py:10)")
+
+
+def test_what_a_session_is_told_by_names_that_are_deprecated_holds_as_in_livekit(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            @pytest.fixture
+            def session_options():
+                return {
+                    "allow_interruptions": False, "min_interruption_words": 3,
+                    "min_endpointing_delay": 2.0, "preemptive_generation": False,
+                }
+
+            async def test_in_text(agent_session):
+                handling = agent_session.options.turn_handling
+                assert handling["endpointing"]["min_delay"] == 2.0
+                assert not handling["interruption"]["enabled"]
+                assert handling["interruption"]["min_words"] == 3
+                assert not handling["preemptive_generation"]["enabled"]
+
+            async def test_in_a_call(voice_call, fake_llm):
+                fake_llm.script(say("At two o'clock."))
+                await voice_call.say("a table")
+                assert (await voice_call.agent_answers()).latency == 2000
+            """
+        }
+    ).run()
+    result.outcomes(passed=2)
