@@ -139,6 +139,9 @@ class Recorder:
     test wants exactly that.
     """
 
+    label: str
+    """What is mocked, as ``FrontDesk.book``."""
+
     def __init__(self, name: str, behaviour: Behaviour, *, optional: bool) -> None:
         self.name = name
         self.optional = optional
@@ -160,8 +163,20 @@ class Recorder:
         self._calls(**{name: _as_it_is(given) for name, given in arguments.items()})
 
     def _looked(self) -> mock.Mock:
+        __tracebackhide__ = True
         self.looked_at = True
+        if self.is_late and not self.was_reached:
+            raise UsageError(self.why_late)
         return self._calls
+
+    @property
+    def why_late(self) -> str:
+        """Say that the real one was called before, of which this one knows nothing."""
+        return (
+            f"{self.label} is mocked ({self.written_at}) after the real one was called, and was "
+            "not called since; mock it before that, and what the start calls in a fixture that is "
+            "named before agent_session"
+        )
 
     @property
     def calls(self) -> list[dict[str, Any]]:

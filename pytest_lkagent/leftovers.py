@@ -111,10 +111,7 @@ def uncalled(
     """Say why a mock was never called: a tool that its agent never had is a slip of the test."""
     where = f"{made.label} is mocked ({made.written_at})"
     if made.is_late:
-        return UnusedMock(
-            f"{where} after the real one was called, and was not called since; mock it before "
-            "that, and what the start calls in a fixture that is named before agent_session"
-        )
+        return UnusedMock(made.why_late)
     if isinstance(made, ToolMock) and made.owner is not None:
         offered = offers.of(made.owner, requests)
         if offered is None:

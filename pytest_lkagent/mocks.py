@@ -45,6 +45,7 @@ class ToolMock(Recorder):
     ) -> None:
         self.owner, self.tool = _owner_and_tool(target, name)
         self.tool_name: str = name or self.tool.id
+        self.label = f"{self.owner.__name__}.{self.tool_name}" if self.owner else self.tool_name
         behaviour = Behaviour.of(
             f"mock_tool({self.label!r})",
             returns=returns,
@@ -54,11 +55,6 @@ class ToolMock(Recorder):
         )
         super().__init__(self.tool_name, behaviour, optional=optional)
         self.check(self.tool)
-
-    @property
-    def label(self) -> str:
-        """The mocked tool as ``FrontDesk.book``."""
-        return f"{self.owner.__name__}.{self.tool_name}" if self.owner else self.tool_name
 
     @property
     def target(self) -> tuple[object, str]:

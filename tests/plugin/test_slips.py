@@ -330,6 +330,11 @@ def test_a_mock_that_is_made_after_the_real_one_was_called_says_so(desk):
                 await user_says("at two")
                 mock_tool(Agent, "book", returns="booked")
 
+            async def test_looked_at(user_says, mock_tool):
+                await user_says("at two")
+                book = mock_tool(FrontDesk, "book", returns="booked")
+                book.assert_not_called()
+
             async def test_called_again(user_says, mock_tool, fake_llm):
                 await user_says("at two")
                 mock_tool(FrontDesk, "book", returns="booked")
@@ -362,12 +367,13 @@ def test_a_mock_that_is_made_after_the_real_one_was_called_says_so(desk):
         "after the real one was called, and was not called since; mock it before that, and what "
         "the start calls in a fixture that is named before agent_session"
     )
-    result.outcomes(failed=3, passed=1)
+    result.outcomes(failed=4, passed=1)
     result.shows(
         f"FrontDesk.book is mocked (test_it.py:18) {late}",
         f"Agent.book is mocked (test_it.py:22) {late}",
-        f"AskName is mocked (test_it.py:34) {late}",
     )
+    result.shows(f"E *UsageError: FrontDesk.book is mocked (test_it.py:26) {late}")
+    result.shows(f"AskName is mocked (test_it.py:39) {late}")
 
 
 @pytest.mark.parametrize(
