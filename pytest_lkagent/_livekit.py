@@ -16,8 +16,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from livekit.agents import (
     Agent,
@@ -35,11 +34,10 @@ from livekit.agents.llm.chat_context import Instructions
 from livekit.agents.log import logger
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.utils import is_given
-from livekit.agents.voice import SpeechHandle, agent_activity, run_result
+from livekit.agents.voice import agent_activity, run_result
 from livekit.agents.voice.agent_activity import (
     ActivityClosedError,
     AgentActivity,
-    _AgentActivityContextVar,
     _IdleHoldContextVar,
 )
 from livekit.agents.voice.generation import make_tool_output, perform_llm_inference
@@ -51,10 +49,10 @@ from livekit.agents.voice.turn import (
 )
 from livekit.rtc.log import logger as rtc_logger
 
-from .stand_ins import Replacement, StandIns
+from . import _livekit_replies
+from .stand_ins import StandIns
 
 __all__ = [
-    "MODELS_AT_WORK",
     "SPEECH",
     "STAND_INS",
     "Adopter",
@@ -62,16 +60,12 @@ __all__ = [
     "Seam",
     "Speech",
     "adopted_by",
-    "asked_for",
-    "asking_agent",
-    "at_work",
     "attach",
     "detach",
     "hands_over_late",
     "hears_by_itself",
     "is_closing",
     "is_duplex",
-    "listening_agent",
     "mark_defaults",
     "may_be_interrupted",
     "model_named",
@@ -87,14 +81,11 @@ __all__ = [
     "running_calls",
     "running_tools",
     "silent_log",
-    "speaking_agent",
-    "speech_asked_for",
     "speech_for",
     "tools_of",
     "turn_handling_of",
     "user_is_back",
     "wait_for_idle",
-    "wanted",
 ]
 
 Model: TypeAlias = llm.LLM[Any] | llm.RealtimeModel
@@ -166,27 +157,9 @@ class Adopter(Protocol):
         """Look at the start of one that has started already."""
 
 
-class _Reply(NamedTuple):
-    """What an agent is about to say, and what ``generate_reply(instructions=…)`` asked for."""
-
-    speech: SpeechHandle
-    asked: str | None
-
-
-class _Inference:
-    """The task in which an ``llm_node`` generates a reply."""
-
-    task: asyncio.Task[bool] | None = None
-
-    def __init__(self, reply: _Reply | None) -> None:
-        self.reply = reply
-
-
 _seams: dict[int, tuple[AgentSession[Any], Seam]] = {}
 _adopters: dict[int, tuple[JobContext, Adopter]] = {}
 _originals: dict[Callable[..., Any], Callable[..., Any]] = {}
-_reply: ContextVar[_Reply | None] = ContextVar("lk_reply", default=None)
-_inference: ContextVar[_Inference | None] = ContextVar("lk_inference", default=None)
 
 
 def attach(session: AgentSession[Any], seam: Seam) -> None:
@@ -305,21 +278,13 @@ async def _pipeline_reply_task(self: Any, **how: Any) -> None:
     speech, asked = how["speech_handle"], how.get("instructions")
     if isinstance(asked, Instructions):
         asked = asked.render(modality=speech.input_details.modality)
-    _reply.set(_Reply(speech, asked))  # in the context of its own task
-    _inference.set(None)  # one that is asked for in an llm_node is no part of that
+    _livekit_replies.begin_reply(speech, asked)  # in the context of its own task
     await _originals[_pipeline_reply_task](self, **how)
 
 
 @functools.wraps(perform_llm_inference)
 def _perform_llm_inference(**how: Any) -> Any:
-    """Mark the task of an ``llm_node`` by its context, which tasks that it begins inherit."""
-    inference = _Inference(_reply.get())
-    before = _inference.set(inference)
-    try:
-        inference.task, generated = _originals[_perform_llm_inference](**how)
-    finally:
-        _inference.reset(before)
-    return inference.task, generated
+    return _livekit_replies.infer(_originals[_perform_llm_inference], **how)
 
 
 @functools.wraps(AgentSession.wait_for_idle)
@@ -440,92 +405,6 @@ def is_duplex(model: Any) -> bool:
 def run_user_mock(mock: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Call a mock of LiveKit's ``mock_tools`` as LiveKit does."""
     return run_result._run_mock(mock, *args, **kwargs)
-
-
-def asking_agent() -> Agent | None:
-    """Return the agent whose ``llm_node`` is asking its model, None for other code."""
-    return speaking_agent() if _inference_here() is not None else None
-
-
-def asked_for() -> str | None:
-    """Return what ``generate_reply(instructions=…)`` asked, where its ``llm_node`` is asking.
-
-    LiveKit makes a system message of it, which by itself is like any that an agent may add.
-    """
-    reply = _reply_here()
-    return reply and reply.asked
-
-
-def speech_asked_for() -> SpeechHandle | None:
-    """Return the speech for which an ``llm_node`` is asking its model, None for other code.
-
-    Where LiveKit asks before it knows that the turn is over (``preemptive_generation``), it is not
-    `scheduled` until then; if it is `interrupted` first, LiveKit has thrown the answer away.
-    """
-    reply = _reply_here()
-    return reply and reply.speech
-
-
-async def wanted(speech: SpeechHandle) -> None:
-    """Wait until a speech is to be spoken; what generates one that is not is cancelled."""
-    await speech._wait_for_scheduled()
-
-
-def _inference_here() -> _Inference | None:
-    """Return the inference that this code is a part of; what goes on without it is none."""
-    found = _inference.get()
-    is_over = found is not None and found.task is not None and found.task.done()
-    return None if is_over else found
-
-
-def _reply_here() -> _Reply | None:
-    inference = _inference_here()
-    return None if inference is None else inference.reply
-
-
-def speaking_agent() -> Agent | None:
-    """Return the agent in whose activity this code runs, if any."""
-    activity = _AgentActivityContextVar.get(None)
-    return activity.agent if activity is not None else None
-
-
-def listening_agent(listener: Any) -> Agent | None:
-    """Return the agent in whose activity `listener` is a method, None where it is another's."""
-    owner = getattr(listener, "__self__", None)
-    return owner.agent if isinstance(owner, AgentActivity) else None
-
-
-_model_at_work: ContextVar[Any] = ContextVar("lk_model_at_work", default=None)
-
-
-def at_work() -> tuple[Any, Agent | None]:
-    """Return the model (LLM, STT or TTS) that does this for the agent, each where there is one."""
-    return _model_at_work.get(), speaking_agent()
-
-
-def _marked(model_of: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def make(work: Callable[..., Any]) -> Callable[..., Any]:
-        async def work_marked(self: Any, *args: Any, **kwargs: Any) -> Any:
-            before = _model_at_work.set(model_of(self))
-            try:
-                return await work(self, *args, **kwargs)
-            finally:
-                with suppress(ValueError):  # it was thrown away, which happens in any context
-                    _model_at_work.reset(before)
-
-        return work_marked
-
-    return make
-
-
-MODELS_AT_WORK: Sequence[Replacement] = (
-    (llm.LLMStream, "_main_task", _marked(lambda stream: stream._llm)),
-    (stt.RecognizeStream, "_main_task", _marked(lambda stream: stream._stt)),
-    (stt.STT, "recognize", _marked(lambda model: model)),
-    (tts.ChunkedStream, "_main_task", _marked(lambda stream: stream._tts)),
-    (tts.SynthesizeStream, "_main_task", _marked(lambda stream: stream._tts)),
-)
-"""Where models do their work, and what to put around each so that `at_work` knows of it."""
 
 
 def refusal_of(output: Any, call: llm.FunctionCall) -> str | None:

@@ -16,7 +16,7 @@ from livekit.agents.version import __version__
 from livekit.agents.voice import RemoteSession, remote_session
 from livekit.protocol.agent_pb import agent_session as protocol
 
-from ._livekit import asking_agent
+from ._livekit_replies import asking_agent
 
 __all__ = [
     "ASKER_HEADER",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BehaviourError",
     "BlockedLoop",
+    "DroppedStep",
     "ExpectationError",
     "LeakedTask",
     "LoadError",
@@ -128,6 +129,12 @@ class UnusedStep(BehaviourError):
     """A scripted step answered no request."""
 
     kind = "unused_step"
+
+
+class DroppedStep(BehaviourError):
+    """A scripted step answered a request, and nobody said or called what is in it."""
+
+    kind = "dropped_step"
 
 
 class UnusedMock(BehaviourError):

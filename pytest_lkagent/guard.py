@@ -36,7 +36,7 @@ from urllib.parse import urlsplit
 from livekit import rtc
 from livekit.agents import Agent, AgentTask, llm
 
-from . import _livekit
+from . import _livekit_replies
 from .errors import RefusedConnection
 from .options import Host
 from .sites import OUR_FOLDER, Site
@@ -191,7 +191,7 @@ class Guard:
     def _refusal(self, reach: _Reach) -> RefusedConnection:
         begun = self._begun()
         context = begun.context if begun is not None else copy_context()
-        model, agent = context.run(_livekit.at_work)
+        model, agent = context.run(_livekit_replies.at_work)
         who = self._who if agent is None else type(agent).__name__
         if model is not None:
             kind = _name_of(type(model))
@@ -317,7 +317,7 @@ STAND_INS = StandIns(
     (rtc.Room, "connect", _room_asked_first),
     (threading.Thread, "start", _remember_threads),
     (ThreadPoolExecutor, "submit", _remember_jobs),
-    *_livekit.MODELS_AT_WORK,
+    *_livekit_replies.MODELS_AT_WORK,
 )
 
 

@@ -3,16 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from livekit.agents import Agent
 
-from .errors import UnusedMock, UnusedStep, UsageError, did_you_mean, one_of
+from .errors import (
+    BehaviourError,
+    DroppedStep,
+    UnusedMock,
+    UnusedStep,
+    UsageError,
+    did_you_mean,
+    one_of,
+)
 from .fake.tts import FakeTTS
 from .mocks import TaskMock, ToolMock
 from .script import Request, Step
 from .words import Words
 
-__all__ = ["Offers", "unasked", "uncalled", "unspoken", "unused"]
+__all__ = ["DROPPED", "UNUSED", "LeftOver", "Offers", "unasked", "uncalled", "unspoken"]
+
+
+class LeftOver(NamedTuple):
+    """Why steps are left over, how it is told, and what to do if it is right."""
+
+    kind: type[BehaviourError]
+    told: str
+    advice: str
+
+    def finding(self, steps: Sequence[Step], words: Words, when: str = "") -> BehaviourError:
+        """Say that it is so of these steps."""
+        first, *rest = [
+            f"{step.rule and f'{step.rule} … '}{step.describe()} ({step.written_at})"
+            for step in steps
+        ]
+        lines = [f"{self.told}{when and f' {when}'}: {first}", *(f"  and {one}" for one in rest)]
+        return self.kind("\n".join([*lines, f"  {self.advise(words)}"]))
+
+    def advise(self, words: Words) -> str:
+        return f"{self.advice} let it pass: {words.allow(str(self.kind.kind))}"
+
+
+UNUSED = LeftOver(UnusedStep, "scripted, and never asked for", "take it out, or")
+DROPPED = LeftOver(
+    DroppedStep,
+    "answered, and nobody said or called it",
+    "the agent's llm_node did not let it through; if that is right,",
+)
 
 
 class Offers:
@@ -42,16 +79,6 @@ class Offers:
         theirs = (request for request in requests if request.may_take(owner))
         later = (name for request in theirs for name in request.tools)  # by update_tools
         return self._at_first[owner.__name__] | set(later)
-
-
-def unused(left: Sequence[Step], words: Words, when: str = "") -> UnusedStep:
-    """Say that these steps answered no request."""
-    first, *rest = [
-        f"{step.rule and f'{step.rule} … '}{step.describe()} ({step.written_at})" for step in left
-    ]
-    told = f"scripted, and never asked for{when and f' {when}'}: {first}"
-    advice = f"take it out, or let it pass: {words.allow(UnusedStep.kind)}"
-    return UnusedStep("\n".join([told, *(f"  and {one}" for one in rest), f"  {advice}"]))
 
 
 def unasked(judges: Sequence[str], words: Words) -> UnusedStep:

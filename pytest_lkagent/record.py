@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession
 
-from . import _livekit, _livekit_items
+from . import _livekit_items, _livekit_replies
 from .listeners import listener
 from .transcript import Close, Event, Transcript
 from .transcript import Turn as _Turn
@@ -213,7 +213,7 @@ class Record:
         item, session = event.item, self._session
         assert session is not None
         if item.type == "message" and item.role == "assistant":
-            speaker = _livekit.speaking_agent() or session.current_agent
+            speaker = _livekit_replies.speaking_agent() or session.current_agent
             self._names[item.id] = type(speaker).__name__
         elif item.type == "agent_handoff":
             old, new = self._current, session.current_agent

@@ -40,7 +40,7 @@ from .frames import nearest_users_line, raised_by_user
 from .guard import Guard
 from .harness import Harness
 from .known_as import known_as
-from .leftovers import Offers, unasked, uncalled, unspoken, unused
+from .leftovers import DROPPED, UNUSED, Offers, unasked, uncalled, unspoken
 from .mocks import Mocks
 from .options import INPROCESS, MEMORY, Host, JobOptions
 from .script import Step, StepSource, as_step
@@ -524,7 +524,7 @@ class Stage:
             model.advice = usual
         went_well = len(list(self.findings)) == known
         if owes_start and went_well and (left := model.discard(steps)):
-            self.findings.add(unused(left, self.words, "while the session started"))
+            self.findings.add(UNUSED.finding(left, self.words, "while the session started"))
 
     async def _made(self, agent: Any, what: str) -> Agent:
         clock, made, reasons = self.clock, [], []
@@ -605,8 +605,10 @@ class Stage:
         for model in self._models:
             for error in model.refused:
                 self.findings.add(error)
+            if not self.is_fuzzed and (lost := model.take_dropped()):
+                self.findings.add(DROPPED.finding(lost, self.words))
             if went_through and (left := model.remaining):
-                self.findings.add(unused(left, self.words))
+                self.findings.add(UNUSED.finding(left, self.words))
             if went_through and (names := model.unasked_judges):
                 self.findings.add(unasked(names, self.words))
         if went_through and "tts" in vars(self) and self.tts.unused:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from .errors import (
     BehaviourError,
     BlockedLoop,
+    DroppedStep,
     LeakedTask,
     NeverAwaited,
     RefusedConnection,
@@ -63,6 +64,7 @@ KINDS = frozenset(
             str(kind.kind)
             for kind in (
                 BlockedLoop,
+                DroppedStep,
                 LeakedTask,
                 NeverAwaited,
                 RefusedConnection,

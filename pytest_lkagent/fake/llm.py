@@ -18,15 +18,16 @@ from livekit.agents.types import (
     APIConnectOptions,
     NotGivenOr,
 )
-from livekit.agents.voice import SpeechHandle
 
-from .. import _livekit, _livekit_items
+from .. import _livekit_items
+from .._livekit_replies import Inference, asking_agent, inference_here
 from ..binding import check_calls
 from ..errors import UnscriptedRequest, UsageError, one_of, with_causes
 from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
 from ..script.verdicts import VERDICTS
 from .identity import Fake
 from .instants import until
+from .speeches import Speeches
 
 __all__ = ["Answer", "FakeLLM", "as_json", "in_time", "pieces_of"]
 
@@ -55,8 +56,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         self._requests: list[Request] = []
         self._call_numbers = count(1)
         self.refused: list[UnscriptedRequest | UsageError] = []
-        self._early: list[tuple[SpeechHandle, Step]] = []
-        """The steps taken for speeches of which LiveKit does not know whether it wants them."""
+        self._speeches = Speeches(self._script.give_back)
         self.answers: list[Answer] = []
         self.called: dict[str, Step] = {}
         self._made: dict[str, tuple[int, int]] = {}
@@ -134,6 +134,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
     @property
     def remaining(self) -> tuple[Step, ...]:
         """The steps that answered nothing yet."""
+        self._speeches.take_back()
         return self._script.remaining
 
     def refuse(self, error: UnscriptedRequest) -> None:
@@ -170,7 +171,16 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
 
     def discard(self, steps: Sequence[Step] | None = None) -> tuple[Step, ...]:
         """Take away the steps, of these alone, that answered nothing yet, and return them."""
+        self._speeches.take_back()
         return self._script.discard(steps)
+
+    def rest(self) -> None:
+        """Let what was asked for before its time, and is not wanted by now, answer what comes."""
+        self._speeches.take_back(at_rest=True)
+
+    def take_dropped(self) -> Sequence[Step]:
+        """Return the steps that answered, and that nobody said or called, once."""
+        return self._speeches.take_dropped()
 
     def chat(
         self,
@@ -185,16 +195,22 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         extra_kwargs: NotGivenOr[dict[str, Any]] = NOT_GIVEN,
     ) -> llm.LLMStream:
         """Ask, with all that ``inference.LLM`` takes."""
-        items, asked_for = tuple(chat_ctx.items), _livekit.asked_for()
+        items, inference = tuple(chat_ctx.items), inference_here()
+        asked_for = None if inference is None else inference.asked
         request = self.asked(
-            agent=_livekit.asking_agent(),
+            agent=asking_agent(),
             tools={tool.id: tool for tool in tools or ()},
             tool_choice=tool_choice or None,
             response_format=response_format or None,
             read=lambda: _livekit_items.read_request(items, asked_for),
         )
         return _FakeStream(
-            self, request, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options
+            self,
+            request,
+            inference,
+            chat_ctx=chat_ctx,
+            tools=tools or [],
+            conn_options=conn_options,
         )
 
     def asked(self, **content: Any) -> Request:
@@ -219,12 +235,12 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         """The steps that are being played."""
         return [answer.step for answer in self.answers if answer.ended is None]
 
-    def take(self, request: Request, speech: SpeechHandle | None = None) -> Step:
+    def take(self, request: Request, inference: Inference | None = None) -> Step:
         """Return the step that answers `request`, as the stream of that request asks for it.
 
-        `speech` is what the answer is for, if it is an agent's.
+        `inference` is what the answer is for, if it is an agent's.
         """
-        self._take_back(speech)
+        self._speeches.take_back(inference)
         try:
             taken = self._script.take(request, advice=self._advise)
         except UnscriptedRequest as error:
@@ -232,36 +248,21 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
                 return silence()
             self.refused.append(error)
             raise
-        if speech is not None:
-            self._early.append((speech, taken))
         step = taken.resolve(request)
+        if inference is not None:
+            self._speeches.note(inference, taken, step)
         if not self.allow_misuse:
             self._check_calls(step, request)
         if step.error is not None:
             self.failed.append(step)
         return step
 
-    def is_early(self, request: Request, speech: SpeechHandle) -> bool:
+    def is_early(self, request: Request, inference: Inference) -> bool:
         """Whether nothing answers this request, and it is not known if an answer is wanted."""
-        if speech.scheduled or self.allow_unscripted:
+        if inference.speech.scheduled or self.allow_unscripted:
             return False
-        self._take_back(speech)
+        self._speeches.take_back(inference)
         return not self._script.answers(request)
-
-    def _take_back(self, speech: SpeechHandle | None) -> None:
-        """Let steps answer again whose answers LiveKit threw away before it wanted them.
-
-        As it will do with any answer that is still early when it asks for another speech: that one
-        changes the conversation.
-        """
-        early, self._early = self._early, []
-        for asked_for, step in reversed(early):
-            if asked_for.scheduled:
-                continue
-            if asked_for.interrupted or speech not in (None, asked_for):
-                self._script.give_back(step)
-            else:
-                self._early.insert(0, (asked_for, step))
 
     def _advise(self, request: Request) -> str:
         return "\n  ".join(filter(None, [self.advice, self.why_asked(request.last_input)]))
@@ -282,19 +283,22 @@ class _FakeStream(llm.LLMStream):
 
     _llm: FakeLLM
 
-    def __init__(self, model: FakeLLM, request: Request, **options: Any) -> None:
+    def __init__(
+        self, model: FakeLLM, request: Request, inference: Inference | None, **options: Any
+    ) -> None:
         super().__init__(model, **options)
         self._request = request
-        self._speech = _livekit.speech_asked_for()
+        self._inference = inference
         self._step: Step | None = None
         self._failures = 0
 
     async def _run(self) -> None:
         step = self._step
         if step is None or (step.attempts is not None and self._failures >= step.attempts):
-            if self._speech is not None and self._llm.is_early(self._request, self._speech):
-                await _livekit.wanted(self._speech)
-            step = self._step = self._llm.take(self._request, self._speech)
+            inference = self._inference
+            if inference is not None and self._llm.is_early(self._request, inference):
+                await inference.wanted()
+            step = self._step = self._llm.take(self._request, inference)
             self._failures = 0
         with self._llm.at(step):
             await self._play(step)

@@ -145,7 +145,7 @@ class _Answer(_FakeStream):
         # without LiveKit's own, by which a stream begins to play, and tries again, by itself
         self._llm = model
         self._step = None
-        self._speech = None
+        self._inference = None
         self._failures = 0
         self._request = model.asked(
             agent=None,

@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent
 
-from ..errors import BehaviourError, ScriptError, SnapshotMismatch, UnusedStep, UsageError
+from ..errors import (
+    BehaviourError,
+    DroppedStep,
+    ScriptError,
+    SnapshotMismatch,
+    UnusedStep,
+    UsageError,
+)
 from ..expected import recovered_from
 from ..invariants import Invariants, allowed
+from ..leftovers import DROPPED, UNUSED
 from ..references import References, fixture_names
 from ..scenarios.expect import (
     Mismatch,
@@ -98,7 +106,11 @@ class Play:
         put_mocks(self.scenario, self.names, stage.mocks)
         if (fuzz := self.scenario.fuzz) is not None:
             stage.let_anything_happen()
-            stage.findings.allow |= {UnusedStep.kind, *allowed(ref.text for ref in fuzz.without)}
+            stage.findings.allow |= {
+                UnusedStep.kind,
+                DroppedStep.kind,
+                *allowed(ref.text for ref in fuzz.without),
+            }
             stage.opened = self._look_on
         if self.scenario.mode == "audio":
             give_voices(stage.tts, self.scenario, self.names)
@@ -244,7 +256,7 @@ class Play:
             notes = [recovered_from(came[-1])] if came else []
             self._refuse(missed and missed.with_notes(notes), turn.site, where)
         self._compare(moment, harness)
-        self._refuse_leftovers(turn, harness, where)
+        self._refuse_leftovers(harness, where)
         if self.scenario.mode != "audio":  # in a call, `within` is about the answer alone
             bound = harness.timeout + (turn.wait or 0)
             self._refuse(match_within(turn, played.took, bound), turn.site, where)
@@ -312,16 +324,17 @@ class Play:
                 f"{self._place(missed.site or site, where)}: {missed}", missed.site or site
             )
 
-    def _refuse_leftovers(self, turn: ScenarioTurn, harness: Harness, where: str) -> None:
+    def _refuse_leftovers(self, harness: Harness, where: str) -> None:
         __tracebackhide__ = True
-        left = harness.model.discard()
-        if left and UnusedStep.kind not in harness.allow:
-            first, *rest = left
-            lines = [f"      and {step.describe()} ({step.written_at})" for step in rest]
-            lines += [f"      take it out, or let it pass: allow: [{UnusedStep.kind}]"]
-            told = f"scripted, and never asked for: {first.describe()}"
-            site = first.written_at
-            self._refuse(Mismatch(told, tuple(lines), site), site, where)
+        model = harness.model
+        for left_over, steps in ((UNUSED, model.discard()), (DROPPED, model.take_dropped())):
+            if steps and left_over.kind.kind not in harness.allow:
+                first, *rest = steps
+                lines = [f"      and {step.describe()} ({step.written_at})" for step in rest]
+                lines += [f"      {left_over.advise(harness.words)}"]
+                told = f"{left_over.told}: {first.describe()}"
+                site = first.written_at
+                self._refuse(Mismatch(told, tuple(lines), site), site, where)
 
     async def _check_invariants(self, site: Site, where: str) -> None:
         __tracebackhide__ = True

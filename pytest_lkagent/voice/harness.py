@@ -171,3 +171,4 @@ class VoiceHarness(Harness):
         """Wait until the user has been heard, and nobody says or does anything any more."""
         await self.line.quiet(self.quiet)
         await settled(self.session, self.record, self._clock.quiet)
+        self.model.rest()

@@ -10,7 +10,7 @@ from typing import Any
 from livekit.agents import AgentSession
 from livekit.agents.voice import SpeechHandle
 
-from .. import _livekit, _livekit_items
+from .. import _livekit_items, _livekit_replies
 from ..fake.sound import Utterance
 from ..listeners import listener
 from ..timeline import AgentSpeech, Moment, State, Timeline, ToolSpan, UserSpeech
@@ -158,7 +158,7 @@ class CallLog:
     def playout_started(self) -> None:
         assert self._session is not None, "a session speaks"
         # who hands over may still speak when the next one is the current agent
-        speaker = _livekit.speaking_agent() or self._session.current_agent
+        speaker = _livekit_replies.speaking_agent() or self._session.current_agent
         speech = self._session.current_speech
         self.agent.append(Spoken(self.now, type(speaker).__name__, speech, self._asked))
         self.agent_began()

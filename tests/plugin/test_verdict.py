@@ -47,6 +47,19 @@ def test_a_rule_that_never_matched_is_told_by_what_it_waits_for(desk):
 
 FINDINGS = {
     "unused_step": UNUSED,
+    "dropped_step": """
+class Mute(FrontDesk):
+    async def llm_node(self, chat_ctx, tools, model_settings):
+        async for _ in Agent.default.llm_node(self, chat_ctx, tools, model_settings):
+            pass
+        return
+        yield
+
+@pytest.mark.lk(agent=Mute)
+async def test_it(user_says, fake_llm):
+    fake_llm.script(say("Hello."))
+    await user_says("hi")
+""",
     "unused_mock": """
 async def test_it(user_says, fake_llm, mock_tool):
     mock_tool(FrontDesk, "book", returns="booked")
@@ -88,6 +101,7 @@ async def test_it(agent_session, fake_llm):
 }
 MESSAGES = {
     "unused_step": "scripted, and never asked for:*",
+    "dropped_step": "answered, and nobody said or called it: say('Hello.') (test_it.py:18)",
     "unused_mock": "FrontDesk.book is mocked (*test_it.py:10), and was never called; if that is "
     "right, make it optional, or assert that it was not called*",
     "unscripted_request": "FrontDesk asked its model for a completion that nobody scripted",

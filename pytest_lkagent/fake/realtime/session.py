@@ -11,7 +11,7 @@ from livekit.agents import Agent, llm
 from livekit.agents.types import NOT_GIVEN, NotGivenOr
 from livekit.agents.utils import is_given
 
-from ... import _livekit, _livekit_items
+from ... import _livekit_items, _livekit_replies
 from ...script import Request
 from .caller import Caller
 from .server import Created, Server
@@ -82,7 +82,7 @@ class FakeRealtimeSession(llm.RealtimeSession[Any]):
 
     def on(self, event: Any, callback: Any = None) -> Any:
         # a session goes on with the next agent: whose it is shows in who listens
-        self._agent = _livekit.listening_agent(callback) or self._agent
+        self._agent = _livekit_replies.listening_agent(callback) or self._agent
         return super().on(event, callback)
 
     async def update_instructions(self, instructions: str) -> None:
