@@ -33,7 +33,7 @@ from .errors import UsageError, did_you_mean, one_of
 from .scenarios.model import Ref
 from .siblings import Siblings
 
-__all__ = ["References", "fixture_names", "root_of"]
+__all__ = ["References", "fixture_names", "loaded", "root_of"]
 
 _PRIVATE = "_lk_"
 
@@ -110,7 +110,7 @@ class References:
         """Return the Agent class of this name: bare, or as ``module:Class``."""
         found: type[Agent] | None = self._class(ref, near, Agent)
         if found is None:
-            known = {cls.__name__ for cls in _loaded(Agent)}
+            known = {cls.__name__ for cls in loaded(Agent)}
             where = f" in {_shown(near)} or" if near is not None else ""
             raise UsageError(
                 f"{ref.place}: no Agent class {ref.text!r}{where} among those loaded"
@@ -145,7 +145,7 @@ class References:
         value = getattr(near, ref.text, None)
         if isinstance(value, type) and issubclass(value, base):
             return value
-        named = [cls for cls in _loaded(base) if cls.__name__ == ref.text]
+        named = [cls for cls in loaded(base) if cls.__name__ == ref.text]
         if len(named) > 1:
             places = one_of(sorted(f"{cls.__module__}:{cls.__qualname__}" for cls in named))
             raise UsageError(f"{ref.place}: {ref.text} may be any of {places}; write which one")
@@ -175,7 +175,7 @@ def root_of(folder: Path) -> Path:
     return folder
 
 
-def _loaded(base: type) -> Iterator[Any]:
+def loaded(base: type) -> Iterator[Any]:
     """Walk the subclasses that their own module still knows by name."""
     seen: set[type] = set()
     waiting: list[type] = list(base.__subclasses__())

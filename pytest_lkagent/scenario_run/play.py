@@ -41,6 +41,7 @@ from ..script import Step
 from ..sites import Site
 from ..strict import TOOL_ERROR
 from ..transcript import FunctionCallOutput, Transcript, Turn, render
+from .absent import refuse_misspelt
 from .calls import check_call_turn, give_voices, hear_start, play_call_turn, why_otherwise
 from .captures import Captures
 from .elsewhere import elsewhere
@@ -178,6 +179,9 @@ class Play:
             with self._located(entry.site, ""):
                 absent = self._captures.fill(entry)
             self._refuse(match_absent([absent], harness.transcript.events), entry.site)
+            with self._located(entry.site, ""):
+                requests = harness.model.requests
+                refuse_misspelt(absent, self.names.module, stage.offers, requests)
         if scenario.check is not None:
             await self._check(scenario.check, fixtures, "at the end")
         if scenario.snapshot is not None:

@@ -160,6 +160,73 @@ def test_a_check_that_returns_something_fails_at_its_line(desk, check):
     result.shows_no("E *")
 
 
+ABSENT = {
+    "function_call: bok": (
+        "no agent has a tool 'bok', so it is absent whatever happens; did you mean 'book'?"
+    ),
+    "function_call_output: {name: boook}": "no agent has a tool 'boook', *; did you mean 'book'?",
+    "agent_handoff: {from: Greeeter}": "there is no agent 'Greeeter', *; did you mean 'Greeter'?",
+}
+
+
+@pytest.mark.parametrize("absent", ABSENT)
+def test_a_name_under_absent_that_is_nearly_one_that_there_is_is_told_at_its_line(desk, absent):
+    """It would hold whatever happens."""
+    content = desk_yaml(more=f"    absent:\n    - {absent}\n")
+    result = desk({"desk.yaml": content}).run("--lk-scenarios=desk.yaml")
+    result.outcomes(failed=1)
+    result.shows(f"desk.yaml:5: Books: {ABSENT[absent]}")
+    result.shows_no("E *")
+
+
+LATER = '''
+from livekit.agents import Agent, function_tool
+
+@function_tool
+async def verify_id() -> None:
+    """Verify a passport."""
+
+class Desk(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You help.")
+
+    @function_tool
+    async def verify(self) -> None:
+        """Verify the caller."""
+        await self.update_tools([*self.tools, verify_id])
+
+class Billing(Agent):
+    @function_tool
+    async def charge(self) -> None:
+        """Charge the caller."""
+
+@function_tool
+async def dial() -> None:
+    """Call somebody."""
+
+def with_dial():
+    return Agent(instructions="You dial.", tools=[dial])
+'''
+
+
+@pytest.mark.parametrize("absent", ["verify_id", "charge", "transfer"])
+def test_a_tool_may_be_absent_that_only_comes_later_or_that_another_agent_has(desk, absent):
+    content = desk_yaml(agent="later.py:Desk", more=f"    absent: [function_call: {absent}]\n")
+    result = desk({"later.py": LATER, "desk.yaml": content}).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("named", "near"), [("dail", "dial"), ("chrge", "charge")])
+def test_the_tools_of_an_instance_and_of_the_agents_beside_it_are_looked_up_too(desk, named, near):
+    files = {"later.py": LATER}
+    for absent, outcome in ((near, "passed"), (named, "failed")):
+        more = f"    absent: [function_call: {absent}]\n"
+        files["desk.yaml"] = desk_yaml(agent="later.py:with_dial", more=more)
+        result = desk(files).run("--lk-scenarios=desk.yaml")
+        result.outcomes(**{outcome: 1})
+    result.shows(f"desk.yaml:4: Books: no agent has a tool {named!r}, *{near!r}?")
+
+
 def test_a_check_that_fails_shows_its_own_line_and_the_turn(desk):
     content = desk_yaml(turn=", check: 'checks.py:fails'")
     result = desk({**MODULES, "desk.yaml": content}).run("--lk-scenarios=desk.yaml")
