@@ -105,9 +105,12 @@ def read_scenario(
         reading.problem(fields["fuzz"], "fuzz is for conversations in text; leave mode: out")
     if "expect_veto" in fields:
         said["expect_veto_site"] = site_of(fields["expect_veto"])
+    hint = "write what the user says, such as turns: [{user: hello, llm: [Hello.]}]"
     if not fields.keys() & {"turns", "instructions", "fuzz"}:
-        hint = "write what the user says, such as turns: [{user: hello, llm: [Hello.]}]"
         reading.missing(node, fields, f"a scenario in which nothing happens; {hint}")
+    if said.get("turns") == () and "instructions" in fields and not fields.keys() & _OF_TURNS:
+        told = f"nothing is played of the instructions; {hint}, or leave turns out"
+        reading.problem(fields["turns"], told)
     return Scenario(label=_label(reading, node, fields), site=site_of(node), **said)
 
 

@@ -65,7 +65,10 @@ def test_a_named_scenario_keeps_what_the_overlay_does_not_say(over):
 
 
 def test_unnamed_scenarios_stay_out_unless_the_rest_is_wanted(over):
-    text = "base: lk/frontdesk.yaml\nrest: true\nscenarios: [{label: Cancels a booking, turns: []}]"
+    text = (
+        "base: lk/frontdesk.yaml\nrest: true\n"
+        "scenarios: [{label: Cancels a booking, turns: [user: hi]}]"
+    )
     labels = [scenario.label for scenario in over(text).scenarios]
     assert labels == ["Cancels a booking", "Books the first slot", "Asks for a human"]
     assert str(over(text).scenarios[1].site) == "lk/frontdesk.yaml:3"
@@ -83,7 +86,7 @@ def test_a_scenario_unlike_any_of_the_base_is_new(over):
         base: lk/frontdesk.yaml
         scenarios:
         - {label: Hangs up, turns: []}
-        - {label: Cancels a booking, turns: []}
+        - {label: Cancels a booking, turns: [user: hi]}
         """)
     labels = [scenario.label for scenario in file.scenarios]
     assert labels == ["Hangs up", "Cancels a booking"]
@@ -116,7 +119,7 @@ def test_a_base_may_have_a_base_and_references_stay_relative_to_their_own_file(o
 def test_that_a_scenario_is_expected_to_fail_is_taken_back_by_false(over):
     failing = FRONTDESK.replace("instructions: Ask", "xfail: not yet\n  instructions: Ask")
     Path("lk/frontdesk.yaml").write_text(failing)
-    text = "base: lk/frontdesk.yaml\nscenarios: [{label: Asks for a human, turns: []}]\n"
+    text = "base: lk/frontdesk.yaml\nscenarios: [{label: Asks for a human, turns: [user: hi]}]\n"
     assert over(text).scenarios[0].xfail == "not yet"
     assert over(text.replace("turns", "xfail: false, turns")).scenarios[0].xfail is None
 
@@ -205,7 +208,7 @@ def test_a_merge_key_and_a_doubled_key_behave_as_without_a_base(over):
         base: lk/frontdesk.yaml
         scenarios:
         - label: Books the first slot
-          turns: []
+          turns: [user: hi]
           tags: {<<: {kind: merged}}
         """)
     assert file.scenarios[0].tags == {"feature": "booking", "kind": "merged"}

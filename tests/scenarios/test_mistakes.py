@@ -286,6 +286,22 @@ def test_a_mistake_in_a_scenario(keys, problem, mistakes):
     assert line == f"desk.yaml:4:{int(column) + 2}: {told}"
 
 
+def test_instructions_of_which_no_turn_is_played_are_refused(mistakes):
+    """Without `turns` it would be skipped; with an empty list it passed, and nobody was heard."""
+    told = (
+        "nothing is played of the instructions; write what the user says, such as turns: [{user: "
+        "hello, llm: [Hello.]}], or leave turns out"
+    )
+    text = "scenarios:\n- label: a\n  instructions: You book.\n  turns: []\n"
+    assert mistakes(text) == [f"desk.yaml:4:10: {told}"]
+
+
+@pytest.mark.parametrize("key", ["start: {llm: [Hi.]}", "absent: [message: Hi]", "check: c.py:c"])
+def test_instructions_may_have_no_turns_where_something_is_said_of_the_start(key, read):
+    text = f"scenarios:\n- label: a\n  instructions: You book.\n  turns: []\n  {key}\n"
+    assert read(text).scenarios[0].turns == ()
+
+
 def test_a_scenario_in_which_nothing_happens_is_refused(mistakes):
     assert mistakes("scenarios:\n- {label: a, tags: {}}\n- {turns: []}\n- ~\n") == [
         (
