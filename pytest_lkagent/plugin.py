@@ -191,16 +191,24 @@ def pytest_collection_modifyitems(
             fuzz_option.refuse_vain(items, options.fuzz)
         if options.tags:
             kept, left = collect.select_by_tag(items, options.tags)
+        if told := scenario_files.why_none(config):
+            _warn(told)
     except UsageError as error:
         if not hasattr(config, "workerinput"):
             raise pytest.UsageError(str(error)) from None
         # xdist takes an error here for a crash of the worker
-        told = pytest.PytestWarning(str(error))
-        warnings.warn_explicit(told, pytest.PytestWarning, filename="pytest-lkagent", lineno=1)
+        _warn(str(error), pytest.PytestWarning)
         kept, left = [], list(items)
     if left:
         items[:] = kept
         config.hook.pytest_deselected(items=left)
+
+
+def _warn(told: str, kind: type[Warning] = pytest.PytestConfigWarning) -> None:
+    try:
+        warnings.warn_explicit(told, kind, filename="pytest-lkagent", lineno=1)
+    except kind:  # the user's filters make it one that is raised
+        raise UsageError(told) from None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -17,10 +17,10 @@ from pathlib import Path, PurePath
 import pytest
 
 from . import border
-from .errors import UsageError
+from .errors import UsageError, one_of
 from .snapshot.names import FOLDER
 
-__all__ = ["add_scenarios", "are_scenarios", "is_left_out", "labels_of"]
+__all__ = ["add_scenarios", "are_scenarios", "is_left_out", "labels_of", "why_none"]
 
 _SUFFIXES = (".yaml", ".yml")
 _SAYS_SO = re.compile(rb"""^(?:\xef\xbb\xbf)?["']?scenarios["']?\s*:""", re.MULTILINE)
@@ -42,6 +42,8 @@ class _Named:
     """They and the folders that lead to them."""
     opened: set[Path] = field(default_factory=set)
     """Of these the folders that pytest would have left out."""
+    has_any_of_ini: bool = False
+    """Whether a file was found that the ini file means."""
 
 
 _NAMED = pytest.StashKey[_Named]()
@@ -173,10 +175,11 @@ def are_scenarios(path: Path, config: pytest.Config) -> bool:
     if path.suffix not in _SUFFIXES or _is_snapshot(path):
         return False
     named = config.stash[_NAMED]
+    named.has_any_of_ini |= (is_of_ini := _is_of_ini(path, config))
     return (
         path in named.files
         or path in named.ways
-        or _is_of_ini(path, config)
+        or is_of_ini
         or (_is_argument(path, config) and _looks_like_scenarios(path))
     )
 
@@ -204,6 +207,21 @@ def _refuse_vain(glob: str) -> None:
             f"lk_scenarios: {glob!r} matches no scenario file: one ends in .yaml or .yml, such as "
             "in scenarios/*.yaml"
         )
+
+
+def why_none(config: pytest.Config) -> str | None:
+    """Say that the whole run has none of the files that the ini file means."""
+    options = border.options_of(config)
+    is_part = options.scenarios or config.option.ignore or config.option.ignore_glob
+    if not options.globs or config.stash[_NAMED].has_any_of_ini or is_part:
+        return None
+    source, where = config.args_source, ""
+    if source is pytest.Config.ArgsSource.TESTPATHS:
+        where = f" in testpaths: {' '.join(config.getini('testpaths'))}"
+    elif source is pytest.Config.ArgsSource.ARGS or config.invocation_params.dir != config.rootpath:
+        return None
+    found = f"there is no such file among all that pytest collects{where}"
+    return f"lk_scenarios: {one_of(options.globs)}: {found}"
 
 
 def _is_argument(path: Path, config: pytest.Config) -> bool:

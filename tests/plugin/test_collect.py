@@ -278,6 +278,38 @@ def test_a_glob_of_the_ini_file_that_no_scenario_file_matches_is_refused(desk, r
     )
 
 
+VAIN = "lk_scenarios = desk.yml book*.yaml\nfilterwarnings = default\n"
+NONE = "lk_scenarios: desk.yml, book*.yaml: there is no such file"
+
+
+@pytest.mark.parametrize(
+    ("more", "where", "counts"),
+    [
+        ("", "", {"passed": 2, "warnings": 1}),
+        ("testpaths = more\n", " in testpaths: more", {"passed": 1, "warnings": 1}),
+        ("addopts = -n 2\n", "", {"passed": 2, "warnings": 2}),  # one of each worker
+    ],
+)
+def test_a_whole_run_in_which_the_globs_of_the_ini_file_find_nothing_warns(
+    desk, more, where, counts
+):
+    """As pytest does of testpaths: whoever wrote them expects scenarios to be played."""
+    result = desk(FILES, ini=VAIN + more).run(subprocess="-n" in more)
+    result.outcomes(**counts)
+    result.shows(f"*PytestConfigWarning: {NONE} among all that pytest collects{where}")
+
+
+@pytest.mark.parametrize("given", ["more", "--lk-scenarios=desk.yaml", "--ignore=more/deep"])
+def test_nothing_is_said_of_them_where_only_a_part_is_run(desk, given):
+    result = desk(FILES, ini=VAIN).run(given)
+    assert "warnings" not in result.counts, str(result)
+
+
+def test_globs_that_find_nothing_are_refused_where_warnings_are_errors(desk, refused):
+    result = desk(FILES, ini=VAIN).run("-W", "error::pytest.PytestConfigWarning")
+    refused(result, f"{NONE} among all that pytest collects")
+
+
 def test_yaml_files_of_others_are_left_to_them(desk):
     files = {
         "conftest.py": """
