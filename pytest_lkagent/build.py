@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cache
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args, get_type_hints
 
 from livekit.agents import Agent, AgentSession, llm
 
 from . import _livekit, _livekit_items
-from .errors import UsageError, did_you_mean
+from .errors import UsageError, did_you_mean, one_of
 from .transcript import FunctionCall, FunctionCallOutput, Message
 
 __all__ = [
@@ -93,16 +97,41 @@ def _check_arguments(source: Any, what: str) -> None:
         ) from None
 
 
-def check_session_options(options: Iterable[str], *, where: str) -> None:
-    """Refuse what is no argument of an ``AgentSession``.
+def check_session_options(options: Mapping[str, Any], *, where: str) -> None:
+    """Refuse what is no argument of an ``AgentSession``, and keys of these that LiveKit ignores.
 
     Raises:
         UsageError: One is unknown.
     """
     known = _session_parameters()
-    for name in options:
+    for name, value in options.items():
         if name not in known:
             raise UsageError(f"{where}: AgentSession takes no {name!r}{did_you_mean(name, known)}")
+        if isinstance(value, Mapping):
+            with suppress(NameError):  # of what type checkers alone import
+                _check_keys(value, _hint_of(known[name]), name, where)
+
+
+def _hint_of(parameter: inspect.Parameter) -> Any:
+    """Return the type of one of AgentSession's parameters, which is written as a text."""
+    written = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+    space = vars(sys.modules[AgentSession.__module__])
+    return get_type_hints(written, space)[parameter.name]
+
+
+def _check_keys(given: Any, hint: Any, name: str, where: str) -> None:
+    """Refuse keys that are none of the TypedDict which `hint` is, or has in it."""
+    dicts = [one for one in (hint, *get_args(hint)) if hasattr(one, "__required_keys__")]
+    if not dicts or not isinstance(given, Mapping):
+        return
+    known = ChainMap(*map(get_type_hints, dicts))
+    for key, value in given.items():
+        if key not in known:
+            raise UsageError(
+                f"{where}: {name} takes no {key!r}; it takes {one_of(known)}"
+                f"{did_you_mean(str(key), known)}"
+            )
+        _check_keys(value, known[key], f"{name}.{key}", where)
 
 
 @cache

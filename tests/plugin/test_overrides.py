@@ -84,6 +84,24 @@ def test_what_a_session_is_built_from_may_be_overridden_nearer_and_nearer(desk):
                 "'max_tool_steps'?"
             ),
         ),
+        (
+            "{'turn_handling': {'endpointing': {'min_dely': 0.5}}}",
+            (
+                "session_options: turn_handling.endpointing takes no 'min_dely'; it takes mode, "
+                "min_delay, max_delay, alpha; did you mean 'min_delay'?"
+            ),
+        ),
+        (
+            "{'expressive': {'speech_steering': {'nonverbal_sounds': {'sigh': True}}}}",
+            (
+                "session_options: expressive.speech_steering.nonverbal_sounds takes no 'sigh'; it "
+                "takes *, sighing, *; did you mean 'sighing'?"
+            ),
+        ),
+        (
+            "{'turn_handling': {'endpoint': {'min_delay': 0.5}}}",
+            "session_options: turn_handling takes no 'endpoint'; it takes *'endpointing'?",
+        ),
     ],
 )
 def test_options_that_no_session_takes_are_refused_in_one_line(desk, options, line):
@@ -102,6 +120,18 @@ def test_options_that_no_session_takes_are_refused_in_one_line(desk, options, li
     result.outcomes(errors=1)
     result.shows(line)
     result.shows_no("During handling*")
+
+
+def test_what_a_scenario_says_of_its_session_is_looked_up_as_deep_as_livekit_has_it(desk):
+    handling = "{interruption: {min_word: 2}}"
+    keys = f"label: Books, session: {{turn_handling: {handling}}}, turns: [{{user: hi}}]"
+    files = {"desk.yaml": f"agent: agent.py:FrontDesk\nscenarios:\n- {{{keys}}}\n"}
+    result = desk(files).run("--lk-scenarios=desk.yaml")
+    result.outcomes(errors=1)
+    result.shows(
+        "desk.yaml:3: Books: session: turn_handling.interruption takes no 'min_word'; it takes "
+        "enabled, *; did you mean 'min_words'?"
+    )
 
 
 def test_fixtures_of_the_user_may_have_the_names_of_ours_or_build_on_them(desk):
