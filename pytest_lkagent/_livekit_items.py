@@ -23,6 +23,7 @@ from .transcript import (
 )
 
 __all__ = [
+    "INTERNAL_ERROR",
     "call_item",
     "expect",
     "is_argument_error",
@@ -35,6 +36,8 @@ __all__ = [
     "told_items",
 ]
 
+INTERNAL_ERROR = "An internal error occurred"
+"""What the model reads of what a tool raises."""
 _OF_A_MODEL = frozenset({"llm_metadata", "llm_node_ttft", "provider_request_ids"})
 """What LiveKit notes with a message that a model made, and not with one that code made."""
 _OWN_MESSAGES = "lk."

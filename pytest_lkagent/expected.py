@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from livekit.agents import CloseReason
 
@@ -14,12 +14,19 @@ from .transcript import Close
 if TYPE_CHECKING:
     from .harness import Harness
 
-__all__ = ["ErrorKind", "ExpectedClose", "ExpectedError", "recovered_from"]
+__all__ = ["ErrorKind", "Expected", "ExpectedClose", "ExpectedError", "recovered_from"]
 
 ErrorKind = type[BaseException] | tuple[type[BaseException], ...]
 
 
 _REASONS = tuple(reason.value for reason in CloseReason)
+
+
+class Expected(Protocol):
+    """What lets an error pass."""
+
+    def takes(self, error: BaseException) -> bool:
+        """Whether `error` is one that is expected."""
 
 
 class ExpectedError:
@@ -33,7 +40,7 @@ class ExpectedError:
         self,
         kind: ErrorKind,
         match: str | None,
-        open_ones: list[ExpectedError],
+        open_ones: list[Expected],
         sessions: Sequence[Harness],
     ) -> None:
         kinds: Any = kind if isinstance(kind, tuple) else (kind,)

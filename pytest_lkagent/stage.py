@@ -33,7 +33,7 @@ from .errors import (
     UsageError,
     with_causes,
 )
-from .expected import ErrorKind, ExpectedClose, ExpectedError
+from .expected import ErrorKind, Expected, ExpectedClose, ExpectedError
 from .fake import FakeLLM
 from .fake.judges import JudgeLLM
 from .frames import nearest_users_line, raised_by_user
@@ -125,7 +125,8 @@ class Stage:
         self._used = used
         self._hosts = hosts
         self.offers = Offers()
-        self._expected: list[ExpectedError] = []
+        self.expected: list[Expected] = []
+        """What lets an error pass just now."""
         self._open: list[Harness] = []
         self._unheard: Unheard | None = None
         self._watches = ExitStack()
@@ -559,12 +560,12 @@ class Stage:
     @known_as("expect_error")
     def expect_error(self, kind: ErrorKind, match: str | None = None) -> ExpectedError:
         """Let errors of this kind pass in a with block, and want at least one."""
-        return ExpectedError(kind, match, self._expected, self.sessions)
+        return ExpectedError(kind, match, self.expected, self.sessions)
 
     def take_expected(self, error: BaseException) -> bool:
         """Whether an `expect_error` that is open expects `error`, or it is the model's own."""
         is_models = self.is_fuzzed and self.is_scripted(error)
-        return is_models or any(expected.takes(error) for expected in self._expected)
+        return is_models or any(expected.takes(error) for expected in self.expected)
 
     def let_anything_happen(self) -> None:
         """Claim nothing of what the model and the user do, for before a session starts."""

@@ -47,7 +47,7 @@ class Swallowed:
         is_shown: Callable[[BaseException], bool],
     ) -> None:
         self._findings = findings
-        self._is_expected = is_expected
+        self.is_expected = is_expected
         self._is_shown = is_shown
         self._kept: list[_Kept] = []
 
@@ -60,7 +60,7 @@ class Swallowed:
         """Keep what somebody raised, once, unless it is expected; return whether it is kept."""
         if any(error is one.error for one in self._kept):
             return True
-        if self._is_expected(error):
+        if self.is_expected(error):
             return False
         # LiveKit raises it on through its own frames: keep the way it came to us
         self._kept.append(_Kept(kind, error, error.__traceback__, where))

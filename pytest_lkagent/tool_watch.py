@@ -27,7 +27,15 @@ from .swallowed import CONTROL_FLOW, Swallowed
 from .tools import function_of
 from .unheard import origins_noted
 
-__all__ = ["ToolWatch"]
+__all__ = ["EVERY_TOOL", "ToolWatch"]
+
+
+class _Every:
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+EVERY_TOOL: Container[str] = _Every()
 
 _EMPTY = ("on_enter", "on_exit", "on_user_turn_completed")
 """The hooks that do nothing, and so raise nothing, in an agent which does not define them."""
@@ -45,7 +53,7 @@ class ToolWatch:
         self.failed: dict[str, str] = {}
         """What a tool that is expected to fail raised, and where, by the id of its call."""
         self.meant_to_fail: set[str] = set()
-        """The calls in which a mock raised what it was told to."""
+        """The calls in which a mock raised what it was told to, or a tool what is expected."""
         self.calling: Callable[
             [Agent, Any, tuple[Any, ...], Mapping[str, Any]], Callable[[], Awaitable[None]] | None
         ] = lambda *_: None
@@ -86,8 +94,11 @@ class ToolWatch:
                     self.meant_to_fail.add(context.function_call.call_id)
                 if is_told or isinstance(error, CONTROL_FLOW):
                     raise
-                is_meant = tool.id in self.failing and not isinstance(error, AssertionError)
-                if is_meant:
+                is_expected = self._swallowed.is_expected(error)
+                if is_expected:
+                    self.meant_to_fail.add(context.function_call.call_id)
+                is_listed = tool.id in self.failing and not isinstance(error, AssertionError)
+                if is_expected or is_listed:
                     site = raised_at(error.__traceback__)
                     told = f"the tool {tool.id} raised {error!r}{f' at {site}' if site else ''}"
                     self.failed[context.function_call.call_id] = told

@@ -34,8 +34,8 @@ from ..scenarios.expect import (
     match_turn,
     match_within,
 )
-from ..scenarios.expectations import CloseExpectation, OutputExpectation
-from ..scenarios.model import Ref, Scenario, ScenarioResult, ScenarioTurn, SnapshotSpec
+from ..scenarios.expectations import CloseExpectation
+from ..scenarios.model import FuzzSpec, Ref, Scenario, ScenarioResult, ScenarioTurn, SnapshotSpec
 from ..scenarios.write_expect import Happened, Position
 from ..script import Step
 from ..sites import Site
@@ -45,6 +45,7 @@ from .absent import refuse_misspelt
 from .calls import check_call_turn, give_voices, hear_start, play_call_turn, why_otherwise
 from .captures import Captures
 from .elsewhere import elsewhere
+from .errors import Expecting, failing
 from .mocks import put_mocks
 from .names import Names, resolve_classes
 from .steps import steps_of
@@ -105,6 +106,9 @@ class Play:
             if problems:
                 raise UsageError("\n".join(problems))
         put_mocks(self.scenario, self.names, stage.mocks)
+        self._at_start = Expecting(stage, self.scenario.start, self._captures)
+        self._at_start.__enter__()
+        stage.opened = self._opened
         if (fuzz := self.scenario.fuzz) is not None:
             stage.let_anything_happen()
             stage.findings.allow |= {
@@ -112,14 +116,16 @@ class Play:
                 DroppedStep.kind,
                 *allowed(ref.text for ref in fuzz.without),
             }
-            stage.opened = self._look_on
         if self.scenario.mode == "audio":
             give_voices(stage.tts, self.scenario, self.names)
             stage.impairments = self.scenario.impairments
 
-    def _look_on(self, harness: Harness) -> None:
-        fuzz = self.scenario.fuzz
-        assert fuzz is not None, "it claims invariants"
+    def _opened(self, harness: Harness) -> None:
+        harness.tools.failing = failing(self.scenario.start)
+        if self.scenario.fuzz is not None:
+            self._look_on(harness, self.scenario.fuzz)
+
+    def _look_on(self, harness: Harness, fuzz: FuzzSpec) -> None:
         without = [ref.text for ref in fuzz.without]
         looks_on = Invariants(harness, without=without, own=self.names.invariants)
         left = {tool: iter(seconds) for tool, seconds in fuzz.delays.items()}
@@ -151,12 +157,16 @@ class Play:
         __tracebackhide__ = True
         scenario = self.scenario
         call = self._call(stage, harness)
-        if call is not None:
-            with self._located((scenario.start or scenario).site, "start"):
-                await hear_start(call, scenario)
+        try:
+            if call is not None:
+                with self._located((scenario.start or scenario).site, "start"):
+                    await hear_start(call, scenario)
+        finally:
+            self._at_start.__exit__()
         if scenario.start is not None:
             played = harness.transcript.start
-            moment = _Moment(scenario.start, played, "start", call=call)
+            error = self._at_start.error or played.error
+            moment = _Moment(scenario.start, played, "start", error, call=call)
             await self._judge(moment, harness, fixtures)
             self.happened["start"] = self._happened(scenario.start, played)
         await self._check_invariants(scenario.site, "start")
@@ -168,11 +178,13 @@ class Play:
             harness.model.script(*steps_of(turn, self.names, lambda: self._captures))
             with self._located(turn.site, where):
                 known = len(harness.scripted_errors)
-                played = await self._play(turn, following, harness, call)
+                with Expecting(stage, turn, self._captures) as expecting:
+                    played = await self._play(turn, following, harness, call)
             if call is not None:
                 self._refuse(check_call_turn(turn, call, self._captures.fill), turn.site, where)
             came = harness.scripted_errors[known:]
-            await self._judge(_Moment(turn, played, where, came, call), harness, fixtures)
+            moment = _Moment(turn, played, where, expecting.error or played.error, came, call)
+            await self._judge(moment, harness, fixtures)
             await self._check_invariants(turn.site, where)
             self.happened[number - 1] = self._happened(turn, played)
         for entry in scenario.absent:
@@ -214,11 +226,7 @@ class Play:
     ) -> Turn:
         """Play one turn; the error that it expects is not raised, but kept with the turn."""
         __tracebackhide__ = True
-        harness.tools.failing = {
-            expected.name
-            for expected in turn.expect or ()
-            if isinstance(expected, OutputExpectation) and expected.is_error and expected.name
-        }
+        harness.tools.failing = failing(turn)
         try:
             if call is not None:
                 return await play_call_turn(turn, following, call, self.names, self._captures.fill)
@@ -255,7 +263,7 @@ class Play:
             self._refuse(Mismatch(told, tuple(render(played.events))), turn.site, where)
         if turn.expect_error is not None:
             expected = self._captures.fill(turn.expect_error)
-            missed = match_error(expected, played.error)
+            missed = match_error(expected, moment.error)
             came = [one for one in moment.came if match_error(expected, one) is None]
             notes = [recovered_from(came[-1])] if came else []
             self._refuse(missed and missed.with_notes(notes), turn.site, where)
@@ -298,15 +306,12 @@ class Play:
         __tracebackhide__ = True
         turn, events = moment.turn, moment.played.events
         entries = [self._captures.fill(entry) for entry in turn.llm]
-        expectations = None
+        expectations, failed = None, harness.tools.failed
+        calls = (one.call_id for one in events if isinstance(one, FunctionCallOutput))
+        raised = [failed[call_id] for call_id in calls if call_id in failed]
         if turn.expect is not None:
             expectations = [e if e is ... else self._captures.fill(e) for e in turn.expect]
             missed = match_turn(expectations, events, scripted=entries)
-            raised = [
-                harness.tools.failed[event.call_id]
-                for event in events
-                if isinstance(event, FunctionCallOutput) and event.call_id in harness.tools.failed
-            ]
             if missed is not None and missed.missing is not None:
                 saying = moment.call.saying if moment.call is not None else ""
                 story = (self.scenario, harness.transcript, moment.played)
@@ -319,7 +324,7 @@ class Play:
         if TOOL_ERROR not in harness.allow and self._invariants is None:
             meant = harness.tools.meant_to_fail
             missed = match_failures(expectations, events, scripted=entries, meant=meant)
-            self._refuse(missed, turn.site, moment.where)
+            self._refuse(missed and missed.with_notes(raised), turn.site, moment.where)
 
     def _refuse(self, missed: Mismatch | None, site: Site, where: str = "") -> None:
         __tracebackhide__ = True
@@ -397,6 +402,8 @@ class _Moment:
     turn: ScenarioTurn
     played: Turn
     where: str
+    error: BaseException | None = None
+    """What it raised, or would have, were it not expected."""
     came: Sequence[BaseException] = ()
     """The errors that were scripted for it, and came."""
     call: VoiceCall | None = None

@@ -51,7 +51,7 @@ from ..scenario_run.mocks import put_mocks
 from ..settling import settled
 from ..strict import Findings
 from ..swallowed import Swallowed
-from ..tool_watch import ToolWatch
+from ..tool_watch import EVERY_TOOL, ToolWatch
 from ..wall_clock import WallClock
 from ..words import ScenarioWords
 from .adoption import Adoption
@@ -140,7 +140,7 @@ class _Child:
             self._findings, is_expected=lambda _: False, is_shown=lambda _: False
         )
         self._tools = ToolWatch(self._mocks, self._swallowed)
-        self._tools.failing = _Everything()
+        self._tools.failing = EVERY_TOOL  # whether it should have, the test sees by its output
         self.record = Record()
         self._offers = Offers()
         self._told: list[BaseException] = []
@@ -346,13 +346,6 @@ class _Child:
             return
         self._told.append(error)
         self._link.tell(found=_shown(error) + where)
-
-
-class _Everything:
-    """Any tool may fail here: whether it should have, the test sees by its output."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
 
 
 _FOR_LLMS = (
