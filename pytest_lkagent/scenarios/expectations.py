@@ -7,7 +7,7 @@ is compared with is decided in `expect.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -221,9 +221,8 @@ def at(path: str) -> str:
 def differences(expected: Any, actual: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield ``(path, what differs)`` wherever `actual` does not contain `expected`.
 
-    Mappings are subsets, of keys or of an object's attributes, and an empty one is for nothing at
-    all; lists are equal in length; a
-    `Matches` is searched in the text of the value.
+    Mappings are subsets, of keys or of an object's attributes, and an empty one is for one with
+    nothing in it; lists are equal in length; a `Matches` is searched in the text of the value.
     """
     if isinstance(expected, Matches):
         if not expected.pattern.search(actual if isinstance(actual, str) else str(actual)):
@@ -231,6 +230,8 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[tuple[st
     elif isinstance(expected, Mapping) and not expected:
         if actual:
             yield path, f"expected nothing, got {show(actual)}"
+        elif isinstance(actual, (str, list, tuple)) or not isinstance(actual, Sized):
+            yield path, f"expected {{}}, got {show(actual)}"
     elif isinstance(expected, Mapping):
         for key, value in expected.items():
             here = f"{path}.{key}" if path else str(key)

@@ -211,6 +211,10 @@ def test_empty_arguments_are_those_of_a_call_without_any():
     assert told(match_turn([nothing], [called("look", day="mon")])).endswith(
         "closest: arguments differ: expected nothing, got {'day': 'mon'}"
     )
+    nested = CallExpectation(name="look", arguments={"day": {}}, site=SITE)
+    assert told(match_turn([nested], [called("look", day=None)])).endswith(
+        "closest: arguments differ at day: expected {}, got None"
+    )
 
 
 def test_what_the_user_cut_off_and_what_came_before_a_failure_are_the_scripts():

@@ -135,5 +135,9 @@ def test_an_empty_mapping_is_for_userdata_with_nothing_in_it():
     assert "userdata differs at order: expected nothing, got {'L_1': 'burger'}" in told(
         match_after(after, {"order": {"L_1": "burger"}})
     )
+    for nothing in (None, False, 0, "", []):
+        assert f"userdata differs at order: expected {{}}, got {nothing!r}" in told(
+            match_after(after, {"order": nothing})
+        )
     whole = After(userdata={}, site=SITE)
     assert "userdata differs: expected nothing" in told(match_after(whole, {"a": 1}))
