@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,7 @@ SCENARIO_KEYS = (
     *("marks", "xfail", "fuzz"),
     *DEFAULT_KEYS,
 )
+_DUNDER = re.compile("__(.+)__")
 _OF_TURNS = {"start", "absent", "check", "snapshot", "expect_veto"}
 _TESTED = ("agent", "entrypoint")
 _MESSAGE_ROLES = ("user", "assistant", "system", "developer")
@@ -146,6 +148,9 @@ def _label(reading: Reading, node: Node, fields: dict[str, Node]) -> str:
         if bad in label:
             hint = f"test ids would not survive it; write {instead}"
             reading.problem(written, f"a label cannot contain {bad!r}: {hint}")
+    if dunder := _DUNDER.fullmatch(label):
+        hint = f"Python gives it a meaning; write {dunder[1]!r}"
+        reading.problem(written, f"a label cannot be {label!r}: {hint}")
     odd = next((c for c in label if c < " " or c in "\x7f\x85\u2028\u2029"), None)
     if odd is not None:
         reading.problem(written, f"a label cannot contain {odd!r}; write it in one line of text")

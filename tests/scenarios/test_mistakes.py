@@ -91,6 +91,7 @@ LABELS = [
     (r'"a\nb"', r"a label cannot contain '\n'; write it in one line of text"),
     (r'"a\0b"', r"a label cannot contain '\x00'; write it in one line of text"),
     (r'"a\Lb"', r"a label cannot contain '\u2028'; write it in one line of text"),
+    ("__class__", "a label cannot be '__class__': Python gives it a meaning; write 'class'"),
     ("''", "the label is empty; write a name for the scenario"),
     ("'  '", "the label is empty; write a name for the scenario"),
     ("", "label cannot be nothing; write a name for the scenario"),
