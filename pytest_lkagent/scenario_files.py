@@ -7,10 +7,12 @@ of the two: before 9.0 the file (pytest 12083), from then on the folder, with wh
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from glob import glob
+from os import walk
 from os.path import isdir, isfile, normpath, realpath
 from pathlib import Path, PurePath
 
@@ -107,7 +109,7 @@ def _expand(path: str, start: Path) -> Iterator[str]:
         yield f"{whole}{colons}{label}"
         return
     if whole.is_dir():
-        found = [file for file in sorted(whole.rglob("*")) if _looks_like_scenarios(file)]
+        found = [file for file in sorted(_files_in(whole)) if _looks_like_scenarios(file)]
         if not found:
             raise UsageError(
                 f"--lk-scenarios={path}: no scenario file in this folder; one ends in .yaml and "
@@ -125,6 +127,19 @@ def _expand(path: str, start: Path) -> Iterator[str]:
             raise UsageError(f"--lk-scenarios={path}: there is no such file, folder or glob")
     for file in found:
         yield f"{file}{colons}{label}"
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Walk the files below a folder; links to other folders last, and none of these twice."""
+    waiting, seen = [str(folder)], set[str]()
+    while waiting:
+        for here, folders, names in walk(waiting.pop(0)):
+            if (real := realpath(here)) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            waiting += [str(one) for name in folders if (one := Path(here, name)).is_symlink()]
+            yield from (Path(here, name) for name in names)
 
 
 def _file_of(argument: str, start: Path) -> Path:
@@ -148,6 +163,8 @@ def _has_scenarios(path: Path, above: frozenset[str]) -> bool:
     it. Only what may be one is read as YAML: that takes its time.
     """
     data = path.read_bytes()
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # such a file is told to be none in UTF-8
+        data = data.decode("utf-16", "replace").encode()
     if _SAYS_SO.search(data):  # it is meant to be one, whatever is wrong with it
         return True
     if not any(pattern.search(data) for pattern in _MAY_BE):

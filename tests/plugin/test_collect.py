@@ -219,6 +219,30 @@ def test_a_folder_is_collected_too_whatever_of_its_scenarios_is_named(desk, give
     assert sorted(ids(made.run("--co", "-q", *given))) == sorted(collected)
 
 
+def test_a_folder_that_is_named_has_what_links_in_it_lead_to_once(desk, pytester):
+    for link, folder in (("sc/more", "../far"), ("sc/a", "b"), ("sc/b/round", "..")):
+        path = pytester.path / link
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(folder)
+    names = ("far/far.yaml", "sc/b/near.yaml")
+    made = desk({name: scenarios("Books", agent="") for name in names})
+    assert ids(made.run("--co", "-q", "--lk-scenarios=sc")) == [
+        "sc/b/near.yaml::Books",
+        "sc/more/far.yaml::Books",
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_file_in_another_encoding_is_told_where_its_folder_is_named(desk, encoding):
+    """As PowerShell writes what is redirected."""
+    written = scenarios("Books").encode(encoding)
+    written = written if encoding == "utf-16" else b"\xfe\xff" + written
+    files = {"sc/wide.yaml": written, "sc/desk.yaml": scenarios("Books", agent="")}
+    result = desk(files).run("--lk-scenarios=sc")
+    result.outcomes(errors=1)
+    result.shows("sc/wide.yaml:1:1: not UTF-8 text; save the file as UTF-8")
+
+
 def test_a_label_adds_to_a_folder_that_holds_the_file_already(desk):
     """By the ini file; it would be a false green to play one and leave out the others."""
     made = desk(FILES, ini="lk_scenarios = desk.yaml\n")
