@@ -109,14 +109,14 @@ def check_session_options(options: Mapping[str, Any], *, where: str) -> None:
             raise UsageError(f"{where}: AgentSession takes no {name!r}{did_you_mean(name, known)}")
         if isinstance(value, Mapping):
             with suppress(NameError):  # of what type checkers alone import
-                _check_keys(value, _hint_of(known[name]), name, where)
+                _check_keys(value, _hint_of(name), name, where)
 
 
-def _hint_of(parameter: inspect.Parameter) -> Any:
+@cache
+def _hint_of(name: str) -> Any:
     """Return the type of one of AgentSession's parameters, which is written as a text."""
-    written = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
-    space = vars(sys.modules[AgentSession.__module__])
-    return get_type_hints(written, space)[parameter.name]
+    written = SimpleNamespace(__annotations__={name: _session_parameters()[name].annotation})
+    return get_type_hints(written, vars(sys.modules[AgentSession.__module__]))[name]
 
 
 def _check_keys(given: Any, hint: Any, name: str, where: str) -> None:
@@ -124,7 +124,7 @@ def _check_keys(given: Any, hint: Any, name: str, where: str) -> None:
     dicts = [one for one in (hint, *get_args(hint)) if hasattr(one, "__required_keys__")]
     if not dicts or not isinstance(given, Mapping):
         return
-    known = ChainMap(*map(get_type_hints, dicts))
+    known = ChainMap(*map(_hints_of, dicts))
     for key, value in given.items():
         if key not in known:
             raise UsageError(
@@ -132,6 +132,9 @@ def _check_keys(given: Any, hint: Any, name: str, where: str) -> None:
                 f"{did_you_mean(str(key), known)}"
             )
         _check_keys(value, known[key], f"{name}.{key}", where)
+
+
+_hints_of = cache(get_type_hints)
 
 
 @cache
