@@ -129,7 +129,10 @@ def match_within(turn: ScenarioTurn, took: float, bound: float) -> Mismatch | No
             f"ended after {bound:g}; for milliseconds write within: {turn.within:g}ms"
         )
     if took > turn.within:
-        return Mismatch(f"it took {took:g} s, and should take {turn.within:g} s at most")
+        return Mismatch(
+            f"the turn took {took:g} s from beginning to end, and should take {turn.within:g} s at "
+            "most"
+        )
     return None
 
 

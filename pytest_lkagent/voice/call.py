@@ -111,7 +111,7 @@ class VoiceCall(Claims):
         what = self._act("silence", seconds, at=at)
         with self._during(what, seconds + self._seconds_until(at, what)):
             await self._until(at)
-            self._begin_waiting(is_silence=True)
+            self._begin_waiting("the beginning of the silence", is_silence=True)
             await asyncio.sleep(seconds)
 
     async def dtmf(self, digits: Any, *, at: float | None = None) -> None:
@@ -127,7 +127,7 @@ class VoiceCall(Claims):
         with self._during(what, self._seconds_until(at, what)):
             await self._until(at)
             self._log.happened("dtmf", digits)
-            self._begin_waiting()
+            self._begin_waiting(f"the keys {digits!r}")
             await self._room.receive_dtmf(digits, sender=self._caller())
 
     async def hang_up(self, *, at: float | None = None) -> None:
@@ -196,7 +196,7 @@ class VoiceCall(Claims):
         self._speaks_until = time() + utterance.lasts
         self._line.speak(utterance)
         _, end, _ = self._log.user[-1]
-        self._begin_waiting(end)
+        self._begin_waiting(f"the end of {utterance.text!r}", end)
         await until(self._speaks_until)
         return self._log.user_speech(index)
 

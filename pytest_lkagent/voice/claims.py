@@ -41,6 +41,8 @@ class Claims:
         self._log = harness.line.log
         self._since = 0
         """What an answer is counted from: the end of what the user did last."""
+        self._begin = "the beginning of the call"
+        """What that is, in words."""
         self._is_silence = False
         """Whether that was to say nothing."""
         self._claimed = 0
@@ -86,7 +88,8 @@ class Claims:
         self._claimed = self._log.agent.index(spoken) + 1
         took = spoken.start - self._since
         why = what_took(self.harness, self._since, spoken.start)
-        self._hold(f"the agent answered{to} after {took} ms", took, within, spoken.start, why)
+        told = f"the agent answered {took} ms after {self._begin}"
+        self._hold(told, took, within, spoken.start, why)
         if text is not None:
             with self._during(self._act("agent_answers")):
                 await self._hear_out(lambda: spoken.is_over or None)
@@ -113,6 +116,10 @@ class Claims:
         start, _, utterance = self._last_words("agent_stops")
         self._check_within(within, "agent_stops", start)
         spoken = self._talked_over("agent_stops")
+        words = f"{utterance.text!r}"
+        into = (
+            f"into {words}" if spoken.start <= start else f"after it began to speak during {words}"
+        )
         start = max(start, spoken.start)
         with self._during(self._act("agent_stops")):
             stopped = await self._wait(lambda: _stopped(spoken, start))
@@ -121,7 +128,7 @@ class Claims:
             why = self.why_not_stopped()
             self._fail(f"the agent was not stopped by {utterance.text!r}{why}", start)
         took = max(stopped - start, 0)  # it may have been silent already, in a pause
-        self._hold(f"the agent stopped {took} ms into {utterance.text!r}", took, within, stopped)
+        self._hold(f"the agent stopped {took} ms {into}", took, within, stopped)
         return self._log.agent_speech(spoken)
 
     async def agent_resumes(self, *, within: float | None = None) -> AgentSpeech:
@@ -138,7 +145,8 @@ class Claims:
         if resumed is None:
             self._fail(f"the agent did not go on after {utterance.text!r}", start)
         took = resumed - end
-        self._hold(f"the agent went on {took} ms after {utterance.text!r}", took, within, resumed)
+        told = f"the agent went on {took} ms after the end of {utterance.text!r}"
+        self._hold(told, took, within, resumed)
         return self._log.agent_speech(spoken)
 
     async def agent_keeps_talking(self) -> AgentSpeech:
@@ -238,9 +246,12 @@ class Claims:
 
     # --- how
 
-    def _begin_waiting(self, since: int | None = None, *, is_silence: bool = False) -> None:
-        """Count an answer from a moment on, by default from now."""
+    def _begin_waiting(
+        self, begin: str, since: int | None = None, *, is_silence: bool = False
+    ) -> None:
+        """Count an answer from a moment on, by default from now; `begin` says what that is."""
         self._since = self._log.now if since is None else since
+        self._begin = begin
         self._is_silence = is_silence
 
     def _act(self, verb: str, *given: object, **named: object) -> str:

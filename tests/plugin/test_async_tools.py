@@ -856,7 +856,8 @@ def test_a_scenario_says_what_went_wrong_in_the_background(office):
         "E *in office.yaml:*: Breaks, turn 1",
         "office.yaml:*: Refuses, turn 1: the tool refuses failed",
         ">>> [5] function_call_output   refuses failed 'closed today'",
-        "office.yaml:*: Too slow, turn 1: it took 30 s, and should take 29 s at most",
+        "office.yaml:*: Too slow, turn 1: the turn took 30 s from beginning to end, and "
+        "should take 29 s at most",
     )
 
 

@@ -87,6 +87,47 @@ async def test_it(voice_call):
     )
 
 
+def test_a_time_that_is_claimed_says_what_it_is_counted_from(calls):
+    result = calls(
+        HOST
+        + """
+class Slow(Host):
+    async def on_enter(self):
+        await asyncio.sleep(1)
+        await super().on_enter()
+
+@pytest.mark.lk(agent=Slow)
+async def test_its_beginning(voice_call):
+    await voice_call.agent_answers(within=0.5)
+
+async def test_keys(voice_call):
+    await voice_call.settle()
+    await voice_call.dtmf("1#")
+    await asyncio.sleep(0.5)
+    voice_call.session.say("Later.")
+    await voice_call.agent_answers(within=0.4)
+
+async def test_a_silence(voice_call):
+    await voice_call.settle()
+    await voice_call.silence(0.5)
+    voice_call.session.say("Later.")
+    await voice_call.agent_answers(within=0.4)
+
+async def test_a_false_interruption(voice_call):
+    await cough(voice_call)
+    await voice_call.agent_resumes(within=0.5)
+"""
+    )
+    result.outcomes(failed=4)
+    answered = "E *: the agent answered"
+    result.shows(
+        f"{answered} 1000 ms after the beginning of the call, and has to within 500 ms",
+        f"{answered} 500 ms after the keys '1#', and has to within 400 ms",
+        f"{answered} 500 ms after the beginning of the silence, and has to within 400 ms",
+        "E *: the agent went on * ms after the end of '', and has to within 500 ms",
+    )
+
+
 def test_words_in_a_pause_may_end_the_speech(calls):
     result = calls(
         HOST

@@ -38,8 +38,9 @@ async def test_it(voice_call, fake_llm, mock_tool):
     )
     result.outcomes(failed=1)
     result.shows(
-        "E *ExpectationError: the agent answered 'a table please' after 3300 ms, and has to within "
-        "800 ms: look(day='Friday') took 2500 ms of that, book(slot='2pm') took 500 ms of that"
+        "E *ExpectationError: the agent answered 3300 ms after the end of 'a table please', and "
+        "has to within 800 ms: look(day='Friday') took 2500 ms of that, book(slot='2pm') took "
+        "500 ms of that"
     )
 
 
@@ -57,8 +58,8 @@ async def test_it(voice_call, fake_llm):
 """
     )
     result.shows(
-        "E *ExpectationError: the agent answered 'thanks' after 2200 ms, and has to within 800 ms: "
-        "the model (test_it.py:23) took 2000 ms of that"
+        "E *ExpectationError: the agent answered 2200 ms after the end of 'thanks', and has to "
+        "within 800 ms: the model (test_it.py:23) took 2000 ms of that"
     )
 
 
@@ -79,11 +80,11 @@ async def test_what_it_says_later_counts_as_long_as_nothing_is_heard(voice_call,
     )
     result.outcomes(failed=2)
     result.shows(
-        "E *ExpectationError: the agent answered 'a table please' after 2200 ms, and has to within "
-        "800 ms: the model (test_it.py:20) took 1500 ms of that, "
+        "E *ExpectationError: the agent answered 2200 ms after the end of 'a table please', and "
+        "has to within 800 ms: the model (test_it.py:20) took 1500 ms of that, "
         "the model (test_it.py:20) took 500 ms of that",
-        "E *ExpectationError: the agent answered 'a table please' after 7500 ms, and has to within "
-        "800 ms: the model (test_it.py:25) took 7300 ms of that",
+        "E *ExpectationError: the agent answered 7500 ms after the end of 'a table please', and "
+        "has to within 800 ms: the model (test_it.py:25) took 7300 ms of that",
     )
 
 
@@ -287,8 +288,8 @@ async def test_where_it_does_not(voice_call):
     )
     result.outcomes(passed=1, failed=3)
     result.shows(
-        "E *: the agent stopped 480 ms into 'I would like to have a table for seven', and has to "
-        "within 200 ms",
+        "E *: the agent stopped 480 ms after it began to speak during 'I would like to have a "
+        "table for seven', and has to within 200 ms",
         "E *: the agent stopped for 'I would like to have a table for seven': min_words is 0, and "
         "nothing was heard; turn_handling={'interruption': {'min_words': 1}} lets it speak on",
         "E *: the agent was not stopped by 'I would like to have a table for seven': what it says "

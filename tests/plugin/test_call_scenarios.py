@@ -102,8 +102,8 @@ def test_a_turn_says_when_the_user_speaks_and_when_the_agent_has_to(phone):
     result = phone(scenario % "399ms")
     result.outcomes(failed=1)
     result.shows(
-        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 400 ms, and has "
-        "to within 399 ms",
+        "call.yaml:7: A call, turn 1: the agent answered 400 ms after the end of 'a table for "
+        "two', and has to within 399 ms",
         "*|0 s*",
         "*^ 2.9 s",
     )
@@ -255,7 +255,8 @@ def test_the_start_may_have_to_come_in_time(phone):
         result = phone(greeted % ("499ms", turn), "agent: host.py:Greeter")
         result.outcomes(failed=1)
         result.shows(
-            "call.yaml:5: A call, start: the agent answered after 500 ms, and has to within 499 ms"
+            "call.yaml:5: A call, start: the agent answered 500 ms after the beginning of the "
+            "call, and has to within 499 ms"
         )
     result = phone(greeted % ("800", "user: hi, llm: [Hello.]"), "agent: host.py:Greeter")
     result.shows("call.yaml:5: A call, start: within: 800s: that is 800 seconds, *; write 800ms")
@@ -498,8 +499,8 @@ def test_a_turn_that_a_tool_made_too_long_names_it(phone):
             within: 800ms
         """)
     result.shows(
-        "call.yaml:7: A call, turn 1: the agent answered 'a table for two' after 3300 ms, and has "
-        "to within 800 ms: book(people=2) took 3000 ms of that"
+        "call.yaml:7: A call, turn 1: the agent answered 3300 ms after the end of 'a table for "
+        "two', and has to within 800 ms: book(people=2) took 3000 ms of that"
     )
 
 

@@ -186,7 +186,7 @@ def test_what_makes_no_sense_is_one_line(telephone, body, line):
     [
         (
             "await voice_call.agent_answers(within=0.2)",
-            "*the agent answered 'a table' after 300 ms, and has to within 200 ms",
+            "*the agent answered 300 ms after the end of 'a table', and has to within 200 ms",
         ),
         (
             "await voice_call.agent_answers('When?')",

@@ -503,10 +503,14 @@ def test_a_turn_that_takes_longer_than_within_says_how_long_it_took(play):
     )
     result.outcomes(failed=4, passed=1)
     result.shows(
-        "s.yaml:6: The model is slow, turn 2: it took 2 s, and should take 1.999 s at most",
-        "s.yaml:8: The tool is slow, turn 1: it took 20 s, and should take 15 s at most",
-        "s.yaml:10: Retries take time, turn 1: it took 0.* s, and should take 0 s at most",
-        "s.yaml:15: Greets slowly, start: it took 3 s, and should take 2 s at most",
+        "s.yaml:6: The model is slow, turn 2: the turn took 2 s from beginning to end, and "
+        "should take 1.999 s at most",
+        "s.yaml:8: The tool is slow, turn 1: the turn took 20 s from beginning to end, and "
+        "should take 15 s at most",
+        "s.yaml:10: Retries take time, turn 1: the turn took 0.* s from beginning to end, and "
+        "should take 0 s at most",
+        "s.yaml:15: Greets slowly, start: the turn took 3 s from beginning to end, and "
+        "should take 2 s at most",
     )
 
 
@@ -559,7 +563,8 @@ def test_what_the_agent_still_does_when_a_wait_is_over_counts_for_within(play):
     )
     result.outcomes(passed=2, failed=1)
     result.shows(
-        "s.yaml:9: A slow question, turn 1: it took 13 s, and should take 12 s at most",
+        "s.yaml:9: A slow question, turn 1: the turn took 13 s from beginning to end, and "
+        "should take 12 s at most",
     )
 
 
@@ -688,7 +693,8 @@ def test_a_tool_that_is_interrupted_works_on_and_is_not_replied_to(play):
         "s.yaml:12: The output was not foreseen, turn 1: not expected: function_call_output "
         "search -> '2 pm'",
         "s.yaml:14: The reply never comes, turn 1: scripted, and never asked for: say('At 2 pm.')",
-        "s.yaml:16: The tool takes its time, turn 1: it took 20 s, and should take 5 s at most",
+        "s.yaml:16: The tool takes its time, turn 1: the turn took 20 s from beginning to end, and "
+        "should take 5 s at most",
     )
 
 
