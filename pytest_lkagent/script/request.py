@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..transcript import Event, FunctionCallOutput, Message
-from .steps import Asker, asker_name
+from .steps import Asker, asker_name, short
 
 __all__ = ["Request"]
 
@@ -82,6 +82,13 @@ class Request:
             bases = (base.__name__ for base in type(self.agent).__mro__)
             return asker in (*self.classes, *bases)
         return True
+
+    def answered(self) -> str:
+        """Say of a step whom it answered, and when."""
+        if self.reply_instructions:
+            return f"answered {self.asker} asked to {short(self.reply_instructions)}"
+        after = f" after {short(self.last_input)}" if self.last_input else ""
+        return f"answered {self.asker}{after}"
 
     def describe(self) -> str:
         """Describe the request in one line."""

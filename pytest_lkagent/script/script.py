@@ -106,7 +106,7 @@ class Rule:
 
 @dataclass
 class Script:
-    """The steps that wait, and those that answered.
+    """The steps that wait, and those that answered, with what they answered.
 
     Rules are tried before the queue. `take` is the only way out: it hands each step to one
     request, and raises `UnscriptedRequest` with the whole story when nothing fits. `give_back` is
@@ -115,7 +115,7 @@ class Script:
 
     queue: deque[Step] = field(default_factory=deque)
     rules: list[Rule] = field(default_factory=list)
-    taken: list[Step] = field(default_factory=list)
+    taken: list[tuple[Step, Request]] = field(default_factory=list)
 
     def add(self, steps: Iterable[StepSource]) -> None:
         """Append steps to the queue."""
@@ -155,12 +155,12 @@ class Script:
         step = self._next(request)
         if step is None:
             raise UnscriptedRequest(self._story(request, advice(request)))
-        self.taken.append(step)
+        self.taken.append((step, request))
         return step
 
     def give_back(self, step: Step) -> None:
         """Let a step that was taken answer the next request instead."""
-        place = max(place for place, one in enumerate(self.taken) if one is step)
+        place = max(place for place, (one, _) in enumerate(self.taken) if one is step)
         del self.taken[place]
         if not step.rule:
             self.queue.appendleft(step)
@@ -210,7 +210,7 @@ class Script:
         if request.reply_instructions:
             lines.append(f"  asked to: {request.reply_instructions!r}")
         lines.append(f"  tools on offer: {one_of(request.tools)}")
-        lines += [f"  used      {step}" for step in self.taken]
+        lines += [f"  used      {step}, {asked.answered()}" for step, asked in self.taken]
         lines += [f"  waiting   {step}" for step in self.queue]
         lines += [f"  rule      {rule.written_at}  {rule.describe()}" for rule in self.rules]
         if self.queue:

@@ -36,6 +36,7 @@ __all__ = [
     "raw_call",
     "reply",
     "say",
+    "short",
     "silence",
     "stall",
 ]
@@ -367,7 +368,7 @@ def _check_arguments(tool: str, arguments: Mapping[str, Any]) -> None:
             json.dumps(value, allow_nan=False, default=_callable_aside)
         except (TypeError, ValueError, RecursionError) as problem:
             raise UsageError(
-                f"call({tool!r}, {name}={_short(value)}): a model sends JSON, and this does not "
+                f"call({tool!r}, {name}={short(value)}): a model sends JSON, and this does not "
                 f"serialise ({problem}); write it as the model would, such as a str"
             ) from None
 
@@ -390,7 +391,8 @@ def _shown(value: Any) -> str:
     return "<callable>" if callable(value) else repr(value)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Show a value in at most 80 characters."""
     try:
         shown = repr(value)
     except RecursionError:

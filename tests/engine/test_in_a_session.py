@@ -434,7 +434,7 @@ def test_what_is_left_over_fails_the_test_and_says_where_it_was_written(project)
         "E *UnscriptedRequest: Agent asked its model for a completion that nobody scripted",
         "E *request 2, last input: 'more'",
         "E *tools on offer: none",
-        "E *used      test_left.py:15  say('one')",
+        "E *used      test_left.py:15  say('one'), answered Agent after 'hi'",
         "E *add a step for it: fake_llm.script(say('…'))",
         "*_ test_swallowed _*",
         "Agent asked its model for a completion that nobody scripted",

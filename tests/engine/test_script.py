@@ -154,6 +154,8 @@ def test_an_unscripted_request_tells_the_whole_story() -> None:
     script = Script()
     used = here() + 1
     script.add([say("one")])
+    greeted = here() + 1
+    script.add([say("Hello.")])
     waiting = here() + 1
     script.add([say("two").by(Waiter)])
     pattern = here() + 1
@@ -163,6 +165,7 @@ def test_an_unscripted_request_tells_the_whole_story() -> None:
     exact = here() + 1
     script.when("go", ["x", "y"])
     take(script, "hi")
+    script.take(asked("hi", to="greet them"), advice=add_one)
     take(script, "go")
     script.rules[2].asker = Waiter
     with pytest.raises(UnscriptedRequest) as caught:
@@ -176,8 +179,9 @@ def test_an_unscripted_request_tells_the_whole_story() -> None:
         "  request 7, last input: 'and now?'",
         "  asked to: 'greet them'",
         "  tools on offer: book, list",
-        f"  used      {place}:{used}  say('one')",
-        f"  used      {place}:{exact}  say('x')",
+        f"  used      {place}:{used}  say('one'), answered FrontDesk after 'hi'",
+        f"  used      {place}:{greeted}  say('Hello.'), answered FrontDesk asked to 'greet them'",
+        f"  used      {place}:{exact}  say('x'), answered FrontDesk after 'go'",
         f"  waiting   {place}:{waiting}  say('two') by Waiter",
         f"  rule      {place}:{pattern}  when(/p.m/, by=FrontDesk), played 0 of 2",
         f"  rule      {place}:{predicate}  when(_positive), played 0 times, any number will do",

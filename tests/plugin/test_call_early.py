@@ -157,7 +157,7 @@ async def test_it(voice_call, fake_llm):
     result.shows(
         "E *UnscriptedRequest: Desk asked its model for a completion that nobody scripted",
         "E *request 4, last input: 'weather'",
-        "E *used      test_it.py:* say('It rains.')",
+        "E *used      test_it.py:* say('It rains.'), answered Desk after 'weather'",
     )
     assert str(result).count("used      ") == 1
 
