@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _INDENT = " " * 6
+_LIST = "list the events in the order in which they came"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +180,28 @@ def _explain(alignment: Alignment) -> Mismatch:
     after = alignment.candidates(furthest, after=stuck_at)
     came_later = [k for k in after if fits(expected, events[k])]
     if not came_later:
-        return _missing(alignment, furthest, expected)
-    listed = [e for e in alignment.expectations[furthest + 1 :] if not isinstance(e, EllipsisType)]
-    if any(fits(other, events[stuck_at]) for other in listed):
-        note = (
-            f"order: [{stuck_at}] came before it; list the events in the order in which they came"
+        came_before = _spare(alignment, expected)
+        if came_before is None:
+            return _missing(alignment, furthest, expected)
+        lines = _shown(
+            events, came_before, f"order: it came before what is listed above it; {_LIST}"
         )
-        lines = _shown(events, came_later[0], note)
+        return Mismatch(f"expected {expected} later", lines, expected.site)
+    if any(fits(other, events[stuck_at]) for other in _listed(alignment, furthest + 1)):
+        lines = _shown(events, came_later[0], f"order: [{stuck_at}] came before it; {_LIST}")
         return Mismatch(f"expected {expected} earlier", lines, expected.site)
     return _unexpected(events, stuck_at)
+
+
+def _listed(alignment: Alignment, begin: int = 0) -> list[Expectation]:
+    return [e for e in alignment.expectations[begin:] if not isinstance(e, EllipsisType)]
+
+
+def _spare(alignment: Alignment, expected: Expectation) -> int | None:
+    """Return an event that is what is expected, and that no other expectation needs."""
+    met_by = [k for k, event in enumerate(alignment.events) if fits(expected, event)]
+    rivals = [e for e in _listed(alignment) if any(fits(e, alignment.events[k]) for k in met_by)]
+    return met_by[-1] if met_by and len(met_by) >= len(rivals) else None
 
 
 def _unexpected(events: Sequence[Event], index: int) -> Mismatch:

@@ -305,6 +305,26 @@ def test_outputs_of_calls_one_after_the_other_keep_their_order():
         """)
 
 
+def test_what_is_listed_too_late_is_told_to_be_out_of_order():
+    events = [called("look"), gave("look"), said("Seven."), said("Or eight.")]
+    script = [calls(LlmCall("look")), say("Seven."), say("Or eight.")]
+    for expected in ([output("look"), call("look")], [..., message("Seven."), call("look"), ...]):
+        mismatch = match_turn(expected, events, scripted=script)
+        assert told(mismatch) == text_of("""\
+            expected function_call look later
+              >>> [0] function_call          look()
+                  [1] function_call_output   look -> ''
+                  [2] assistant              Seven.
+                  [3] assistant              Or eight.
+                  order: it came before what is listed above it; list the events in the order \
+in which they came
+            """)
+    once = [call("look"), output("look"), call("look")]
+    assert told(match_turn(once, events, scripted=script)).endswith(
+        "closest: none, there was no other function_call"
+    )
+
+
 def test_many_parallel_calls_are_matched_without_trying_all_orders():
     names = [f"tool_{n}" for n in range(60)]
     events = [*(called(name) for name in names), *(gave(name, "ok") for name in names)]
