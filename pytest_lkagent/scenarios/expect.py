@@ -161,6 +161,12 @@ def match_after(after: After, userdata: Any) -> Mismatch | None:
     ]
     if not differing:
         return None
+    if userdata is None:
+        return Mismatch(
+            "after: this session has no userdata; write userdata: in the scenario, override the "
+            "fixture userdata, or have the entrypoint give it some",
+            site=after.site,
+        )
     return Mismatch("expected other userdata after the turn", tuple(differing), after.site)
 
 

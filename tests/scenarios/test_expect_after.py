@@ -125,8 +125,16 @@ def test_all_that_differs_in_the_userdata_is_told():
 
 def test_userdata_may_be_nested_objects_and_none():
     assert match_after(after(a={"b": 1}), SimpleNamespace(a=SimpleNamespace(b=1))) is None
-    mismatch = match_after(after(a=1), None)
-    assert told(mismatch).endswith("userdata differs at a: expected 1, but got None")
+    mismatch = match_after(after(a={"b": 1}), {"a": None})
+    assert told(mismatch).endswith("userdata differs at a.b: expected 1, but got None")
+
+
+def test_a_session_without_userdata_is_told_in_one_line():
+    assert match_after(after(), None) is None
+    assert told(match_after(after(attempts=1, paid=True), None)) == (
+        "after: this session has no userdata; write userdata: in the scenario, override the "
+        "fixture userdata, or have the entrypoint give it some"
+    )
 
 
 def test_an_empty_mapping_is_for_userdata_with_nothing_in_it():
