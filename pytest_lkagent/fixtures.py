@@ -121,10 +121,17 @@ def _lk_stage(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Stage:
     more than all the rest of the stage.
     """
     if "_lk_defaults" in request.fixturenames:  # which is put into the job before it is entered
-        request.getfixturevalue("_lk_defaults")
+        try:
+            request.getfixturevalue("_lk_defaults")
+        except pytest.FixtureLookupError:  # they are being made, of fixtures that ask for this one
+            return _lk_bare_stage
+    _put_on_loop(request)
+    return _lk_bare_stage
+
+
+def _put_on_loop(request: pytest.FixtureRequest) -> None:
     if border.is_coroutine_test(request.node) and "_lk_main" not in request.fixturenames:
         of_its_loop(request, "stage", _stage_on_loop)
-    return _lk_bare_stage
 
 
 @pytest.fixture
@@ -289,6 +296,7 @@ def start_session(
     What is left out comes from the fixtures. A used agent instance is refused. Not for calls: there
     is one session on the line.
     """
+    _put_on_loop(request)
 
     async def start(agent: Any = None, **given: Any) -> AgentSession[Any]:
         if _lk_stage.is_call:

@@ -185,6 +185,55 @@ def test_fixtures_of_the_user_may_have_the_names_of_ours_or_build_on_them(desk):
     result.outcomes(passed=1)
 
 
+def test_what_is_overridden_may_be_made_of_mocks_and_of_the_model(desk):
+    result = desk(
+        {
+            "conftest.py": """
+            import pytest
+            from agent import FrontDesk
+            from pytest_lkagent import call, say
+
+            @pytest.fixture
+            def userdata(fake_tts, mock_task):
+                return {}
+
+            @pytest.fixture
+            def agent(fake_llm, mock_tool):
+                mock_tool(FrontDesk, "book", returns="mocked")
+                fake_llm.script(call("book", slot="2pm"), "Booked.")
+                return FrontDesk
+            """,
+            "test_it.py": """
+            async def test_a_session(user_says):
+                turn = await user_says("2 pm please")
+                assert turn.events[-2].output == "mocked"
+
+            async def test_the_model_first(fake_llm, user_says):
+                await user_says("2 pm please")
+
+            async def test_several_sessions(start_session):
+                session = await start_session()
+                result = await session.run(user_input="2 pm please")
+                result.expect.contains_function_call_output(output="mocked")
+
+            async def test_the_model_and_several_sessions(fake_llm, start_session, job_context):
+                await (await start_session()).run(user_input="2 pm please")
+
+            async def test_a_call(voice_call):
+                await voice_call.say("2 pm please")
+                await voice_call.agent_answers("Booked.")
+            """,
+            "desk.yaml": """
+            scenarios:
+              - label: A scenario
+                turns: [{user: 2 pm please}]
+            """,
+        },
+        ini="lk_scenarios = desk.yaml\n",
+    ).run()
+    result.outcomes(passed=6)
+
+
 def test_a_fixture_called_agent_of_another_meaning_is_left_alone(desk):
     result = desk(
         {
