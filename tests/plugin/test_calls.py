@@ -543,3 +543,56 @@ def test_words_in_the_middle_of_which_a_call_fails_are_not_taken_for_unheard(tel
     result.shows("*the agent stopped * ms into 'stop, please', and has to within 200 ms")
     assert "[==" in str(result)
     assert "(heard" not in str(result)
+
+
+def test_what_livekit_does_not_run_for_a_text_runs_in_a_call(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            import pytest
+            from livekit.agents import Agent
+
+            ran = set()
+
+            class Talker(Agent):
+                def __init__(self):
+                    super().__init__(instructions="You talk.")
+
+                async def on_user_turn_completed(self, turn_ctx, new_message):
+                    ran.add("on_user_turn_completed")
+
+                async def stt_node(self, audio, settings):
+                    ran.add("stt_node")
+                    async for heard in Agent.default.stt_node(self, audio, settings):
+                        yield heard
+
+                async def tts_node(self, text, settings):
+                    ran.add("tts_node")
+                    async for frame in Agent.default.tts_node(self, text, settings):
+                        yield frame
+
+                async def transcription_node(self, text, settings):
+                    ran.add("transcription_node")
+                    async for shown in Agent.default.transcription_node(self, text, settings):
+                        yield shown
+
+            @pytest.fixture
+            def agent(fake_llm):
+                fake_llm.script("Hi.")
+                return Talker
+
+            async def test_a_text(user_says):
+                await user_says("hello")
+                assert ran == {"transcription_node"}
+
+            async def test_one_that_counts_as_heard(user_says):
+                await user_says("hello", input_modality="audio")
+                assert ran == {"transcription_node"}
+
+            async def test_a_call(voice_call, user_says):
+                await user_says("hello")
+                assert len(ran) == 4
+            """
+        }
+    ).run()
+    result.outcomes(passed=3)
