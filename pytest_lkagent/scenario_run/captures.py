@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from ..errors import UsageError, one_of
 from ..sites import Site
-from ..transcript import Event, FunctionCallOutput, Message
+from ..transcript import Event, FunctionCallOutput, Message, Turn
 
-__all__ = ["Captures", "mentions"]
+__all__ = ["Captures", "mentions", "part_of"]
 
 _NAME = re.compile(r"\$\{(\w+)\}")
 
@@ -34,7 +35,8 @@ class Captures:
     ) -> tuple[Captures, dict[str, str]]:
         """Return the captures with what `patterns` find in `events`, and why others find nothing.
 
-        An empty text is none: every text contains it.
+        It is the first that is found: a model answers before the turn is over, when no later one
+        is there. An empty text is none: every text contains it.
         """
         texts = list(_texts(events))
         found, missing = dict(self._found), dict[str, str]()
@@ -79,6 +81,24 @@ class Captures:
                 f"${{{name}}} was not captured before; captured so far: {one_of(self._found)}"
             )
         return self._found[name]
+
+
+def part_of(turn: Turn, messages: Sequence[Event], before: Iterable[Event]) -> Sequence[Event]:
+    """Return those of a request's messages that are of `turn`, and not of what was `before` it.
+
+    An agent may know more of the past than the session: the user's words begin the turn as well.
+    """
+    known = Counter(_texts(before))
+    begin = 0
+    for index, event in enumerate(messages):
+        for text in _texts([event]):
+            if known[text]:
+                known[text] -= 1
+                begin = index + 1
+    rest = messages[begin:]
+    words = [event for event in rest if isinstance(event, Message) and event.role == "user"]
+    said = next((event for event in words if event.text == turn.user), None)
+    return rest if said is None else rest[rest.index(said) :]
 
 
 def _texts(events: Iterable[Event]) -> Iterator[str]:

@@ -37,13 +37,13 @@ from ..scenarios.expect import (
 from ..scenarios.expectations import CloseExpectation
 from ..scenarios.model import FuzzSpec, Ref, Scenario, ScenarioResult, ScenarioTurn, SnapshotSpec
 from ..scenarios.write_expect import Happened, Position
-from ..script import Step
+from ..script import Request, Step
 from ..sites import Site
 from ..strict import TOOL_ERROR
 from ..transcript import FunctionCallOutput, Transcript, Turn, render
 from .absent import refuse_misspelt
 from .calls import check_call_turn, give_voices, hear_start, play_call_turn, why_otherwise
-from .captures import Captures
+from .captures import Captures, part_of
 from .elsewhere import elsewhere
 from .errors import Expecting, failing
 from .mocks import put_mocks
@@ -76,6 +76,7 @@ class Play:
         self.scenario = scenario
         self.names = names
         self._captures = Captures()
+        self._transcript = Transcript()
         self.happened: dict[Position, Happened] = {}
         """The turns that were played, and were as the file says."""
         self._invariants: Invariants | None = None
@@ -97,6 +98,7 @@ class Play:
             UsageError: A class or a tool does not exist, one line for each.
         """
         self._captures = Captures()
+        self._transcript = Transcript()
         self.happened = {}
         if self.scenario.agent is None and self.scenario.entrypoint is None:
             owner = type(agent) if isinstance(agent, Agent) else agent
@@ -143,7 +145,16 @@ class Play:
     def start_steps(self) -> list[Step]:
         """Return the steps that answer the requests of the start."""
         start = self.scenario.start
-        return [] if start is None else steps_of(start, self.names, lambda: self._captures)
+        return [] if start is None else steps_of(start, self.names, self._captured)
+
+    def _captured(self, turn: ScenarioTurn, request: Request) -> Captures:
+        """Return what is captured when a turn makes a request."""
+        if not turn.capture:
+            return self._captures
+        *earlier, current = (self._transcript.start, *self._transcript.turns)
+        before = (event for one in earlier for event in one.events)
+        said = part_of(current, request.messages, (*self.scenario.history, *before))
+        return self._captures.search(turn.capture, said)[0]
 
     async def run(
         self, stage: Stage, harness: Harness, fixtures: Mapping[str, Any]
@@ -156,6 +167,7 @@ class Play:
         """
         __tracebackhide__ = True
         scenario = self.scenario
+        self._transcript = harness.transcript
         call = self._call(stage, harness)
         try:
             if call is not None:
@@ -175,7 +187,7 @@ class Play:
                 break
             where = f"turn {number}"
             harness.model.advice = f"add it to llm: of {where} ({turn.site})"
-            harness.model.script(*steps_of(turn, self.names, lambda: self._captures))
+            harness.model.script(*steps_of(turn, self.names, self._captured))
             with self._located(turn.site, where):
                 known = len(harness.scripted_errors)
                 with Expecting(stage, turn, self._captures) as expecting:

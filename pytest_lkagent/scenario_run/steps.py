@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 
 from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
@@ -17,18 +18,19 @@ from .names import Names
 __all__ = ["error_of", "make_error", "steps_of"]
 
 
-def steps_of(turn: ScenarioTurn, names: Names, captures: Callable[[], Captures]) -> list[Step]:
-    """Make the steps of a turn; one with ``${name}`` waits for what will have been captured."""
-    return [_step(entry, turn, names, captures) for entry in turn.llm]
+def steps_of(
+    turn: ScenarioTurn, names: Names, captures: Callable[[ScenarioTurn, Request], Captures]
+) -> list[Step]:
+    """Make the steps of a turn; one with ``${name}`` waits for what will have been captured.
+
+    What the turn itself captures may stand in the output that the model answers just then.
+    """
+    return [_step(entry, names, partial(captures, turn)) for entry in turn.llm]
 
 
-def _step(
-    entry: LlmEntry, turn: ScenarioTurn, names: Names, captures: Callable[[], Captures]
-) -> Step:
+def _step(entry: LlmEntry, names: Names, captures: Callable[[Request], Captures]) -> Step:
     def filled(request: Request) -> Step:
-        # what this turn captures may stand in the output that the model answers just now
-        found, _ = captures().search(turn.capture, reversed(request.messages))
-        return _made(found.fill(entry), names)
+        return _made(captures(request).fill(entry), names)
 
     step = Step(make=filled) if mentions((entry.text, entry.calls)) else _made(entry, names)
     return replace(step, asker=_asker(entry, names), written_at=entry.site)

@@ -67,3 +67,57 @@ def test_a_capture_goes_on_until_it_finds_a_text(desk):
     found = FOUND.replace("PATTERN", "(booked)?")
     whole = found.replace("{contains: '${slot}'}", "'It is ${slot}.'")
     desk({"desk.yaml": whole}).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+
+
+TWICE = """\
+agent: agent.py:FrontDesk
+scenarios:
+- label: Says which
+  turns:
+  - {user: 1 pm please, llm: [call: {book: {slot: 1pm}}, Booked.]}
+  - user: 2 pm, and 3 pm
+    capture: {slot: 'booked (.*)'}
+    llm:
+    - call: {book: {slot: 2pm}}
+    - {say: 'First ${slot}.', call: {book: {slot: 3pm}}}
+    - It is ${slot}.
+    expect: [function_call_output: {}, function_call_output: {}, message: It is 2pm.]
+  - {user: and then?, llm: ['Come at ${slot}.'], expect: [message: Come at 2pm.]}
+"""
+
+
+@pytest.mark.parametrize("target", ["inprocess", "memory"])
+def test_the_first_that_a_turn_finds_is_captured_wherever_it_stands(desk, target):
+    """The model answers before the turn is over, when nobody knows of a later one."""
+    files = {"desk.yaml": TWICE}
+    desk(files).run("--lk-scenarios=desk.yaml", f"--lk-target={target}").outcomes(passed=1)
+
+
+def test_what_came_before_a_turn_is_not_captured_in_it(desk):
+    files = {
+        "desk.yaml": """
+        agent: desk.py:make
+        scenarios:
+        - label: Of history and of the agent itself
+          history: [{user: 8 pm please}, {assistant: booked 8pm}]
+          turns:
+          - user: 2 pm please
+            capture: {slot: 'booked (.*)'}
+            llm: [call: {book: {slot: 2pm}}, 'It is ${slot}.']
+            expect: [function_call_output: {}, message: It is 2pm.]
+          - user: 3 pm please
+            capture: {slot: 'booked (.*)'}
+            llm: [call: {book: {slot: 3pm}}, 'It is ${slot}.']
+            expect: [function_call_output: {}, message: It is 3pm.]
+        """,
+        "desk.py": """
+        from agent import FrontDesk
+        from livekit.agents import llm
+
+        def make():
+            agent = FrontDesk()
+            agent._chat_ctx.add_message(role="assistant", content="booked 7pm")
+            return agent
+        """,
+    }
+    desk(files).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
