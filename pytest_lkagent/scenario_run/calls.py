@@ -119,7 +119,7 @@ def _said(
 ) -> tuple[str, dict[str, Any]]:
     how = {key: fill(value) if isinstance(value, str) else value for key, value in said.how.items()}
     if (fail := how.pop("fail", None)) is not None:
-        how["error"] = error_of(fail, names)
+        how["error"] = error_of(fill(fail), names)
         how["attempts"] = fail.attempts or 1
         how["written_at"] = turn.site
     return fill(said.text), how

@@ -21,7 +21,23 @@ _Value = TypeVar("_Value")
 
 def mentions(value: object) -> bool:
     """Whether ``${name}`` stands anywhere in `value`."""
-    return _NAME.search(repr(value)) is not None
+    return any(_NAME.search(text) for text in _parts(value))
+
+
+def _parts(value: Any) -> Iterator[str]:
+    """Walk the texts and patterns of a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, re.Pattern):
+        yield value.pattern
+    elif isinstance(value, Mapping):
+        yield from _parts(tuple(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _parts(item)
+    elif is_dataclass(value) and not isinstance(value, (type, Site)):
+        for field in fields(value):
+            yield from _parts(getattr(value, field.name))
 
 
 class Captures:

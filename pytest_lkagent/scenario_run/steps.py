@@ -32,8 +32,8 @@ def _step(entry: LlmEntry, names: Names, captures: Callable[[Request], Captures]
     def filled(request: Request) -> Step:
         return _made(captures(request).fill(entry), names)
 
-    step = Step(make=filled) if mentions((entry.text, entry.calls)) else _made(entry, names)
-    return replace(step, asker=_asker(entry, names), written_at=entry.site)
+    step = replace(_made(entry, names), asker=_asker(entry, names))
+    return replace(step, make=filled) if mentions(entry) else step
 
 
 def _asker(entry: LlmEntry, names: Names) -> Asker:

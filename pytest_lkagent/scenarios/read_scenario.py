@@ -270,7 +270,6 @@ def _xfail(reading: Reading, node: Node) -> str | None:
 
 
 _SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
-    "start": read_start,
     "mocks": read_mocks,
     "session": _session,
     "history": _history,
@@ -283,6 +282,7 @@ _SETTINGS: dict[str, Callable[[Reading, Node], Any]] = {
     "mode": read_mode,
     "voices": read_voices,
     "impairments": read_impairments,
+    "start": read_start,  # last: what it captures is not known to what is made before it
 }
 _READERS: dict[str, Callable[[Reading, Node], Any]] = {
     "tags": _tags,

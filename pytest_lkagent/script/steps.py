@@ -180,8 +180,6 @@ class Step:
         return f"{self._what()}{self._how()}"
 
     def _what(self) -> str:
-        if self.make is not None:
-            return f"{getattr(self.make, '__name__', 'callable')}(request)"
         if self.stalls:
             return "stall()"
         text = "<callable>" if callable(self.text) else repr(self.text)
@@ -190,6 +188,8 @@ class Step:
             attempts = f", attempts={self.attempts}" if self.attempts else ""
             return f"fail({_brief(self.error)}{after}{attempts})"
         if self.text is None and not self.calls:
+            if self.make is not None:
+                return f"{getattr(self.make, '__name__', 'callable')}(request)"
             return "silence()"
         if not self.calls:
             return f"say({text})"

@@ -93,6 +93,67 @@ def test_the_first_that_a_turn_finds_is_captured_wherever_it_stands(desk, target
     desk(files).run("--lk-scenarios=desk.yaml", f"--lk-target={target}").outcomes(passed=1)
 
 
+LONG = "a" * 250
+ANYWHERE = f"""\
+agent: agent.py:FrontDesk
+scenarios:
+- label: Fails with it
+  turns:
+  - {{user: 2 pm, capture: {{slot: 'booked (.*)'}}, llm: [call: {{book: {{slot: 2pm}}}}, Yes.]}}
+  - user: again?
+    llm: [fail: {{status: 503, after: 'At ${{slot}}. ', attempts: 1}}, Bye.]
+    expect: [message: At 2pm. Bye.]
+  - user: again?
+    llm: [fail: {{type: APIConnectionError, message: 'no ${{slot}}'}}]
+    expect_error: {{contains: no 2pm}}
+  - user: again?
+    llm: [{LONG} 2pm]
+    expect: [message: {{matches: '{LONG} ${{slot}}'}}]
+- label: Is never said
+  turns:
+  - {{user: 2 pm, capture: {{slot: 'booked (.*)'}}, llm: [call: {{book: {{slot: 2pm}}}}, Yes.]}}
+  - {{user: again?, llm: [Bye., 'At ${{slot}}.']}}
+"""
+
+
+def test_what_was_captured_is_filled_in_wherever_it_stands(desk):
+    result = desk({"desk.yaml": ANYWHERE}).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "desk.yaml:18: Is never said, turn 2: scripted, and never asked for: say('At ${slot}.')"
+    )
+
+
+def test_what_was_captured_is_filled_in_where_recognition_fails(desk):
+    file = """
+    agent: agent.py:FrontDesk
+    scenarios:
+    - label: Is not heard
+      mode: audio
+      turns:
+      - {user: 2 pm please, capture: {slot: 'booked (.*)'}, llm: [call: {book: {slot: 2pm}}, Yes.]}
+      - user: {text: again?, fail: {type: APIConnectionError, message: 'no ${slot}', attempts: 4}}
+        expect_error: {contains: no 2pm}
+    """
+    desk({"desk.yaml": file}).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+
+
+def test_mocks_are_made_before_anything_is_captured(desk):
+    file = """
+    agent: agent.py:Greeter
+    scenarios:
+    - label: Greets
+      start: {llm: [Hello.], capture: {greeting: Hello}}
+      mocks: {FrontDesk: {book: 'booked ${greeting}'}}
+      turns: [{user: hi, llm: ['${greeting}']}]
+    """
+    result = desk({"desk.yaml": file}).run("--lk-scenarios=desk.yaml")
+    result.shows(
+        "desk.yaml:5:29: '${greeting}' was captured by no earlier turn; captured before: none"
+    )
+    result.shows_no("*desk.yaml:6*")
+
+
 def test_what_came_before_a_turn_is_not_captured_in_it(desk):
     files = {
         "desk.yaml": """
