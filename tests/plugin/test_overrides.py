@@ -350,6 +350,46 @@ class FrontDesk(Agent):
 """
 
 
+def test_a_tool_called_task_is_no_mocked_agent_task(desk):
+    tasks = """
+    from livekit.agents import Agent, function_tool
+
+    class Office(Agent):
+        def __init__(self):
+            super().__init__(instructions="You give work away.")
+
+        @function_tool
+        async def task(self) -> str:
+            \"\"\"Give a task.\"\"\"
+            return "given"
+
+        @function_tool
+        async def file(self) -> str:
+            \"\"\"File it.\"\"\"
+            return "filed"
+    """
+    scenario = """
+    agent: office.py:Office
+    scenarios:
+    - label: Gives a task
+      mocks: {Office: {task: %s}}
+      turns:
+      - user: give me one
+        llm: [call: {task: {}}, Here.]
+        expect: [function_call_output: {output: mocked}]
+    """
+    for mock in ("mocked", "{returns: mocked}, file: {optional: true}"):
+        files = {"office.py": tasks, "office.yaml": scenario % mock}
+        desk(files).run("--lk-scenarios=office.yaml").outcomes(passed=1)
+    files = {"office.py": tasks, "office.yaml": scenario % "{returns: mocked}"}
+    result = desk(files).run("--lk-scenarios=office.yaml")
+    result.outcomes(errors=1)
+    result.shows(
+        "office.yaml:4:11: Office is no AgentTask, and task: with more than a text is the "
+        "result of one; to mock its tool task like that, name another of its tools as well"
+    )
+
+
 def test_a_mocked_task_that_need_not_be_awaited_says_so(desk):
     said = """
 defaults:
