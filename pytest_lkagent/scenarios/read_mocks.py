@@ -82,6 +82,9 @@ def _calls(reading: Reading, node: Node, what: str) -> tuple[MockOutcome, ...]:
             continue
         fields = _fields(reading, item, f"a call of {what}", OUTCOME_KEYS)
         outcome = _outcome(reading, item, fields, f"a call of {what}")
+        if fields.keys() == {"delay"}:
+            told = f"a call of {what} has no outcome; write returns:, error: or raises:"
+            reading.missing(item, fields, told)
         outcomes.append(MockOutcome(site=site_of(item), **outcome))
     return tuple(outcomes)
 

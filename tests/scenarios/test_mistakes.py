@@ -269,6 +269,10 @@ SCENARIO = [
         ("28: a call of the mock of a cannot be a list; write {returns: […]} for a list to return"),
     ),
     (
+        "mocks: {Desk: {a: {calls: [{delay: 2s}, x]}}}",
+        "28: a call of the mock of a has no outcome; write returns:, error: or raises:",
+    ),
+    (
         "mocks: {Desk: {a: {error: x, message: y}}}",
         ("39: message in the mock of a belongs to raises:; write error:"),
     ),
