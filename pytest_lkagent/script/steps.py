@@ -246,8 +246,13 @@ def reply(text: Text | None, /, *calls: Step) -> Step:
     What holds for the whole answer is said of the reply, not of its calls:
     ``reply("One moment.", call("book")).timed(ttft=0.5)``.
     """
-    given: tuple[Any, ...] = calls
-    for step in given:
+    given: tuple[Any, ...] = (text, *calls)
+    if isinstance(given[0], Step):
+        shown = given[0].describe()
+        raise UsageError(
+            f"reply(): {shown} is no text, which comes first: write reply(None, {shown})"
+        )
+    for step in given[1:]:
         shown = step.describe() if isinstance(step, Step) else repr(step)
         if not getattr(step, "calls", ()) or step.text is not None:
             raise UsageError(f"reply(text, call(…), …) takes calls after the text, not {shown}")
@@ -344,10 +349,12 @@ def _tool_name(tool: Any) -> str:
     return name
 
 
-def _text(text: Text, step: str) -> Text:
+def _text(text: Any, step: str) -> Text:
     if isinstance(text, str) or callable(text):
-        return text
-    raise UsageError(f"{step}({text!r}): text is a str or a callable of the request")
+        made: Text = text
+        return made
+    shown = text.describe() if isinstance(text, Step) else repr(text)
+    raise UsageError(f"{step}({shown}): text is a str or a callable of the request")
 
 
 def _check_pieces(pieces: tuple[str, ...], text: str) -> None:

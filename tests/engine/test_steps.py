@@ -192,6 +192,11 @@ refused = [
     (lambda: raw_call("book", {"slot": 1}), "takes the text that the model sends"),
     (lambda: reply("x", say("y")), r"takes calls after the text, not say\('y'\)"),
     (lambda: reply("x", "y"), "takes calls after the text, not 'y'"),
+    (
+        lambda: reply(call("book", slot="2pm")),  # type: ignore[arg-type]
+        r"call\('book', slot='2pm'\) is no text, which comes first: write reply\(None, call",
+    ),
+    (lambda: say(say("Hi.")), r"say\(say\('Hi.'\)\): text is a str"),  # type: ignore[arg-type]
     (lambda: reply(None), "neither text nor calls says nothing"),
     (lambda: reply(5, call("a")), r"reply\(5\): text is a str"),
     (lambda: reply("x", call("a").timed(ttft=1)), r"with_usage\(\) and by\(\) belong to the whole"),
