@@ -18,7 +18,7 @@ from .read_fuzz import read_fuzz
 from .read_job import read_job, read_judges
 from .read_mocks import read_mocks
 from .read_snapshot import read_snapshot
-from .read_turns import read_start, read_turns
+from .read_turns import TURN_KEYS, read_start, read_turns
 from .read_voice import read_impairments, read_mode, read_voices
 from .reading import Reading, is_null, site_of
 from .scalars import resolve
@@ -44,6 +44,9 @@ SCENARIO_KEYS = (
     *DEFAULT_KEYS,
 )
 _DUNDER = re.compile("__(.+)__")
+_IN_A_TURN = dict.fromkeys(
+    TURN_KEYS, "; it belongs to a turn: indent it as far as its user: or wait:"
+)
 _OF_TURNS = {"start", "absent", "check", "snapshot", "expect_veto"}
 _TESTED = ("agent", "entrypoint")
 _MESSAGE_ROLES = ("user", "assistant", "system", "developer")
@@ -80,7 +83,7 @@ def read_scenario(
     reading: Reading, node: Node, *, tested: dict[str, Ref | None], defaults: dict[str, Any]
 ) -> Scenario:
     """Read a scenario; what it does not say, `tested` and `defaults` say."""
-    fields = reading.fields(node, "a scenario", SCENARIO_KEYS)
+    fields = reading.fields(node, "a scenario", SCENARIO_KEYS, elsewhere=_IN_A_TURN)
     reading.captured.clear()
     reading.only_in_calls.clear()
     reading.wrong_in_calls.clear()

@@ -217,6 +217,13 @@ SCENARIO = [
         ),
     ),
     (
+        "llm: [Hello.]",
+        (
+            "1: unknown key 'llm' in a scenario; it belongs to a turn: indent it as far as its "
+            "user: or wait:"
+        ),
+    ),
+    (
         "mocks: [a]",
         (
             "8: mocks cannot be a list; write a mapping of class names to their tools, like "
