@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -49,6 +50,8 @@ __all__ = ["CLOSE_SECONDS", "Harness"]
 
 CLOSE_SECONDS = 60.0
 """Virtual seconds that closing a session may take."""
+_MISTAKE = re.compile(r"^(\S+)\n  (.+?) \[type=", re.MULTILINE)
+"""An argument and what is wrong with it, as pydantic lists them."""
 
 
 class Harness:
@@ -317,9 +320,11 @@ class Harness:
             if not _livekit_items.is_argument_error(item):
                 continue
             if (step := self.model.called.pop(item.call_id, None)) is not None:
+                mistakes = _MISTAKE.findall(item.output)
+                told = "; ".join(f"{name}: {what}" for name, what in mistakes) or item.output
                 return ScriptError(
-                    f"the script calls {step.describe()}; {item.output} (if the model is meant to "
-                    "do that, make it a raw_call)",
+                    f"the script has {step.describe()}; {told} (if the model is meant to do that, "
+                    "make it a raw_call)",
                     step.written_at,
                 )
         return None
