@@ -193,32 +193,41 @@ class Recorder:
 
     def assert_called(self) -> None:
         __tracebackhide__ = True
-        self._looked().assert_called()
+        self._assert("assert_called")
 
     def assert_not_called(self) -> None:
         __tracebackhide__ = True
-        self._looked().assert_not_called()
+        self._assert("assert_not_called")
 
     def assert_called_once(self) -> None:
         __tracebackhide__ = True
-        self._looked().assert_called_once()
+        self._assert("assert_called_once")
 
     def assert_called_with(self, **arguments: Any) -> None:
         __tracebackhide__ = True
-        self._looked().assert_called_with(**arguments)
+        self._assert("assert_called_with", **arguments)
 
     def assert_called_once_with(self, **arguments: Any) -> None:
         __tracebackhide__ = True
-        self._looked().assert_called_once_with(**arguments)
+        self._assert("assert_called_once_with", **arguments)
 
     def assert_any_call(self, **arguments: Any) -> None:
         __tracebackhide__ = True
-        self._looked().assert_any_call(**arguments)
+        self._assert("assert_any_call", **arguments)
 
     def assert_has_calls(self, calls: Sequence[Any], *, any_order: bool = False) -> None:
         """Check for several calls, each as ``unittest.mock.call(slot="2pm")``."""
         __tracebackhide__ = True
-        self._looked().assert_has_calls(calls, any_order=any_order)
+        self._assert("assert_has_calls", calls, any_order=any_order)
+
+    def _assert(self, assertion: str, /, *given: Any, **named: Any) -> None:
+        """Assert as ``unittest.mock`` does, without showing how."""
+        __tracebackhide__ = True
+        check = getattr(self._looked(), assertion)
+        try:
+            check(*given, **named)
+        except AssertionError as error:
+            raise error.with_traceback(None) from None
 
     @property
     def is_owed_a_call(self) -> bool:

@@ -66,6 +66,29 @@ def test_it_is_one_wherever_the_session_is_spoken_to(desk):
     result.shows(*(f"test_it.py:{line}: {told}" for line in (15, 21, 25)))
 
 
+def test_a_mock_that_was_called_otherwise_shows_the_line_of_the_test_alone(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def test_it(user_says, fake_llm, mock_tool):
+                book = mock_tool(FrontDesk, "book", returns="booked")
+                fake_llm.script(call("book", slot="2pm"), say("Done."))
+                await user_says("at two")
+                book.assert_called_once_with(slot="3pm")
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(
+        '>       book.assert_called_once_with(slot="3pm")',
+        "E       AssertionError: expected call not found.",
+        "E       Expected: book(slot='3pm')",
+        "E         Actual: book(slot='2pm')",
+        "test_it.py:*: AssertionError",
+    )
+    result.shows_no("*unittest*")
+
+
 def test_a_mock_that_hands_over_to_a_class_is_refused(desk):
     result = desk(
         {
