@@ -12,6 +12,9 @@ from .steps import Asker, asker_name, short
 
 __all__ = ["Request"]
 
+_UNDER_WAY = "The tool call is still in progress."
+"""What LiveKit has a model read at the end of a request for a tool that is not done yet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -59,7 +62,8 @@ class Request:
         outputs: list[str] = []
         for event in reversed(self.messages):
             if isinstance(event, FunctionCallOutput):
-                outputs.insert(0, event.output)
+                if event.output != _UNDER_WAY:
+                    outputs.insert(0, event.output)
             elif outputs:
                 break
             elif isinstance(event, Message) and event.role == "user":

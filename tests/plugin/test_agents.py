@@ -163,3 +163,45 @@ def test_an_agent_of_the_ini_file_that_does_not_exist_points_there(desk):
     ).run()
     result.outcomes(errors=1)
     result.shows("*pytest.ini:*: agent.py has no 'FrontDeks'; did you mean 'FrontDesk'?")
+
+
+def test_what_the_user_says_in_an_agent_task_is_what_the_model_has_to_answer(desk):
+    """LiveKit puts the tool that awaits the task behind it, as one that is still in progress."""
+    result = desk(
+        {
+            "test_it.py": """
+            from livekit.agents import AgentTask, function_tool
+
+            class AskNumber(AgentTask[str]):
+                def __init__(self):
+                    super().__init__(instructions="Ask for the number.")
+
+                async def on_enter(self):
+                    await self.session.generate_reply(instructions="ask for it")
+
+                @function_tool
+                async def got(self, number: str) -> None:
+                    \"\"\"The number was said.\"\"\"
+                    self.complete(number)
+
+            class Office(Agent):
+                def __init__(self):
+                    super().__init__(instructions="You note numbers.")
+
+                @function_tool
+                async def note(self) -> str:
+                    \"\"\"Note a number.\"\"\"
+                    return await AskNumber()
+
+            @pytest.mark.lk(agent=Office)
+            async def test_it(user_says, fake_llm):
+                fake_llm.when("note it", call("note"), say("Which one?"))
+                fake_llm.when("123", call("got", number="123"), say("Noted."))
+                await user_says("note it")
+                await user_says("123")
+                asked = [request.last_input for request in fake_llm.requests]
+                assert asked[:3] == ["note it", "", "123"]
+            """
+        }
+    ).run()
+    result.outcomes(passed=1)
