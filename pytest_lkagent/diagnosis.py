@@ -15,8 +15,10 @@ from . import tool_watch
 from .errors import LeakedTask
 from .frames import frames, is_users, nearest_users_line, site_of, source
 from .known_as import is_known
+from .real_work import PATIENCE
 from .sites import Site
 from .tasks import Stubborn, made_at
+from .thread_jobs import ThreadJob
 from .transcript import Event, render
 from .words import Words
 
@@ -25,6 +27,7 @@ __all__ = [
     "Standstill",
     "conversation",
     "describe_leak",
+    "describe_outlasting",
     "describe_stubborn",
     "is_of_ours",
     "pending",
@@ -165,6 +168,15 @@ def describe_leak(task: asyncio.Task[Any], words: Words) -> str:
     return (
         f"{_name(task)} is still running at the end of the test{where}; keep a reference to it and "
         f"cancel it in on_exit, or let it pass: {words.allow(LeakedTask.kind)}"
+    )
+
+
+def describe_outlasting(job: ThreadJob, words: Words) -> str:
+    """Say of a job in a thread that outlasts its test which one it is, and what to do."""
+    return (
+        f"{job} has not ended {PATIENCE:g} s after the test, and no thread can be made to: pytest "
+        "goes on without it; give its wait a timeout, or let it pass: "
+        f"{words.allow(LeakedTask.kind)}"
     )
 
 

@@ -97,7 +97,7 @@ class BlockedLoop(BehaviourError):
 
 
 class LeakedTask(BehaviourError):
-    """A task of the user's own outlives its test."""
+    """A task of the user's own outlives its test, or a job in a thread."""
 
     kind = "leaked_task"
 

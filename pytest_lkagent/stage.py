@@ -24,7 +24,14 @@ from livekit.agents import Agent, AgentSession, JobContext
 from . import _livekit, _livekit_items, _livekit_job, guard, swallowed
 from .build import as_chat_context, make_agent
 from .clock import RealClock, VirtualClock
-from .diagnosis import Standstill, describe_leak, describe_stubborn, is_of_ours, waiting
+from .diagnosis import (
+    Standstill,
+    describe_leak,
+    describe_outlasting,
+    describe_stubborn,
+    is_of_ours,
+    waiting,
+)
 from .errors import (
     BehaviourError,
     BlockedLoop,
@@ -50,6 +57,7 @@ from .simulation.job import Job
 from .strict import BACKGROUND_ERROR, Findings
 from .swallowed import HandlerWatch, Swallowed
 from .tasks import end, patiently
+from .thread_jobs import ThreadJob, ThreadJobs
 from .unheard import Unheard
 from .wall_clock import WallClock
 from .words import SCRIPTED, Words
@@ -129,6 +137,7 @@ class Stage:
         """What lets an error pass just now."""
         self._open: list[Harness] = []
         self._unheard: Unheard | None = None
+        self._thread_jobs: ThreadJobs | None = None
         self._watches = ExitStack()
         self._apart: ProcessHarness | None = None
         self._is_settled = False
@@ -175,6 +184,7 @@ class Stage:
             self.job.entered() as context,
         ):
             self._is_on_loop = True
+            self._thread_jobs = self._watches.enter_context(ThreadJobs(loop, unheard.is_ours))
             self._watches.enter_context(unheard)
             self._watches.enter_context(HandlerWatch(self.swallowed, unheard.is_ours))
             self._context = copy_context()
@@ -187,6 +197,7 @@ class Stage:
                 try:
                     await self._end_job()
                     await self.end_tasks(clock.tasks.begun)
+                    await self._outlasting_jobs()
                 finally:
                     clock.restore()
         self.swallowed.report()
@@ -269,6 +280,8 @@ class Stage:
             if is_users and not is_stuck and not task.done():
                 self.findings.add(LeakedTask(describe_leak(task, self.words)))
         await self.end_tasks(clock.tasks.begun)
+        for job in await self._outlasting_jobs():
+            self.findings.add(LeakedTask(describe_outlasting(job, self.words)))
 
     async def _end_job(self) -> None:
         await self._patiently(self.job.leave(), "the end of the entrypoint")
@@ -301,6 +314,13 @@ class Stage:
         for stubborn in await end(tasks, take_halt=self.clock.take_halt):
             if stubborn.site is not None:
                 self.findings.add(BehaviourError(describe_stubborn(stubborn)))
+
+    async def _outlasting_jobs(self) -> Collection[ThreadJob]:
+        """Wait for the jobs in threads a while; let those go that go on, and return them."""
+        assert self.clock is not None, "the stage is on a loop"
+        assert self._thread_jobs is not None, "the stage is on a loop"
+        with self.clock.work.under_way():
+            return await self._thread_jobs.outlasting()
 
     def _is_reported(self, error: BaseException | None) -> bool:
         """Whether the test shows `error` anyway, so that LiveKit's log of it only repeats it."""

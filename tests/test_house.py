@@ -55,6 +55,7 @@ FLOORS = MappingProxyType(
         "clock": 2,
         "public_time": 2,
         "task_watch": 2,
+        "thread_jobs": 2,
         "unheard": 2,
         "wall_clock": 2,
         "imported": 0,

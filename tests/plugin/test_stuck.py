@@ -483,3 +483,77 @@ def test_it_ends_by_itself_on_several_processes_too(desk, warm):
     result = made.run("-n", "2", "-q", subprocess=True)
     result.outcomes(failed=2, passed=18)
     result.shows(*[f"E *the tool book at {at('create_future()')}"] * 2)
+
+
+# --- jobs in threads, which nobody can end
+
+THREADS = """
+import queue
+import time
+from concurrent.futures import ThreadPoolExecutor
+from desks import *
+
+pytestmark = pytest.mark.asyncio
+never, own = queue.Queue(), ThreadPoolExecutor()
+
+class Blocks(FrontDesk):
+    @function_tool
+    async def book(self, slot: str) -> str:
+        "Book a slot."
+        return await asyncio.to_thread(never.get)
+
+def take():
+    return never.get()
+
+def give(work, pool=None):
+    return asyncio.get_running_loop().run_in_executor(pool, work)
+
+@pytest.mark.lk(agent=Blocks, timeout=0.1)
+async def test_of_a_tool(user_says, fake_llm):
+    fake_llm.script(call("book", slot="2pm"))
+    await user_says("book it")
+
+async def test_that_gives_it_up(agent_session):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await asyncio.to_thread(take)
+
+async def test_in_a_task(agent_session):
+    task = asyncio.create_task(asyncio.to_thread(never.get))
+
+async def test_of_a_pool(agent_session):
+    give(take, own)
+
+@pytest.mark.lk(allow="leaked_task")
+async def test_allowed(agent_session):
+    give(take)
+
+async def test_skipped(agent_session):
+    give(take)
+    pytest.skip("no time")
+
+async def test_that_ends_soon(agent_session):
+    for _ in range(3):
+        give(lambda: time.sleep(0.01))
+"""
+
+
+def test_a_job_in_a_thread_that_never_ends_is_told_and_pytest_goes_on_and_ends(desk):
+    soon = "import pytest_lkagent.thread_jobs\n\npytest_lkagent.thread_jobs.PATIENCE = 0.5\n"
+    made = desk({"desks.py": DESKS, "test_stuck.py": THREADS + NEXT, "soon.py": soon})
+    result = made.run("-p", "soon", subprocess=True)
+    result.outcomes(failed=4, passed=4, skipped=1)
+    ending = (
+        "has not ended 5 s after the test, and no thread can be made to: pytest goes on without "
+        "it; give its wait a timeout, or let it pass: @pytest.mark.lk(allow=['leaked_task'])"
+    )
+    result.shows(
+        f"E *Stuck: {SAYS}it went on for more than 0.1 virtual *; the tool book waits at *",
+        f"E *also: a job in a thread (test_stuck.py:*: return await asyncio.to_thread(*)) {ending}",
+        "a job in a thread (test_stuck.py:*: await asyncio.to_thread(take); it is at "
+        f"test_stuck.py:*: return never.get()) {ending}",
+        "the task to_thread() * is still running at the end of the test; *",
+        f"also: a job in a thread (test_stuck.py:*: task = *) {ending}",
+        f"a job in a thread (test_stuck.py:*; it is at test_stuck.py:*: *) {ending}",
+    )
+    assert [noise for noise in NOISE if noise in result.stderr] == []
