@@ -69,6 +69,7 @@ class Harness:
         self.record = Record()
         self.record.place_of = model.place_of
         self.tools = ToolWatch(stage.mocks, stage.swallowed)
+        self.tools.times_given = model.times_given
         self.start_result: RunResult[Any] | None = None
         self._session: AgentSession[Any] | None = None
         self._is_closing = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable, Container, Mapping
 from textwrap import shorten
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from livekit.agents import Agent, AgentSession, RunContext, StopResponse, ToolError
 
 from . import _livekit
-from .errors import NotAwaitable, RefusedOutput
+from .errors import BehaviourError, NotAwaitable, RefusedOutput
 from .frames import raised_at
 from .mocks import Mocks, ToolMock
 from .sites import Site
@@ -60,6 +61,9 @@ class ToolWatch:
         """Called with each call of an agent's tool; gives what makes it take longer, if it does."""
         self.returned: Callable[[RunContext[Any], Any], object] = lambda *_: None
         """Called with what a tool gave back."""
+        self.times_given: Callable[[str], int] = lambda _: 0
+        """Called with an id; says how many calls the model made of it, 0 where nobody knows."""
+        self._runs: Counter[str] = Counter()
         self.takes_any_output = False
         """Whether somebody else judges what tools give back."""
         self.is_over = False
@@ -72,7 +76,12 @@ class ToolWatch:
         context: RunContext[Any],
         user_mock: Callable[..., Any] | None,
     ) -> Callable[..., Awaitable[Any]]:
-        """Return what runs in the place of `tool`: its mock, or LiveKit's own, or the tool."""
+        """Return what runs in the place of `tool`: its mock, or LiveKit's own, or the tool.
+
+        Raises:
+            BehaviourError: It runs for this call already, which LiveKit refuses.
+        """
+        self._look_for_repeat(agent, tool, context)
         made = self._mocks.find(agent, tool)
 
         async def watched(*args: Any, **kwargs: Any) -> Any:
@@ -111,6 +120,21 @@ class ToolWatch:
             return given
 
         return watched
+
+    def _look_for_repeat(self, agent: Agent, tool: Any, context: RunContext[Any]) -> None:
+        """Keep that a tool runs oftener than it was called: an ``llm_node`` repeats itself."""
+        call_id = context.function_call.call_id
+        self._runs[call_id] += 1
+        if not 0 < self.times_given(call_id) < self._runs[call_id]:
+            return
+        told = BehaviourError(
+            f"the tool {tool.id}{_site_of(tool)} is run again for a call that the model made once "
+            f"({call_id}): llm_node of {type(agent).__name__}{_site_of(type(agent).llm_node)} "
+            "yields it again; yield each chunk once"
+        )
+        self._swallowed.keep_raised(TOOL_ERROR, told)
+        if call_id in _livekit.running_calls(context.session):
+            raise told
 
     def _judge(
         self, given: Any, tool: Any, context: RunContext[Any], made: ToolMock | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         self.answers: list[Answer] = []
         self.called: dict[str, Step] = {}
         self._made: dict[str, tuple[int, int]] = {}
+        self._given: Counter[str] = Counter()
         self._told = 0
         self.failed: list[Step] = []
         self.allow_unscripted = False
@@ -159,6 +161,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         """Return ids for the calls of a completion; a well-formed one is known by it afterwards."""
         ids = [call.call_id or self.call_id() for call in step.calls]
         batch = len(self._made)
+        self._given.update(ids)
         for number, (call_id, call) in enumerate(zip(ids, step.calls, strict=True)):
             self._made.setdefault(call_id, (batch, number))
             if not isinstance(call.arguments, str):
@@ -168,6 +171,10 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
     def place_of(self, call_id: str) -> tuple[int, int] | None:
         """Return of which completion a call was, and which of its calls; None for one of others."""
         return self._made.get(call_id)
+
+    def times_given(self, call_id: str) -> int:
+        """Return how many calls had this id, 0 for one of others."""
+        return self._given[call_id]
 
     def discard(self, steps: Sequence[Step] | None = None) -> tuple[Step, ...]:
         """Take away the steps, of these alone, that answered nothing yet, and return them."""

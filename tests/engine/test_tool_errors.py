@@ -216,3 +216,51 @@ def test_a_keyboard_interrupt_in_a_tool_stops_the_run(project, warm) -> None:
         subprocess=True
     )
     assert result.exit_status == pytest.ExitCode.INTERRUPTED
+
+
+REPEATS = """
+import asyncio
+import pytest
+from livekit.agents import Agent, function_tool
+from pytest_lkagent import call, reply
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="")
+
+    @function_tool
+    async def book(self) -> str:
+        return "booked"
+
+class Repeats(Desk):
+    async def llm_node(self, *asked):
+        chunks = [chunk async for chunk in Agent.default.llm_node(self, *asked)]
+        for chunk in chunks:
+            yield chunk
+        await asyncio.sleep({pause})
+        for chunk in chunks:
+            yield chunk
+
+@pytest.mark.lk(agent=Repeats)
+async def test_repeats(user_says, fake_llm):
+    fake_llm.script(call("book"), "Done.")
+    await user_says("go")
+
+@pytest.mark.lk(agent=Desk)
+async def test_a_model_that_gives_two_calls_one_id(user_says, fake_llm):
+    fake_llm.script(reply(None, call("book").with_id("one"), call("book").with_id("one")), "Done.")
+    await user_says("go")
+"""
+
+
+@pytest.mark.parametrize("pause", ["0", "1"])
+def test_a_tool_that_runs_twice_for_one_call_fails_the_test(project, pause: str) -> None:
+    """LiveKit refuses it while the first is at work, and runs it once more after that."""
+    result = project({"test_desk.py": REPEATS.replace("{pause}", pause)}).run()
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "E *BehaviourError: the tool book (test_desk.py:10) is run again for a call that the model "
+        "made once (call_1): llm_node of Repeats (test_desk.py:15) yields it again; yield each "
+        "chunk once"
+    )
+    result.shows_no("*tool_executor.py*", "*ValueError*", "*tool_watch.py*")
