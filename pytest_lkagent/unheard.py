@@ -135,8 +135,9 @@ class Unheard:
         if error is None:
             return
         self._note(task, _name(task), handed_on=bool(made_by_user))
-        is_entrypoint = task.get_name().startswith(_PARTICIPANT)
-        if is_entrypoint or (not made_by_user and _session_called_user(error.__traceback__)):
+        if task.get_name().startswith(_PARTICIPANT) or (
+            not made_by_user and (_session_called_user(error.__traceback__) or _is_closing(task))
+        ):
             self._raised(error, _name(task))
 
     def _note(self, failed: Any, what: str, *, handed_on: bool) -> None:
@@ -278,6 +279,12 @@ def _session_called_user(traceback: TracebackType | None) -> bool:
             return True
         traceback = traceback.tb_next
     return False
+
+
+def _is_closing(task: asyncio.Task[Any]) -> bool:
+    """Whether it is a toolset's ``aclose()``, which the session gathers without a look at it."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and code.co_name == "aclose" and is_users(code.co_filename)
 
 
 def _name(task: asyncio.Task[Any]) -> str:

@@ -534,6 +534,42 @@ async def test_shown(user_says):
     result.shows_no("*where nobody hears of it*", "*also: *")
 
 
+TOOLSETS = """
+from livekit.agents.llm import Toolset
+
+class Crm(Toolset):
+    def __init__(self):
+        super().__init__(id="crm")
+
+    async def {method}(self):
+        raise LookupError("no crm")
+
+async def test_of_the_agent(start_session):
+    await start_session(Agent(instructions="You help.", tools=[Crm()]))
+
+async def test_of_the_session(start_session):
+    await start_session(FrontDesk, tools=[Crm()])
+
+@pytest.mark.lk(allow="background_error")
+async def test_allowed(start_session):
+    await start_session(FrontDesk, tools=[Crm()])
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "task"),
+    [("setup", "AgentActivity._setup_toolsets.<locals>._do_setup"), ("aclose", "Crm.aclose")],
+)
+def test_a_toolset_that_cannot_be_set_up_or_closed_fails_the_test(desk, method, task):
+    result = desk({"test_it.py": TOOLSETS.format(method=method)}).run()
+    result.outcomes(failed=2, passed=1)
+    told = [
+        "E *LookupError: no crm",
+        f"E *raised in the task {task} (*test_it.py:*), where nobody hears of it; *",
+    ]
+    result.shows(*told, *told)
+
+
 def test_an_error_of_a_reply_that_was_not_the_last_fails_the_test(desk):
     """``run()`` raises that of the last reply only."""
     result = desk(
