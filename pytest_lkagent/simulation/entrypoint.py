@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from livekit.agents import Agent, AgentServer, JobContext, JobProcess
+from livekit.agents import Agent, AgentServer, JobContext, JobProcess, WorkerOptions
 from livekit.agents.simulation import SimulationContext
 
 from .. import _livekit_job
@@ -55,12 +55,14 @@ class Entrypoint:
 
     @classmethod
     def of(cls, source: Any, *, name: str | None = None) -> Entrypoint:
-        """Take an AgentServer, or the function alone; `name` is how the user writes it.
+        """Take a server, or its options, or the function alone; `name` is how the user writes it.
 
         Raises:
             UsageError: It is neither, or the server has no function.
         """
         what = f"the entrypoint {name}" if name is not None else "the entrypoint"
+        if isinstance(source, WorkerOptions):
+            source = AgentServer.from_server_options(source)
         if isinstance(source, AgentServer):
             parts = _livekit_job.parts_of(source)
             if parts.entrypoint is None:

@@ -126,6 +126,29 @@ def test_the_real_entrypoint_runs_as_it_is_and_without_keys(office, monkeypatch)
     result.shows("*simulator says True", "session ended with 7 items", "goodbye: the test is over")
 
 
+def test_the_worker_options_of_an_older_entrypoint_are_a_server_too(office):
+    worker = """
+    from livekit.agents import WorkerOptions
+    from server import entrypoint, prewarm
+
+    options = WorkerOptions(entrypoint_fnc=entrypoint, prewarm_fnc=prewarm, agent_name="desk")
+    """
+    test = """
+    @pytest.mark.lk(entrypoint="worker.py:options", start=[say("Hello.")])
+    async def test_it(agent_session, job_context):
+        assert job_context.proc.userdata == {"rows": []}
+        assert job_context.job.agent_name == "desk"
+    """
+    scenario = """
+    entrypoint: worker.py:options
+    scenarios:
+      - {label: Here, start: {llm: [Hello.]}, turns: []}
+      - {label: In a process of its own, target: process, start: {llm: [Hello.]}, turns: []}
+    """
+    made = office(test, {"worker.py": worker, "desk.yaml": scenario})
+    made.run("test_it.py", "--lk-scenarios=desk.yaml").outcomes(passed=3)
+
+
 def test_each_test_has_a_job_of_its_own(office):
     test = f"""
     @pytest.mark.parametrize("again", [1, 2])
