@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -18,6 +18,7 @@ from . import border
 from .errors import BehaviourError, UsageError
 from .fuzzed_scenario import FuzzedScenario
 from .keys import set_dummies
+from .sites import Site
 
 if TYPE_CHECKING:
     from .fuzz.play import Subject
@@ -176,7 +177,7 @@ def shown(error: BaseException, subject: Any, item: Any) -> BaseException:
         if notes := getattr(one, "__notes__", None):
             one.__notes__ = [note for note in notes if not note.startswith(vain)]
     if isinstance(error, BaseExceptionGroup):
-        return _shown_together(error, sown)
+        return _shown_together(error, subject, sown)
     for line in sown:
         error.add_note(line)
     if not isinstance(error, BehaviourError):
@@ -184,21 +185,31 @@ def shown(error: BaseException, subject: Any, item: Any) -> BaseException:
     return pytest.fail.Exception(_with_notes(error), pytrace=False)
 
 
-def _shown_together(group: BaseExceptionGroup[Any], sown: Sequence[str]) -> BaseException:
+def _shown_together(
+    group: BaseExceptionGroup[Any], subject: Any, sown: Sequence[str]
+) -> BaseException:
     """Show several faults, the first of them in the one line that a summary has."""
     first, *others = found = group.exceptions
-    message = str(first).partition("\n")[0]
     if not all(isinstance(one, BehaviourError) for one in found):
-        heading = f"{type(first).__name__}: {message}, and {len(others)} more"
         for one in found:
             is_told = isinstance(one, BehaviourError)  # its message says all
             one.with_traceback(None if is_told else border.users_part(one.__traceback__))
-        named = BaseExceptionGroup(heading, found)
+        named = BaseExceptionGroup(f"{_first_line(first)}, and {len(others)} more", found)
         for line in sown:
             named.add_note(line)
-        return named.with_traceback(border.users_part(group.__traceback__))
+        return named.with_traceback(_traceback_at(subject.site))
+    message = str(first).partition("\n")[0]
     told = [f"{message}, and {len(others)} more:", *map(_with_notes, found), *sown]
     return pytest.fail.Exception("\n\n".join(told), pytrace=False)
+
+
+def _traceback_at(site: Site) -> TracebackType | None:
+    """Make a traceback that leads to this line alone: pytest shows no group without one."""
+    try:
+        exec(compile("\n" * (site.line - 1) + "raise Exception", site.path, "exec"))
+    except Exception as error:  # noqa: BLE001  (the one above)
+        return error.__traceback__ and error.__traceback__.tb_next
+    return None
 
 
 def _with_notes(error: BaseException) -> str:
@@ -206,4 +217,4 @@ def _with_notes(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
+    return f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")

@@ -283,7 +283,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
                 return (yield)
             except Exception as error:  # noqa: BLE001  (it is raised, from the user's line)
                 told = fuzzing.shown(error, subject, item)
-                __tracebackhide__ = told is error
+                __tracebackhide__ = told is error or isinstance(told, BaseExceptionGroup)
                 raise told from None
     if not border.has_stage(item):
         return (yield)

@@ -327,11 +327,15 @@ test_many = settings(max_examples=200)(fuzz_agent(Many))
 """
     result = project(files(test)).run()
     result.outcomes(failed=1)
-    result.shows_no("*pytest_lkagent/fuzz/play.py*")
+    result.shows_no("*pytest_lkagent/*")
     told = re.findall(r"(KeyError: 'nothing'|ValueError: nowhere|RuntimeError: never)", str(result))
     assert len(set(told)) > 1
     heading = f"{told[0]}, and {len(set(told)) - 1} more ({len(set(told))} sub-exceptions)"
-    result.shows(f"| ExceptionGroup: {heading}")
+    result.shows(
+        "*test_desk.py*, in <module>",
+        "| * test_many = settings(max_examples=200)(fuzz_agent(Many))",
+        f"| ExceptionGroup: {heading}",
+    )
     result.shows(f"FAILED test_desk.py::test_many - ExceptionGroup: {told[0][:8]}*")
     assert len(set(re.findall(r"[.]lk_fuzz/\S+", str(result)))) == len(set(told))
 
