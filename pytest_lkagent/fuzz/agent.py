@@ -61,7 +61,8 @@ def fuzz_agent(
         agent: Its class, or a factory, which may be async. Each example makes its own.
         mocks: What tools do instead: ``{"book": "booked"}``, or ``{FrontDesk: {"book": …}}`` where
             several agents talk. A function is called with the arguments that it names, an exception
-            is raised, anything else returned. An AgentTask class gives its result.
+            is raised, anything else returned. So does an AgentTask class with its result; a mapping
+            is what a function gives: ``{Ask: lambda: {…}}``.
         invariants: Functions that assert, after the start and each turn. They take what they name:
             ``userdata``, ``transcript``, ``agent_session``.
         without: Built-in invariants that need not hold.

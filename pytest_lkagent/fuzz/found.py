@@ -243,10 +243,13 @@ def mocked(names: Names, mocks: Mapping[Any, Any]) -> dict[str, Any]:
                 tool: {**names.outcome(one, f"the mock of {tool}"), "optional": True}
                 for tool, one in does.items()
             }
+        elif _is_plain(does):
+            written[owner.__name__] = {"task": does}
         else:
-            given = names.outcome(does, f"the mock of {owner.__name__}")
-            if "returns" in given:
-                written[owner.__name__] = {"task": given["returns"]}
+            names.missing.append(
+                f"what the mock of {owner.__name__} does is known to Python alone; write what it "
+                "gives as task:"
+            )
     return written
 
 

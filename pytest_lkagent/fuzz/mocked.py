@@ -7,8 +7,9 @@ from typing import Any
 
 from livekit.agents import Agent, AgentTask
 
-from ..errors import UsageError
+from ..errors import UsageError, one_of
 from ..mocks import TaskMock, ToolMock
+from ..tools import declared_tools, may_add_tools
 
 __all__ = ["by_owner", "made_of"]
 
@@ -37,6 +38,12 @@ def by_owner(mocks: Mapping[Any, Any], agent: Any, *, where: str) -> Mapping[Any
                 raise UsageError(
                     f"{where}: mocks[{key.__name__}] is a mapping of its tools, not {does!r}"
                 )
+            if isinstance(does, Mapping) and _is_result(key, does):
+                raise UsageError(
+                    f"{where}: mocks[{key.__name__}] is a mapping of its tools, and it has "
+                    f"{one_of(declared_tools(key))}; for its result write mocks={{{key.__name__}: "
+                    f"lambda: {dict(does)!r}}}"
+                )
             owners[key] = {**owners.get(key, {}), **does} if isinstance(does, Mapping) else does
         else:
             raise UsageError(f"{where}: mocks names tools and Agent classes, not {key!r}")
@@ -52,17 +59,25 @@ def made_of(owners: Mapping[Any, Any]) -> Sequence[ToolMock | TaskMock]:
     made: list[ToolMock | TaskMock] = []
     for owner, does in owners.items():
         if isinstance(does, Mapping):
-            made += [_tool_mock(owner, tool, outcome) for tool, outcome in does.items()]
+            made += [
+                ToolMock(owner, tool, optional=True, **_behaviour(outcome))
+                for tool, outcome in does.items()
+            ]
         else:
-            made.append(TaskMock(owner, returns=does, optional=True))
+            made.append(TaskMock(owner, optional=True, **_behaviour(does)))
     return made
 
 
-def _tool_mock(owner: type[Agent], tool: str, does: Any) -> ToolMock:
+def _is_result(owner: type[Agent], does: Mapping[Any, Any]) -> bool:
+    """Whether this can only be meant as the result of an AgentTask."""
+    is_task = issubclass(owner, AgentTask) and not may_add_tools(owner)
+    return is_task and declared_tools(owner).keys().isdisjoint(does)
+
+
+def _behaviour(does: Any) -> dict[str, Any]:
+    """Say as a mock takes it what it does."""
     if isinstance(does, BaseException) or (
         isinstance(does, type) and issubclass(does, BaseException)
     ):
-        return ToolMock(owner, tool, raises=does, optional=True)
-    if callable(does):
-        return ToolMock(owner, tool, side_effect=does, optional=True)
-    return ToolMock(owner, tool, returns=does, optional=True)
+        return {"raises": does}
+    return {"side_effect" if callable(does) else "returns": does}

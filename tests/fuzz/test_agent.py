@@ -17,7 +17,7 @@ from pytest_lkagent.fuzz import play
 AGENT = """
 import asyncio
 
-from livekit.agents import Agent, RunContext, ToolError, function_tool
+from livekit.agents import Agent, AgentTask, RunContext, ToolError, function_tool
 
 
 class Desk(Agent):
@@ -48,6 +48,16 @@ class Counter(Agent):
         \"\"\"Add a number.\"\"\"
         context.userdata["sum"] += number
         return "added"
+
+
+class AskName(AgentTask[dict]):
+    def __init__(self):
+        super().__init__(instructions="You ask for the name.")
+
+    @function_tool
+    async def tell(self, name: str) -> None:
+        \"\"\"Tell the name.\"\"\"
+        self.complete({"name": name})
 """
 
 PROFILE = """
@@ -255,6 +265,13 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
         (
             "fuzz_agent(Desk, mocks={Desk: 1})",
             "fuzz_agent(Desk): mocks[Desk] is a mapping of its tools, not 1",
+        ),
+        (
+            "fuzz_agent(Desk, mocks={AskName: {'name': 'Maya'}})",
+            (
+                "fuzz_agent(Desk): mocks[AskName] is a mapping of its tools, and it has tell; for "
+                "its result write mocks={AskName: lambda: {'name': 'Maya'}}"
+            ),
         ),
         (
             "fuzz_agent(Desk, without=['says_onse'])",
@@ -516,6 +533,40 @@ test_desk = fuzz_agent(
     again = fuzzed(project, test, command)
     again.outcomes(failed=1)
     again.shows("E       AssertionError: ['book'] failed")
+
+
+ASKING = """
+class Asking(Agent):
+    def __init__(self):
+        super().__init__(instructions="You ask for the name.")
+
+    @function_tool
+    async def ask(self) -> str:
+        return (await AskName())["name"]
+
+def greets(transcript):
+    said = [one for one in transcript.events if getattr(one, "name", "") == "ask"]
+    assert not said, str(said[-1])
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "lines"),
+    [
+        ("lambda: {'name': 'Maya'}", ["E       AssertionError: ask -> 'Maya'"]),
+        ("LookupError('gone')", ["E       AssertionError: ask failed '*"]),
+    ],
+)
+def test_an_agent_task_is_mocked_as_a_tool_is(project, does, lines):
+    test = f"test_asking = fuzz_agent(Asking, mocks={{AskName: {does}}}, invariants=[greets])"
+    result = fuzzed(project, ASKING + test)
+    result.outcomes(failed=1)
+    result.shows(
+        *lines,
+        "E         which lacks something: what the mock of AskName does is known to Python alone; "
+        "write what it gives as task:",
+    )
 
 
 def test_a_mock_that_raises_what_no_file_can_make_is_told_and_the_file_can_be_played(project):
