@@ -66,6 +66,7 @@ __all__ = [
     "hears_by_itself",
     "is_closing",
     "is_duplex",
+    "is_under_test",
     "mark_defaults",
     "may_be_interrupted",
     "model_named",
@@ -405,6 +406,12 @@ def is_duplex(model: Any) -> bool:
 def run_user_mock(mock: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Call a mock of LiveKit's ``mock_tools`` as LiveKit does."""
     return run_result._run_mock(mock, *args, **kwargs)
+
+
+def is_under_test(agent: Agent) -> bool:
+    """Whether the session of an agent at work is one that has a seam, and no other."""
+    activity = agent._activity
+    return activity is None or _seam_of(activity.session) is not None
 
 
 def refusal_of(output: Any, call: llm.FunctionCall) -> str | None:

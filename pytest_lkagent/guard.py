@@ -36,7 +36,7 @@ from urllib.parse import urlsplit
 from livekit import rtc
 from livekit.agents import Agent, AgentTask, llm
 
-from . import _livekit_replies
+from . import _livekit, _livekit_replies
 from .errors import RefusedConnection
 from .options import Host
 from .sites import OUR_FOLDER, Site
@@ -72,6 +72,11 @@ _NOT_THE_USERS = tuple(
 _FOR_LLMS = (
     "mock the tool that does it, let the script answer it (the fixture fake_llm_server leads it "
     "there)"
+)
+
+_IN_NO_SESSION_OF_OURS = (
+    "start the session with start_session(…), where the script answers each agent, whatever model "
+    "of its own it has"
 )
 
 
@@ -200,7 +205,10 @@ class Guard:
         # a library may do it in a task of its own: what waits for it meanwhile?
         tasks = asyncio.all_tasks(self._loop) if self._loop is not None else ()
         where = line or self._waiting(tasks, agent) or "in none of your lines"
-        advice = self._for_llms if isinstance(model, llm.LLM) else self._advice
+        advice = self._advice
+        if isinstance(model, llm.LLM):
+            is_strange = agent is not None and not _livekit.is_under_test(agent)
+            advice = _IN_NO_SESSION_OF_OURS if is_strange else self._for_llms
         if reach.host:
             told = (
                 f"{reach.target} ({where}), and nothing leaves the machine while a test of an "

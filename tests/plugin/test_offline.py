@@ -341,6 +341,41 @@ def test_a_real_model_is_named_with_its_class_and_its_agent(desk, name):
     )
 
 
+def test_an_agent_in_a_session_that_the_test_made_itself_is_told_who_would_answer_it(desk):
+    test = """
+    from livekit.agents import AgentSession
+
+    class Desk(FrontDesk):
+        def __init__(self):
+            Agent.__init__(self, instructions="You help.", llm="openai/gpt-4.1-mini")
+
+    async def start_and_say(session, agent):
+        await session.start(agent)
+        await session.run(user_input="hi")
+        await session.aclose()
+
+    async def test_ours(start_session, fake_llm):
+        fake_llm.script("Hello.")
+        await (await start_session(Desk())).run(user_input="hi")
+
+    async def test_without_a_model(fake_llm, job_context):
+        fake_llm.script("Hello.")
+        await start_and_say(AgentSession(llm=fake_llm), FrontDesk())
+
+    async def test_its_own(fake_llm, job_context):
+        fake_llm.script("Hello.")
+        await start_and_say(AgentSession(llm=fake_llm), Desk())
+    """
+    result = desk({"test_it.py": test})._made.run()
+    result.outcomes(failed=1, passed=2)
+    result.shows(
+        "livekit.agents.inference.llm.LLM of Desk looks up *livekit.cloud:443 (*test_it.py:*), and "
+        "nothing leaves the machine while a test of an agent runs: start the session with "
+        "start_session(…), where the script answers each agent, whatever model of its own it has, "
+        "or let it pass *"
+    )
+
+
 def test_what_a_tool_does_after_its_model_is_the_tools_own(desk):
     calls = MODELS["an STT of one's own"][0].replace(
         'socket.create_connection(("stt.example.com", 80))  # here', "raise ValueError"
