@@ -101,6 +101,10 @@ class ToolWatch:
             except BaseException as error:
                 if is_told := self._mocks.raised(error):
                     self.meant_to_fail.add(context.function_call.call_id)
+                elif self._is_stray(error):
+                    self._keep_stray(
+                        TOOL_ERROR, f"the tool {tool.id}", error, ", or raise ToolError"
+                    )
                 if is_told or isinstance(error, CONTROL_FLOW):
                     raise
                 is_expected = self._swallowed.is_expected(error)
@@ -172,13 +176,30 @@ class ToolWatch:
                         hook(*args, **kwargs), f"{name} of {type(agent).__name__}", hook
                     )
             except BaseException as error:
-                if not _is_meant(error, name, session):
+                if self._is_stray(error):
+                    self._keep_stray(HOOK_ERROR, f"{name} of {type(agent).__name__}", error)
+                elif not _is_meant(error, name, session):
                     self._swallowed.keep_raised(HOOK_ERROR, error)
                 if (task := asyncio.current_task()) is not None:
                     task.add_done_callback(_retrieve)  # asyncio need not report it once more
                 raise
 
         return watched
+
+    def _is_stray(self, error: BaseException) -> bool:
+        """Whether it is a CancelledError of something that was awaited: nobody cancels the task."""
+        task = asyncio.current_task()
+        is_cancelled = task is None or task.cancelling() > 0 or self.is_over
+        return isinstance(error, asyncio.CancelledError) and not is_cancelled
+
+    def _keep_stray(self, kind: str, who: str, error: BaseException, instead: str = "") -> None:
+        site = raised_at(error.__traceback__)
+        told = BehaviourError(
+            f"{who} raised CancelledError{f' ({site})' if site else ''}, and nobody cancelled it: "
+            "LiveKit takes it for cancelled, and the agent says nothing about it; catch "
+            f"it{instead}"
+        )
+        self._swallowed.keep_raised(kind, told.with_traceback(error.__traceback__))
 
 
 def _is_meant(error: BaseException, hook: str, session: AgentSession[Any]) -> bool:

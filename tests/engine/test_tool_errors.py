@@ -62,11 +62,70 @@ def test_a_skip_in_a_tool_skips_the_test_or_fails_it_but_never_passes(project) -
     assert "passed" not in result.counts
 
 
-@pytest.mark.parametrize(
-    "body", ["raise ToolError('taken')", "raise StopResponse", "raise asyncio.CancelledError"]
-)
+@pytest.mark.parametrize("body", ["raise ToolError('taken')", "raise StopResponse"])
 def test_livekits_own_control_flow_passes(project, body: str) -> None:
     project({"test_desk.py": DESK.format(body=body)}).run().outcomes(passed=2)
+
+
+CANCELS = """
+import asyncio
+import pytest
+from livekit.agents import Agent, RunContext, function_tool
+from pytest_lkagent import call
+
+class Desk(Agent):
+    def __init__(self):
+        super().__init__(instructions="")
+
+    async def look_up(self):
+        looking = asyncio.create_task(asyncio.sleep(9))
+        looking.cancel()
+        await looking
+
+    @function_tool
+    async def book(self) -> str:
+        await self.look_up()
+
+    @function_tool
+    async def search(self, context: RunContext) -> str:
+        await context.update("I'm searching.")
+        await self.look_up()
+
+    @function_tool
+    async def cancelled(self) -> str:
+        asyncio.get_running_loop().call_later(1, asyncio.current_task().cancel)
+        await asyncio.sleep(9)
+
+class Enters(Desk):
+    on_enter = Desk.look_up
+
+@pytest.mark.lk(agent=Desk)
+@pytest.mark.parametrize("tool", ["book", "search", "cancelled"])
+async def test_tool(user_says, fake_llm, tool):
+    fake_llm.when("go", call(tool))
+    fake_llm.when(lambda r: True, "Done.", times=None)
+    await user_says("go")
+
+@pytest.mark.lk(agent=Enters)
+async def test_hook(agent_session):
+    pass
+"""
+
+
+def test_a_tool_or_a_hook_that_is_cancelled_by_nobody_fails_the_test(project) -> None:
+    """It awaits something that is cancelled, and the agent falls silent."""
+    result = project({"test_desk.py": CANCELS}).run()
+    result.outcomes(failed=3, passed=1)
+    told = (
+        "{} raised CancelledError (test_desk.py:13), and nobody cancelled it: LiveKit takes it for "
+        "cancelled, and the agent says nothing about it; catch it{}"
+    )
+    result.shows(
+        ">       await looking",
+        f"E *BehaviourError: {told.format('the tool book', ', or raise ToolError')}",
+        f"E *BehaviourError: {told.format('the tool search', ', or raise ToolError')}",
+        told.format("on_enter of Enters", ""),
+    )
 
 
 def test_it_may_be_allowed_or_expected(project) -> None:
