@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import ExpectationError, UsageError
@@ -87,7 +88,7 @@ class Claims:
             self._fail(self._unanswered(to))
         self._claimed = self._log.agent.index(spoken) + 1
         took = spoken.start - self._since
-        why = what_took(self.harness, self._since, spoken.start)
+        why = partial(what_took, self.harness, self._since, spoken.start)
         told = f"the agent answered {took} ms after {self._begin}"
         self._hold(told, took, within, spoken.start, why)
         if text is not None:
@@ -353,11 +354,18 @@ class Claims:
                 f"{LONGEST_WAIT:g}; write {self.harness.words.milliseconds(within)}"
             )
 
-    def _hold(self, told: str, took: int, within: float | None, mark: int, why: str = "") -> None:
+    def _hold(
+        self,
+        told: str,
+        took: int,
+        within: float | None,
+        mark: int,
+        why: Callable[[], str] = str,
+    ) -> None:
         """Fail where what is told of took longer than it may."""
         __tracebackhide__ = True
         if within is not None and took > round(within * 1000):
-            self._fail(f"{told}, and has to within {within * 1000:g} ms{why}", mark)
+            self._fail(f"{told}, and has to within {within * 1000:g} ms{why()}", mark)
 
     def _fail(self, told: str, mark: int | None = None) -> NoReturn:
         __tracebackhide__ = True
