@@ -30,6 +30,7 @@ __all__ = [
     "SessionError",
     "SnapshotMismatch",
     "Stuck",
+    "UnheardSpeech",
     "UnscriptedRequest",
     "UnusedMock",
     "UnusedStep",
@@ -135,6 +136,12 @@ class DroppedStep(BehaviourError):
     """A scripted step answered a request, and nobody said or called what is in it."""
 
     kind = "dropped_step"
+
+
+class UnheardSpeech(BehaviourError):
+    """The agent said something in a call, and no sound came of it."""
+
+    kind = "unheard_speech"
 
 
 class UnusedMock(BehaviourError):

@@ -10,12 +10,13 @@ from livekit.agents import Agent, AgentSession, APIError, llm, room_io
 from livekit.agents.utils import is_given
 
 from .. import _livekit
-from ..errors import UsageError
+from ..errors import UnheardSpeech, UsageError
 from ..fake import FakeLLM
 from ..fake.realtime import FakeRealtimeModel
 from ..fake.sound import Utterance
 from ..fake.tts import seconds_of
 from ..harness import Harness
+from ..listeners import listener
 from ..record import Turn
 from ..settling import settled
 from .line import Line
@@ -45,6 +46,7 @@ class VoiceHarness(Harness):
         self._stand_ins: dict[llm.RealtimeModel, FakeRealtimeModel] = {}
         self._brought: Collection[str] | None = None
         """What the session under test has of its own to hear with, None where it is the user's."""
+        self._soundless: list[llm.ChatMessage] = []
 
     @property
     def speech(self) -> Line:
@@ -90,8 +92,17 @@ class VoiceHarness(Harness):
         super().take(session)
         if self._brought is not None:
             _livekit.mark_defaults(session, self._brought)
+        session.on("conversation_item_added", listener(self._hear))
         self.line.connect(session)
         self.line.pick_up()
+
+    def _hear(self, event: Any) -> None:
+        """Note what LiveKit takes for said to its end, and has not begun to play."""
+        item = event.item
+        if item.type != "message" or item.role != "assistant" or item.interrupted:
+            return
+        if "started_speaking_at" not in item.metrics and (item.text_content or "").strip():
+            self._soundless.append(item)
 
     def agent_starting(self, agent: Agent) -> None:
         super().agent_starting(agent)
@@ -139,6 +150,13 @@ class VoiceHarness(Harness):
 
     def settle_account(self) -> None:
         super().settle_account()
+        for item in self._soundless:
+            told = (
+                f"{self.record.names[item.id]} said {item.text_content!r}, and nobody heard it: no "
+                "audio came of it (from a tts_node?); if that is right, let it pass: "
+                f"{self.words.allow(UnheardSpeech.kind)}"
+            )
+            self._stage.findings.add(UnheardSpeech(told))
         for error in (one.error for one in self.line.tts.failed):
             # of what is none of its own errors, LiveKit tells nobody
             if not isinstance(error, APIError) and not self._stage.take_expected(error):

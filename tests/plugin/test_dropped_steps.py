@@ -61,6 +61,16 @@ class Sorted(Desk):
             yield chunk
 
 
+class Soundless(Desk):
+    '''Gives no sound to what it says.'''
+
+    async def tts_node(self, text, model_settings):
+        async for _ in text:
+            pass
+        return
+        yield
+
+
 class Stops(Desk):
     '''Answers nothing to what a user says.'''
 
@@ -199,6 +209,16 @@ def test_in_python_it_is_told_at_the_end(desk):
         "@pytest.mark.lk(allow=['dropped_step'])",
         "answered, and nobody said or called it: say('It is open.') (test_it.py:18)",
         "answered, and nobody said or called it: say('Booked.') (test_it.py:22)",
+    )
+
+
+def test_in_a_call_what_nobody_hears_is_told(desk):
+    made = scenario("Soundless", "say: It is open.", keys="    mode: audio\n")
+    result = desk(made).run("--lk-scenarios=s.yaml")
+    result.outcomes(failed=1)
+    result.shows(
+        "s.yaml:3: A question: Soundless said 'It is open.', and nobody heard it: no audio came of "
+        "it (from a tts_node?); if that is right, let it pass: allow: [unheard_speech]"
     )
 
 
