@@ -36,7 +36,7 @@ _Handoff = tuple[Agent | None, Agent]
 _CHANGES = ("agent_state_changed", "close", "conversation_item_added", "tool_execution_updated")
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Turn(_Turn):
     """What followed one input of the user, until the next.
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from reprlib import repr as shorten
 from typing import Any, ClassVar, Literal, TypeAlias
 
 __all__ = [
@@ -142,8 +143,16 @@ class Turn:
     error: BaseException | None = None
     took: float = 0.0
 
+    def __str__(self) -> str:
+        return "\n".join(render(self.events))
 
-@dataclass
+    def __repr__(self) -> str:
+        user = "" if self.user is None else f" {shorten(self.user)}"
+        error = "" if self.error is None else f", {type(self.error).__name__}"
+        return f"<Turn{user}: {len(self.events)} events{error}>"
+
+
+@dataclass(repr=False)
 class Transcript:
     """The conversation so far: the start, then a turn for each input."""
 
@@ -159,6 +168,9 @@ class Transcript:
 
     def __str__(self) -> str:
         return "\n".join(render(self.events))
+
+    def __repr__(self) -> str:
+        return f"<Transcript: {len(self.turns)} turns, {len(self.events)} events>"
 
 
 def arguments_of(raw: str) -> dict[str, Any] | str:

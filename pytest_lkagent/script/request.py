@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from reprlib import repr as shorten
 from typing import Any
 
 from ..transcript import Event, FunctionCallOutput, Message
@@ -16,7 +17,7 @@ _UNDER_WAY = "The tool call is still in progress."
 """What LiveKit has a model read at the end of a request for a tool that is not done yet."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Request:
     """One ``chat()`` of the agent, as the fake model received it.
 
@@ -33,6 +34,10 @@ class Request:
     read: Callable[[], tuple[tuple[Event, ...], str, str | None]]
     classes: Sequence[str] = ()
     response_format: Any = None
+
+    def __repr__(self) -> str:
+        said, tools = shorten(self.last_input), shorten(list(self.tools))
+        return f"<Request {self.number}, by {self.asker}: last input {said}, tools {tools}>"
 
     @cached_property
     def _content(self) -> tuple[tuple[Event, ...], str, str | None]:

@@ -280,6 +280,50 @@ def test_the_transcript_holds_the_conversation_as_plain_values(desk):
     result.outcomes(passed=1)
 
 
+def test_what_a_failing_assertion_shows_of_turns_and_requests_fits_on_a_line(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            async def said(user_says, fake_llm):
+                fake_llm.script(call("book", slot="2pm"), say("Booked."))
+                return await user_says("2 pm, please, or at any other time of the day")
+
+            async def test_turn(user_says, fake_llm):
+                assert (await said(user_says, fake_llm)).took == 1
+
+            async def test_request(user_says, fake_llm):
+                await said(user_says, fake_llm)
+                assert fake_llm.requests[1].response_format
+
+            async def test_start(user_says, fake_llm, transcript):
+                await said(user_says, fake_llm)
+                assert not transcript.start.events
+
+            async def test_error(user_says, fake_llm, expect_error):
+                fake_llm.script(fail(APIConnectionError("down"), attempts=9))
+                with expect_error(APIConnectionError):
+                    turn = await user_says("hi")
+                assert turn.error is None
+
+            async def test_printed(user_says, fake_llm):
+                print(await said(user_says, fake_llm))
+                assert False
+            """
+        }
+    ).run()
+    result.outcomes(failed=5)
+    result.shows(
+        "E * where 0.0 = <Turn '2 pm, please...me of the day': 4 events>.took",
+        "E * where None = <Request 2, by FrontDesk: last input 'booked 2pm', tools ['book']>"
+        ".response_format",
+        "transcript = <Transcript: 1 turns, 5 events>",
+        "E * where * = <Turn: 1 events>.events",
+        "E * = <Turn 'hi': 1 events, APIConnectionError>.error",
+        "[1] function_call          book(slot='2pm')",
+        "[3] assistant              Booked.",
+    )
+
+
 def test_the_transcript_has_what_was_said_by_the_time_that_one_looks(desk):
     result = desk(
         {
