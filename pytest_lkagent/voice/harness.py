@@ -47,6 +47,8 @@ class VoiceHarness(Harness):
         self._brought: Collection[str] | None = None
         """What the session under test has of its own to hear with, None where it is the user's."""
         self._soundless: list[llm.ChatMessage] = []
+        self._failures = 0
+        """How often the voice had failed when the agent last said something."""
 
     @property
     def speech(self) -> Line:
@@ -97,11 +99,17 @@ class VoiceHarness(Harness):
         self.line.pick_up()
 
     def _hear(self, event: Any) -> None:
-        """Note what LiveKit takes for said to its end, and has not begun to play."""
+        """Note what LiveKit takes for said to its end, and has not begun to play.
+
+        Before 1.8 that is so of what the voice failed at, too, which is told.
+        """
         item = event.item
-        if item.type != "message" or item.role != "assistant" or item.interrupted:
+        if item.type != "message" or item.role != "assistant":
             return
-        if "started_speaking_at" not in item.metrics and (item.text_content or "").strip():
+        known, self._failures = self._failures, len(self.line.tts.failed)
+        is_told = item.interrupted or self._failures > known
+        is_heard = is_told or "started_speaking_at" in item.metrics
+        if not is_heard and (item.text_content or "").strip():
             self._soundless.append(item)
 
     def agent_starting(self, agent: Agent) -> None:
