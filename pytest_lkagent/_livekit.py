@@ -337,9 +337,13 @@ def _take_models(agent: Agent, seam: Seam) -> None:
         setattr(own, f"_{name}", speech_for(name, getattr(own, f"_{name}"), seam.speech))
 
 
+_TURN_ARGUMENTS = inspect.signature(_migrate_turn_handling).parameters.keys()
+"""The deprecated ones; to read them anew for each session would take a hundredth of it."""
+
+
 def turn_handling_of(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what the deprecated arguments of a session say of ``turn_handling``."""
-    names = inspect.signature(_migrate_turn_handling).parameters.keys() & options.keys()
+    names = _TURN_ARGUMENTS & options.keys()
     return _migrate_turn_handling(**{name: options[name] for name in names})
 
 
