@@ -188,11 +188,11 @@ def _around(callback: Any, what: str, *, is_awaited: bool = False) -> Any:
 
 def _watched(on: Callable[..., Any]) -> Callable[..., Any]:
     def on_watched(emitter: Any, event: Any, callback: Any = None) -> Any:
-        if inspect.iscoroutinefunction(callback):  # LiveKit refuses it
-            return on(emitter, event, callback)
         handler = _around(callback, f"a handler of {event!r}")
-        given = on(emitter, event, handler)
-        return given if handler is callback else callback
+        if handler is callback or inspect.iscoroutinefunction(callback):  # LiveKit refuses it
+            return on(emitter, event, callback)
+        on(emitter, event, handler)
+        return callback
 
     return on_watched
 
