@@ -405,7 +405,7 @@ class VirtualClock:
     def _pass_by_looking(self) -> None:
         """Let time pass for code that waits for it without giving the loop a turn."""
         if self.halted is not None:
-            raise asyncio.CancelledError(self.halted)
+            raise _Cut(self.halted)
         if self._looks == LOOKS + 1:
             self.blocked(None)
         passed = math.floor((self._now - self._origin) * 1000 + 1.5) / 1000  # so no error adds up
@@ -486,6 +486,10 @@ _clocks: dict[asyncio.AbstractEventLoop, VirtualClock] = {}
 def clock_of(loop: asyncio.AbstractEventLoop) -> VirtualClock | None:
     """Return the clock that is installed on `loop`, None where its time is its own."""
     return _clocks.get(loop)
+
+
+class _Cut(asyncio.CancelledError):
+    """What goes on without giving the loop a turn is cut off where it looks at the clock."""
 
 
 class Stopped(Stuck):

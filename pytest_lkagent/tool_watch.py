@@ -187,10 +187,13 @@ class ToolWatch:
         return watched
 
     def _is_stray(self, error: BaseException) -> bool:
-        """Whether it is a CancelledError of something that was awaited: nobody cancels the task."""
+        """Whether it is a CancelledError of something that was awaited: nobody cancels the task.
+
+        The clock has one of its own, which cuts off who goes on without giving the loop a turn.
+        """
         task = asyncio.current_task()
         is_cancelled = task is None or task.cancelling() > 0 or self.is_over
-        return isinstance(error, asyncio.CancelledError) and not is_cancelled
+        return type(error) is asyncio.CancelledError and not is_cancelled
 
     def _keep_stray(self, kind: str, who: str, error: BaseException, instead: str = "") -> None:
         site = raised_at(error.__traceback__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from .._livekit_items import INTERNAL_ERROR
 from ..errors import BehaviourError, UsageError
@@ -21,13 +21,13 @@ __all__ = ["Expecting", "failing"]
 
 
 class Expecting:
-    """Lets what a turn's `expect_error` describes pass in a with block; `error` is the first one.
+    """Lets what a turn's `expect_error` describes pass from `begin` to `end`.
 
-    A text in which the turn's own captures stand is compared when it is over.
+    `error` is the first one. A text in which the turn's own captures stand is compared when the
+    turn is over. It has no hold on the stage: the play that has it lives as long as its item.
     """
 
-    def __init__(self, stage: Stage, turn: ScenarioTurn | None, captures: Captures) -> None:
-        self._stage = stage
+    def __init__(self, turn: ScenarioTurn | None, captures: Captures) -> None:
         self._expected = None if turn is None else turn.expect_error
         if self._expected is not None:
             try:
@@ -44,14 +44,14 @@ class Expecting:
         self.error = self.error or (error if is_expected else None)
         return is_expected
 
-    def __enter__(self) -> Self:
-        self._stage.expected.append(self)
-        return self
+    def begin(self, stage: Stage) -> None:
+        stage.expected.append(self)
 
-    def __exit__(self, *_: object) -> None:
-        for harness in self._stage.sessions if self._expected is not None else ():
+    def end(self, stage: Stage) -> None:
+        """Take the errors that only the sessions reported, and go."""
+        for harness in stage.sessions if self._expected is not None else ():
             harness.take_expected_errors()
-        self._stage.expected.remove(self)
+        stage.expected.remove(self)
 
 
 def failing(turn: ScenarioTurn | None) -> Container[str]:

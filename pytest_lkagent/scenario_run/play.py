@@ -77,6 +77,7 @@ class Play:
         self.names = names
         self._captures = Captures()
         self._transcript = Transcript()
+        self._at_start: Expecting | None = None
         self.happened: dict[Position, Happened] = {}
         """The turns that were played, and were as the file says."""
         self._invariants: Invariants | None = None
@@ -108,8 +109,8 @@ class Play:
             if problems:
                 raise UsageError("\n".join(problems))
         put_mocks(self.scenario, self.names, stage.mocks)
-        self._at_start = Expecting(stage, self.scenario.start, self._captures)
-        self._at_start.__enter__()
+        self._at_start = Expecting(self.scenario.start, self._captures)
+        self._at_start.begin(stage)
         stage.opened = self._opened
         if (fuzz := self.scenario.fuzz) is not None:
             stage.let_anything_happen()
@@ -166,7 +167,17 @@ class Play:
             Exception: What a tool or a check raised, with a note that says in which turn.
         """
         __tracebackhide__ = True
-        scenario = self.scenario
+        try:
+            return await self._run(stage, harness, fixtures)
+        finally:  # a play is kept as long as its item, of which there may be thousands
+            self._transcript, self._at_start = Transcript(), None
+
+    async def _run(
+        self, stage: Stage, harness: Harness, fixtures: Mapping[str, Any]
+    ) -> ScenarioResult:
+        __tracebackhide__ = True
+        scenario, at_start = self.scenario, self._at_start
+        assert at_start is not None, "it was prepared"
         self._transcript = harness.transcript
         call = self._call(stage, harness)
         try:
@@ -174,10 +185,10 @@ class Play:
                 with self._located((scenario.start or scenario).site, "start"):
                     await hear_start(call, scenario)
         finally:
-            self._at_start.__exit__()
+            at_start.end(stage)
         if scenario.start is not None:
             played = harness.transcript.start
-            error = self._at_start.error or played.error
+            error = at_start.error or played.error
             moment = _Moment(scenario.start, played, "start", error, call=call)
             await self._judge(moment, harness, fixtures)
             self.happened["start"] = self._happened(scenario.start, played)
@@ -190,8 +201,12 @@ class Play:
             harness.model.script(*steps_of(turn, self.names, self._captured))
             with self._located(turn.site, where):
                 known = len(harness.scripted_errors)
-                with Expecting(stage, turn, self._captures) as expecting:
+                expecting = Expecting(turn, self._captures)
+                expecting.begin(stage)
+                try:
                     played = await self._play(turn, following, harness, call)
+                finally:
+                    expecting.end(stage)
             if call is not None:
                 self._refuse(check_call_turn(turn, call, self._captures.fill), turn.site, where)
             came = harness.scripted_errors[known:]

@@ -221,10 +221,10 @@ def agent():
 
 
 def test_a_run_without_scenarios_is_an_empty_run(exported):
-    result, run = exported({"test_it.py": "def test_it(): ..."})
+    result, run = exported({"test_it.py": "def test_it(): ..."}, "test_it.py")
     result.outcomes(passed=1)
     assert (word(run), run.job_count) == ("COMPLETED", 0)
-    result, run = exported({"test_it.py": ""})
+    result, run = exported({"test_it.py": ""}, "test_it.py")
     assert result.exit_status == pytest.ExitCode.NO_TESTS_COLLECTED
     assert (word(run), run.job_count) == ("COMPLETED", 0)
 
