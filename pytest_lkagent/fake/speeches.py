@@ -33,6 +33,7 @@ class Speeches:
         self._early: list[_Given] = []
         self._wanted: dict[Inference, Step] = {}
         """For each inference of a speech to be spoken the last answer: a node may ask several."""
+        self._lost: list[Step] = []
 
     def note(self, inference: Inference, step: Step, answer: Step) -> None:
         """Note what is given to an inference."""
@@ -62,13 +63,20 @@ class Speeches:
         self._early = kept
         for step in reversed(thrown_away):
             self._give_back(step)
+        self._look_what_came()
+
+    def _look_what_came(self) -> None:
+        """Keep what was lost, and nothing else of what is over: a call may be long."""
+        for inference in [one for one in self._wanted if one.is_over]:
+            step = self._wanted.pop(inference)
+            if _is_lost(step, inference):
+                self._lost.append(step)
 
     def take_dropped(self) -> Sequence[Step]:
         """Return the answers of inferences that are over which came to nothing, once."""
         self.take_back()
-        over = [inference for inference in self._wanted if inference.is_over]
-        answers = {inference: self._wanted.pop(inference) for inference in over}
-        return [step for inference, step in answers.items() if _is_lost(step, inference)]
+        lost, self._lost = self._lost, []
+        return lost
 
 
 def _is_lost(step: Step, inference: Inference) -> bool:

@@ -160,7 +160,7 @@ class Script:
 
     def give_back(self, step: Step) -> None:
         """Let a step that was taken answer the next request instead."""
-        place = max(place for place, (one, _) in enumerate(self.taken) if one is step)
+        place = next(k for k in range(len(self.taken) - 1, -1, -1) if self.taken[k][0] is step)
         del self.taken[place]
         if not step.rule:
             self.queue.appendleft(step)
