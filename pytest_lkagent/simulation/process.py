@@ -20,6 +20,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from ..errors import BehaviourError
+from ..public_time import real_time
 from .order import Order
 from .transports import TcpListener
 
@@ -31,6 +32,7 @@ ANSWER_SECONDS = 60.0
 _HOST = "127.0.0.1"
 _CHILD = f"{__package__}.child"
 _WHERE_SECONDS = 2.0
+_KILLED_SECONDS = 5.0
 """Real seconds in which a process that takes too long may say what it waits for."""
 _SHOWN = 200
 """How many lines of what a process printed last are shown."""
@@ -166,7 +168,10 @@ class AgentProcess:
                 self._learn({"found": f"it did not end within {seconds:g} s, and was killed"})
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # and what it left behind
-        await asyncio.wait(self._tasks)
+        async with real_time():  # the system takes its time to end what was killed
+            _, left = await asyncio.wait(self._tasks, timeout=_KILLED_SECONDS)
+        for task in left:  # what left its group may hold on to what it printed on
+            task.cancel()
         await self._shutdown.aclose()
         if (left_out := self._lines - len(self._printed)) > 0:
             sys.stderr.write(f"({left_out} lines of the agent's process are left out)\n")

@@ -681,8 +681,8 @@ async def joining(ctx: JobContext) -> None:
 
 @pytest.mark.slow
 def test_a_process_that_starts_no_session_says_why(play, warm, monkeypatch):
-    monkeypatch.setattr("pytest_lkagent.simulation.apart._START_SECONDS", 5.0)
-    monkeypatch.setattr("pytest_lkagent.simulation.apart._END_SECONDS", 1.0)
+    monkeypatch.setattr("pytest_lkagent.simulation.apart._START_SECONDS", 10.0)
+    monkeypatch.setattr("pytest_lkagent.simulation.apart._END_SECONDS", 5.0)
     starts = "scenarios:\n" + "".join(
         f"""
   - label: It {name}
@@ -700,16 +700,34 @@ def test_a_process_that_starts_no_session_says_why(play, warm, monkeypatch):
         "*It returns: in the agent's process: the entrypoint starts.py:returns (starts.py:32) "
         "returned without starting a session: there is nobody to talk to; await session.start(…) "
         "in it",
-        "*It waits: the agent's process did not start a session within 5 s; the task *() waits at "
+        "*It waits: the agent's process did not start a session within 10 s; the task *() waits at "
         "starts.py:*",
         "*It exits: the agent's process ended (signal SIGKILL) before it could start a session; *",
         "*It warms: in the agent's process: setup_fnc (prewarm) raised OSError: the model is not "
         "there",
-        "*It stays: in the agent's process: it did not end within 1 s, and was killed",
+        "*It stays: in the agent's process: it did not end within 5 s, and was killed",
         "*It leaves: in the agent's process: the entrypoint starts.py:leaves (starts.py:60) shut "
         "the job down ('no customer') before a session had started; give the test a job in which "
         "it goes on: metadata, attributes and participant of job",
     )
+
+
+def test_what_the_process_leaves_behind_may_print_for_a_while(play):
+    file = "entrypoint: starts.py:leaves_behind\nscenarios: [{label: A, turns: [{user: hello}]}]\n"
+    leaving = """
+leaves_behind = AgentServer()
+
+
+@leaves_behind.rtc_session()
+async def leaving_behind(ctx: JobContext) -> None:
+    import subprocess
+
+    subprocess.Popen(["sleep", "2"], start_new_session=True)
+    raise LookupError("no such hotel")
+"""
+    result = play({"a.yaml": file, "starts.py": STARTS + leaving}, "--lk-target=process")
+    result.outcomes(failed=1)
+    result.shows("*: A: in the agent's process: *leaves_behind raised LookupError: no such hotel")
 
 
 def test_a_module_that_only_the_process_cannot_import_is_told(play):
