@@ -21,11 +21,10 @@ from . import _livekit
 from .errors import BehaviourError, NotAwaitable, RefusedOutput
 from .frames import raised_at
 from .mocks import Mocks, ToolMock
-from .sites import Site
 from .slowed import Slowed
 from .strict import HOOK_ERROR, TOOL_ERROR
 from .swallowed import CONTROL_FLOW, Swallowed
-from .tools import function_of
+from .tools import function_of, place_of
 from .unheard import origins_noted
 
 __all__ = ["EVERY_TOOL", "ToolWatch"]
@@ -132,8 +131,8 @@ class ToolWatch:
         if not 0 < self.times_given(call_id) < self._runs[call_id]:
             return
         told = BehaviourError(
-            f"the tool {tool.id}{_site_of(tool)} is run again for a call that the model made once "
-            f"({call_id}): llm_node of {type(agent).__name__}{_site_of(type(agent).llm_node)} "
+            f"the tool {tool.id}{place_of(tool)} is run again for a call that the model made once "
+            f"({call_id}): llm_node of {type(agent).__name__}{place_of(type(agent).llm_node)} "
             "yields it again; yield each chunk once"
         )
         self._swallowed.keep_raised(TOOL_ERROR, told)
@@ -147,7 +146,7 @@ class ToolWatch:
         refusal = _refusal(given, context)
         if refusal is None or self.takes_any_output:
             return
-        who = f"the tool {tool.id}{_site_of(tool)}"
+        who = f"the tool {tool.id}{place_of(tool)}"
         if made is not None and not made.is_spy:
             who = f"the mock of {made.label} ({made.written_at})"
         shown = shorten(repr(given), 80, placeholder=" …")
@@ -240,14 +239,9 @@ def _awaitable(made: Any, what: str, function: Any) -> Awaitable[Any]:
         return made
     name = getattr(function_of(function), "__name__", "it")
     raise NotAwaitable(
-        f"{what}{_site_of(function)} returned {made!r}, and LiveKit awaits it: write async def "
+        f"{what}{place_of(function)} returned {made!r}, and LiveKit awaits it: write async def "
         f"{name}"
     )
-
-
-def _site_of(function: Any) -> str:
-    code = getattr(function_of(function), "__code__", None)
-    return f" ({Site(code.co_filename, code.co_firstlineno)})" if code is not None else ""
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

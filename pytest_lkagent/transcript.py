@@ -149,7 +149,7 @@ class Turn:
     def __repr__(self) -> str:
         user = "" if self.user is None else f" {shorten(self.user)}"
         error = "" if self.error is None else f", {type(self.error).__name__}"
-        return f"<Turn{user}: {len(self.events)} events{error}>"
+        return f"<Turn{user}: {_counted(self.events, 'event')}{error}>"
 
 
 @dataclass(repr=False)
@@ -170,7 +170,11 @@ class Transcript:
         return "\n".join(render(self.events))
 
     def __repr__(self) -> str:
-        return f"<Transcript: {len(self.turns)} turns, {len(self.events)} events>"
+        return f"<Transcript: {_counted(self.turns, 'turn')}, {_counted(self.events, 'event')}>"
+
+
+def _counted(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
 def arguments_of(raw: str) -> dict[str, Any] | str:

@@ -15,7 +15,7 @@ from .. import _livekit_job
 from ..errors import RefusedConnection, UsageError
 from ..guard import Guard
 from ..options import Host
-from ..sites import Site
+from ..tools import place_of
 
 __all__ = ["Entrypoint", "awaitable"]
 
@@ -144,10 +144,7 @@ class Entrypoint:
 
 def _place_of(called: Callable[..., Any]) -> str:
     written = inspect.unwrap(_written(called))
-    if not inspect.isroutine(written):
-        written = type(written).__call__
-    code = getattr(written, "__code__", None)
-    return f" ({Site(code.co_filename, code.co_firstlineno)})" if code is not None else ""
+    return place_of(written if inspect.isroutine(written) else type(written).__call__)
 
 
 def _written(run: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.agents import Agent, AgentSession, APIError, llm, room_io
 from livekit.agents.utils import is_given
 
-from .. import _livekit
+from .. import _livekit, _livekit_replies
 from ..errors import UnheardSpeech, UsageError
 from ..fake import FakeLLM
 from ..fake.realtime import FakeRealtimeModel
@@ -19,6 +19,7 @@ from ..harness import Harness
 from ..listeners import listener
 from ..record import Turn
 from ..settling import settled
+from ..tools import place_of
 from .line import Line
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class VoiceHarness(Harness):
         self._stand_ins: dict[llm.RealtimeModel, FakeRealtimeModel] = {}
         self._brought: Collection[str] | None = None
         """What the session under test has of its own to hear with, None where it is the user's."""
-        self._soundless: list[llm.ChatMessage] = []
+        self._soundless: list[tuple[str, Agent]] = []
+        """What was said and not heard, and who said it."""
         self._failures = 0
         """How often the voice had failed when the agent last said something."""
 
@@ -110,7 +112,8 @@ class VoiceHarness(Harness):
         is_told = item.interrupted or self._failures > known
         is_heard = is_told or "started_speaking_at" in item.metrics
         if not is_heard and (item.text_content or "").strip():
-            self._soundless.append(item)
+            speaker = _livekit_replies.speaking_agent() or self.session.current_agent
+            self._soundless.append((item.text_content, speaker))
 
     def agent_starting(self, agent: Agent) -> None:
         super().agent_starting(agent)
@@ -158,11 +161,12 @@ class VoiceHarness(Harness):
 
     def settle_account(self) -> None:
         super().settle_account()
-        for item in self._soundless:
+        for text, speaker in self._soundless:
+            node = type(speaker).tts_node
+            of = "it" if node is Agent.tts_node else f"its tts_node{place_of(node)}"
             told = (
-                f"{self.record.names[item.id]} said {item.text_content!r}, and nobody heard it: no "
-                "audio came of it (from a tts_node?); if that is right, let it pass: "
-                f"{self.words.allow(UnheardSpeech.kind)}"
+                f"{type(speaker).__name__} said {text!r}, and nobody heard it: no audio came of "
+                f"{of}; if that is right, let it pass: {self.words.allow(UnheardSpeech.kind)}"
             )
             self._stage.findings.add(UnheardSpeech(told))
         for error in (one.error for one in self.line.tts.failed):

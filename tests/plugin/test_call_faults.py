@@ -398,8 +398,8 @@ async def test_what_ears_raise_is_told(voice_call, fake_llm):
     )
     result.outcomes(passed=3, failed=4)
     result.shows(
-        "Mute said 'Hello.', and nobody heard it: no audio came of it (from a tts_node?); if that "
-        "is right, let it pass: @pytest.mark.lk(allow=['unheard_speech'])",
+        "Mute said 'Hello.', and nobody heard it: no audio came of its tts_node (test_it.py:*); if "
+        "that is right, let it pass: @pytest.mark.lk(allow=['unheard_speech'])",
         "Mute said 'Good evening.', and nobody heard it: *",
     )
     result.shows('> * raise LookupError("no voice")', "E *LookupError: no voice")

@@ -218,7 +218,7 @@ def test_in_a_call_what_nobody_hears_is_told(desk):
     result.outcomes(failed=1)
     result.shows(
         "s.yaml:3: A question: Soundless said 'It is open.', and nobody heard it: no audio came of "
-        "it (from a tts_node?); if that is right, let it pass: allow: [unheard_speech]"
+        "its tts_node (desks.py:*); if that is right, let it pass: allow: [unheard_speech]"
     )
 
 
@@ -233,6 +233,25 @@ def test_one_that_is_cut_off_is_not_missed(desk):
             async def test_it(user_says, fake_llm):
                 fake_llm.script(say("It is open.").timed(ttft=5))
                 await user_says("and now?", interrupt=1)
+            """,
+        }
+    ).run()
+    result.outcomes(passed=1)
+
+
+def test_an_agent_that_is_fuzzed_may_drop_what_a_model_makes_up(desk):
+    """No script says what has to be said."""
+    result = desk(
+        {
+            "desks.py": DESKS,
+            "test_it.py": """
+            import desks
+            from hypothesis import settings
+            from pytest_lkagent.fuzz import fuzz_agent
+
+            test_it = settings(max_examples=20, derandomize=True, database=None)(
+                fuzz_agent(desks.Quiet)
+            )
             """,
         }
     ).run()

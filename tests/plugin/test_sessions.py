@@ -316,9 +316,9 @@ def test_what_a_failing_assertion_shows_of_turns_and_requests_fits_on_a_line(des
         "E * where 0.0 = <Turn '2 pm, please...me of the day': 4 events>.took",
         "E * where None = <Request 2, by FrontDesk: last input 'booked 2pm', tools ['book']>"
         ".response_format",
-        "transcript = <Transcript: 1 turns, 5 events>",
-        "E * where * = <Turn: 1 events>.events",
-        "E * = <Turn 'hi': 1 events, APIConnectionError>.error",
+        "transcript = <Transcript: 1 turn, 5 events>",
+        "E * where * = <Turn: 1 event>.events",
+        "E * = <Turn 'hi': 1 event, APIConnectionError>.error",
         "[1] function_call          book(slot='2pm')",
         "[3] assistant              Booked.",
     )
