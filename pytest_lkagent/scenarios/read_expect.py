@@ -108,6 +108,8 @@ def _expectation(reading: Reading, node: Node) -> Expectation | None:
     read = KINDS.get(key.value)
     if read is None:
         near = did_you_mean(key.value, KINDS) or f"; the kinds of event: {one_of(KINDS)}"
+        if key.value == "absent":
+            near = "; absent: stands beside turns:, and holds for the whole scenario"
         reading.problem(key, f"unknown kind of event {key.value!r}{near}")
         return None
     return read(reading, value)

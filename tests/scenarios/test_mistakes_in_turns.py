@@ -157,6 +157,13 @@ TURN = [
         ),
     ),
     (
+        "{user: a, expect: [absent: [{message: x}]]}",
+        (
+            "20: unknown kind of event 'absent'; absent: stands beside turns:, and holds for the "
+            "whole scenario"
+        ),
+    ),
+    (
         "{user: a, expect: [{message: x, close: y}]}",
         ("33: message and 'close' stand in one event; begin each event with `- `"),
     ),
