@@ -1,13 +1,10 @@
-"""Playing the turns of one scenario on a harness, and comparing each with what the file says."""
+"""Playing the turns of one scenario on a harness, each to be compared with what the file says."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,35 +13,19 @@ from livekit.agents import Agent
 from ..errors import (
     BehaviourError,
     DroppedStep,
-    ScriptError,
-    SnapshotMismatch,
     UnusedStep,
     UsageError,
 )
-from ..expected import recovered_from
 from ..invariants import Invariants, allowed
-from ..leftovers import DROPPED, UNUSED
-from ..references import References, fixture_names
-from ..scenarios.expect import (
-    Mismatch,
-    match_absent,
-    match_after,
-    match_error,
-    match_failures,
-    match_turn,
-    match_within,
-)
-from ..scenarios.expectations import CloseExpectation
-from ..scenarios.model import FuzzSpec, Ref, Scenario, ScenarioResult, ScenarioTurn, SnapshotSpec
+from ..references import References
+from ..scenarios.model import FuzzSpec, Scenario, ScenarioResult, ScenarioTurn
 from ..scenarios.write_expect import Happened, Position
 from ..script import Request, Step
 from ..sites import Site
-from ..strict import TOOL_ERROR
-from ..transcript import FunctionCallOutput, Transcript, Turn, render
-from .absent import refuse_misspelt
-from .calls import check_call_turn, give_voices, hear_start, play_call_turn, why_otherwise
+from ..transcript import Transcript, Turn
+from .calls import check_call_turn, give_voices, hear_start, play_call_turn
 from .captures import Captures, part_of
-from .elsewhere import elsewhere
+from .comparing import SNAPSHOT_FIXTURE, Comparing, Moment
 from .errors import Expecting, failing
 from .mocks import put_mocks
 from .names import Names, resolve_classes
@@ -55,18 +36,7 @@ if TYPE_CHECKING:
     from ..stage import Stage
     from ..voice.call import VoiceCall
 
-__all__ = ["Play", "ScenarioFailure"]
-
-
-_SNAPSHOT = "chat_snapshot"
-
-
-class ScenarioFailure(BehaviourError):
-    """A scenario went another way than its file says; `site` is the line that says so."""
-
-    def __init__(self, message: str, site: Site) -> None:
-        super().__init__(message)
-        self.site = site
+__all__ = ["Play"]
 
 
 class Play:
@@ -75,7 +45,7 @@ class Play:
     def __init__(self, scenario: Scenario, names: Names) -> None:
         self.scenario = scenario
         self.names = names
-        self._captures = Captures()
+        self._comparing = Comparing(scenario, names)
         self._transcript = Transcript()
         self._at_start: Expecting | None = None
         self.happened: dict[Position, Happened] = {}
@@ -83,12 +53,16 @@ class Play:
         self._invariants: Invariants | None = None
 
     @property
+    def _captures(self) -> Captures:
+        return self._comparing.captures
+
+    @property
     def fixtures(self) -> frozenset[str]:
         """The fixtures that playing takes."""
         scenario = self.scenario
         turns = (*filter(None, [scenario.start]), *(scenario.turns or ()))
         is_compared = scenario.snapshot or any(turn.snapshot for turn in turns)
-        return self.names.fixtures | ({_SNAPSHOT} if is_compared else frozenset())
+        return self.names.fixtures | ({SNAPSHOT_FIXTURE} if is_compared else frozenset())
 
     def prepare(self, stage: Stage, references: References, agent: Any) -> None:
         """Put the mocks on the stage, before the session starts.
@@ -98,7 +72,7 @@ class Play:
         Raises:
             UsageError: A class or a tool does not exist, one line for each.
         """
-        self._captures = Captures()
+        self._comparing = Comparing(self.scenario, self.names)
         self._transcript = Transcript()
         self.happened = {}
         if self.scenario.agent is None and self.scenario.entrypoint is None:
@@ -182,15 +156,15 @@ class Play:
         call = self._call(stage, harness)
         try:
             if call is not None:
-                with self._located((scenario.start or scenario).site, "start"):
+                with self._comparing.located((scenario.start or scenario).site, "start"):
                     await hear_start(call, scenario)
         finally:
             at_start.end(stage)
         if scenario.start is not None:
             played = harness.transcript.start
             error = at_start.error or played.error
-            moment = _Moment(scenario.start, played, "start", error, call=call)
-            await self._judge(moment, harness, fixtures)
+            moment = Moment(scenario.start, played, "start", error, call=call)
+            await self._comparing.turn(moment, harness, fixtures)
             self.happened["start"] = self._happened(scenario.start, played)
         await self._check_invariants(scenario.site, "start")
         for turn, following, number in _numbered(scenario.turns or ()):
@@ -199,7 +173,7 @@ class Play:
             where = f"turn {number}"
             harness.model.advice = f"add it to llm: of {where} ({turn.site})"
             harness.model.script(*steps_of(turn, self.names, self._captured))
-            with self._located(turn.site, where):
+            with self._comparing.located(turn.site, where):
                 known = len(harness.scripted_errors)
                 expecting = Expecting(turn, self._captures)
                 expecting.begin(stage)
@@ -208,23 +182,15 @@ class Play:
                 finally:
                     expecting.end(stage)
             if call is not None:
-                self._refuse(check_call_turn(turn, call, self._captures.fill), turn.site, where)
+                self._comparing.refuse(
+                    check_call_turn(turn, call, self._captures.fill), turn.site, where
+                )
             came = harness.scripted_errors[known:]
-            moment = _Moment(turn, played, where, expecting.error or played.error, came, call)
-            await self._judge(moment, harness, fixtures)
+            moment = Moment(turn, played, where, expecting.error or played.error, came, call)
+            await self._comparing.turn(moment, harness, fixtures)
             await self._check_invariants(turn.site, where)
             self.happened[number - 1] = self._happened(turn, played)
-        for entry in scenario.absent:
-            with self._located(entry.site, ""):
-                absent = self._captures.fill(entry)
-            self._refuse(match_absent([absent], harness.transcript.events), entry.site)
-            with self._located(entry.site, ""):
-                requests = harness.model.requests
-                refuse_misspelt(absent, self.names.module, stage.offers, requests)
-        if scenario.check is not None:
-            await self._check(scenario.check, fixtures, "at the end")
-        if scenario.snapshot is not None:
-            self._compare_whole(scenario.snapshot, harness.transcript, fixtures)
+        await self._comparing.whole(stage, harness, fixtures)
         return ScenarioResult(
             label=scenario.label,
             outcome="passed",
@@ -280,138 +246,11 @@ class Play:
                 ) from error
             return played
 
-    async def _judge(self, moment: _Moment, harness: Harness, fixtures: Mapping[str, Any]) -> None:
-        """Compare what a turn did with what the file says of it."""
-        __tracebackhide__ = True
-        turn, played, where = moment.turn, moment.played, moment.where
-        self._captures, missing = self._captures.search(turn.capture, played.events)
-        for name, why in missing.items():
-            told = f"capture {name}: {why}"
-            self._refuse(Mismatch(told, tuple(render(played.events))), turn.site, where)
-        if turn.expect_error is not None:
-            expected = self._captures.fill(turn.expect_error)
-            missed = match_error(expected, moment.error)
-            came = [one for one in moment.came if match_error(expected, one) is None]
-            notes = [recovered_from(came[-1])] if came else []
-            self._refuse(missed and missed.with_notes(notes), turn.site, where)
-        self._compare(moment, harness)
-        self._refuse_leftovers(harness, where)
-        if self.scenario.mode != "audio":  # in a call, `within` is about the answer alone
-            bound = harness.timeout + (turn.wait or 0)
-            self._refuse(match_within(turn, played.took, bound), turn.site, where)
-        if turn.after is not None:
-            missed = match_after(self._captures.fill(turn.after), harness.userdata)
-            self._refuse(missed, turn.after.site, where)
-        if turn.check is not None:
-            await self._check(turn.check, fixtures, where)
-        if (spec := turn.snapshot) is not None:
-            with self._located(spec.site, where):
-                name = where.replace(" ", "-")
-                snapshot = fixtures[_SNAPSHOT]
-                snapshot(exclude=spec.exclude, replace=spec.replace, name=name).assert_match(played)
-
-    def _compare_whole(
-        self, spec: SnapshotSpec, transcript: Transcript, fixtures: Mapping[str, Any]
-    ) -> None:
-        """Compare the conversation with its snapshot; a difference is told at its turn."""
-        __tracebackhide__ = True
-        snapshot = fixtures[_SNAPSHOT].with_defaults()  # its own numbers: the checks have others
-        try:
-            snapshot(exclude=spec.exclude, replace=spec.replace).assert_match(transcript)
-        except SnapshotMismatch as error:
-            site, where = spec.site, ""
-            if error.turn == 0 and self.scenario.start is not None:
-                site, where = self.scenario.start.site, "start"
-            elif error.turn and error.turn <= len(turns := self.scenario.turns or ()):
-                site, where = turns[error.turn - 1].site, f"turn {error.turn}"
-            raise ScenarioFailure(f"{self._place(site, where)}: {error}", site) from None
-        except UsageError as error:
-            raise UsageError(f"{self._place(spec.site, '')}: {error}") from None
-
-    def _compare(self, moment: _Moment, harness: Harness) -> None:
-        """Compare the events of a turn with its `expect`, and its failed tools even without one."""
-        __tracebackhide__ = True
-        turn, events = moment.turn, moment.played.events
-        entries = [self._captures.fill(entry) for entry in turn.llm]
-        expectations, failed = None, harness.tools.failed
-        calls = (one.call_id for one in events if isinstance(one, FunctionCallOutput))
-        raised = [failed[call_id] for call_id in calls if call_id in failed]
-        if turn.expect is not None:
-            expectations = [e if e is ... else self._captures.fill(e) for e in turn.expect]
-            missed = match_turn(expectations, events, scripted=entries)
-            if missed is not None and missed.missing is not None:
-                saying = moment.call.saying if moment.call is not None else ""
-                story = (self.scenario, harness.transcript, moment.played)
-                raised += elsewhere(missed.missing, *story, saying)
-            if missed is not None and moment.call is not None:
-                raised += why_otherwise(turn, moment.call)
-            self._refuse(missed and missed.with_notes(raised), turn.site, moment.where)
-            if any(isinstance(one, CloseExpectation) for one in expectations):
-                harness.close_is_expected = True
-        if TOOL_ERROR not in harness.allow and self._invariants is None:
-            meant = harness.tools.meant_to_fail
-            missed = match_failures(expectations, events, scripted=entries, meant=meant)
-            self._refuse(missed and missed.with_notes(raised), turn.site, moment.where)
-
-    def _refuse(self, missed: Mismatch | None, site: Site, where: str = "") -> None:
-        __tracebackhide__ = True
-        if missed is not None:
-            raise ScenarioFailure(
-                f"{self._place(missed.site or site, where)}: {missed}", missed.site or site
-            )
-
-    def _refuse_leftovers(self, harness: Harness, where: str) -> None:
-        __tracebackhide__ = True
-        model = harness.model
-        for left_over, steps in ((UNUSED, model.discard()), (DROPPED, model.take_dropped())):
-            if steps and left_over.kind.kind not in harness.allow:
-                first, *rest = steps
-                lines = [f"      and {step.describe()} ({step.written_at})" for step in rest]
-                lines += [f"      {left_over.advise(harness.words)}"]
-                told = f"{left_over.told}: {first.describe()}"
-                site = first.written_at
-                self._refuse(Mismatch(told, tuple(lines), site), site, where)
-
     async def _check_invariants(self, site: Site, where: str) -> None:
         __tracebackhide__ = True
         if self._invariants is not None:
-            with self._located(site, where):
+            with self._comparing.located(site, where):
                 await self._invariants.check()
-
-    async def _check(self, ref: Ref, fixtures: Mapping[str, Any], where: str) -> None:
-        __tracebackhide__ = True
-        check = self.names.checks[ref]
-        with self._located(ref.site, where):
-            result = check(**{name: fixtures[name] for name in fixture_names(check)})
-            if inspect.isawaitable(result):
-                result = await result
-        if result is not None:
-            raise UsageError(
-                f"{self._place(ref.site, where)}: the check {ref} returned {result!r}; a check "
-                "asserts, and returns nothing"
-            )
-
-    def _place(self, site: Site, where: str) -> str:
-        return ", ".join(filter(None, [f"{site}: {self.scenario.label}", where]))
-
-    @contextmanager
-    def _located(self, site: Site, where: str) -> Iterator[None]:
-        """Say of whatever is raised inside in which turn it was."""
-        __tracebackhide__ = True
-        try:
-            yield
-        except ScenarioFailure:
-            raise
-        except ScriptError as error:
-            message = f"{self._place(error.site, where)}: {error.args[0]}"
-            raise ScenarioFailure(message, error.site) from None
-        except BehaviourError as error:
-            raise ScenarioFailure(f"{self._place(site, where)}: {error}", site) from None
-        except UsageError as error:
-            raise UsageError(f"{self._place(site, where)}: {error}") from None
-        except BaseException as error:
-            error.add_note(f"in {self._place(site, where)}")
-            raise
 
 
 def _numbered(
@@ -420,17 +259,3 @@ def _numbered(
     """Walk the turns, each with the one that follows it, and with its number."""
     for number, turn in enumerate(turns, start=1):
         yield turn, turns[number] if number < len(turns) else None, number
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A turn as written, as played, and its name in messages."""
-
-    turn: ScenarioTurn
-    played: Turn
-    where: str
-    error: BaseException | None = None
-    """What it raised, or would have, were it not expected."""
-    came: Sequence[BaseException] = ()
-    """The errors that were scripted for it, and came."""
-    call: VoiceCall | None = None
