@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .. import _livekit
 from ..errors import BehaviourError, ScriptError, SnapshotMismatch, UsageError
 from ..expected import recovered_from
 from ..leftovers import DROPPED, UNUSED
@@ -134,9 +135,14 @@ class Comparing:
             expectations = [e if e is ... else self.captures.fill(e) for e in turn.expect]
             missed = match_turn(expectations, events, scripted=entries)
             if missed is not None and missed.missing is not None:
-                saying = moment.call.saying if moment.call is not None else ""
-                story = (self._scenario, harness.transcript, moment.played)
-                raised += elsewhere(missed.missing, *story, saying)
+                raised += elsewhere(
+                    missed.missing,
+                    self._scenario,
+                    harness.transcript,
+                    moment.played,
+                    saying=moment.call.saying if moment.call is not None else "",
+                    running=_livekit.running_calls(harness.session),
+                )
             if missed is not None and moment.call is not None:
                 raised += why_otherwise(turn, moment.call)
             self.refuse(missed and missed.with_notes(raised), turn.site, moment.where)

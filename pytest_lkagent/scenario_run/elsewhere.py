@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..scenarios.align import fits
-from ..scenarios.expectations import Expectation, MessageExpectation
+from ..scenarios.expectations import Expectation, MessageExpectation, OutputExpectation
 from ..scenarios.model import Scenario
-from ..transcript import Transcript, Turn
+from ..transcript import FunctionCall, Transcript, Turn
 
 __all__ = ["elsewhere"]
 
@@ -15,9 +15,18 @@ _AT_THE_START = "it came at the start, before the first turn: list it under star
 
 
 def elsewhere(
-    expected: Expectation, scenario: Scenario, transcript: Transcript, played: Turn, saying: str
+    expected: Expectation,
+    scenario: Scenario,
+    transcript: Transcript,
+    played: Turn,
+    *,
+    saying: str,
+    running: Collection[str],
 ) -> Iterator[str]:
-    """Say where what the turn `played` lacks is listed; `saying` is what the agent just says."""
+    """Say where what the turn `played` lacks is listed.
+
+    `saying` is what the agent just says, `running` the ids of the calls whose tools are at work.
+    """
     turns = scenario.turns or ()
     happened = (transcript.start, *transcript.turns)
     number = next(index for index, one in enumerate(happened) if one is played)
@@ -28,3 +37,8 @@ def elsewhere(
     if saying and isinstance(expected, MessageExpectation) and number < len(turns):
         over = f"turn {number + 1} talks over that, and lists it"
         yield f"the agent is still saying {saying!r}: {over}"
+    if isinstance(expected, OutputExpectation):
+        calls = (event for event in transcript if isinstance(event, FunctionCall))
+        for name in [call.name for call in calls if call.call_id in running]:
+            if expected.name in (None, name):
+                yield f"{name} is still at work: its output is listed in the turn in which it comes"

@@ -1076,3 +1076,38 @@ def test_what_a_tool_raises_while_the_session_closes_fails_the_test(office):
     result = office(LATE)
     result.outcomes(failed=2, passed=2)  # LiveKit refuses the one that speaks: the call is over
     result.shows("E *LookupError: no such shelf", "E *RuntimeError: no such floor")
+
+
+WAITS = """
+  - label: Registered
+    turns:
+      - user: register me
+        llm: [{call: {register: {}}}, What is your name?]
+        expect: [function_call: register, %s ...]
+      - user: Ada
+        llm: [{call: {note: {name: Ada}}}, Done.]
+        expect: [..., function_call_output: {name: register, output: registered %s}, message: Done.]
+"""
+REGISTERED = "function_call_output: {name: register, output: registered Ada},"
+
+
+def test_of_a_tool_that_waits_for_the_user_the_output_is_listed_where_it_comes(office):
+    result = office(scenarios=WAITS % (REGISTERED, "Ada"))
+    result.outcomes(failed=1)
+    result.shows(
+        "*turn 1: expected function_call_output register 'registered Ada'",
+        "closest: none, there was no other function_call_output",
+        "register is still at work: its output is listed in the turn in which it comes",
+    )
+    office(scenarios=WAITS % ("", "Ada")).outcomes(passed=1)
+
+
+def test_of_another_tool_nothing_is_said_of_one_that_waits(office):
+    another = REGISTERED.replace("name: register", "name: leave")
+    office(scenarios=WAITS % (another, "Ada")).shows_no("*still at work*")
+
+
+def test_nor_of_one_that_is_done(office):
+    result = office(scenarios=WAITS % ("", "Bob"))
+    result.shows("*turn 2: expected function_call_output register 'registered Bob'")
+    result.shows_no("*still at work*")
