@@ -111,6 +111,11 @@ class Harness:
             return None
 
     @property
+    def running_calls(self) -> frozenset[str]:
+        """The ids of the calls whose tools are at work, none of a session in another process."""
+        return frozenset() if self._session is None else _livekit.running_calls(self._session)
+
+    @property
     def seconds(self) -> float:
         """How much virtual time has passed in this test."""
         return self._clock.now

@@ -15,7 +15,7 @@ from typing import Any
 
 from livekit.agents import Agent, RunContext, llm
 
-from . import _livekit, _livekit_items
+from . import _livekit_items
 from .binding import received
 from .errors import (
     BehaviourError,
@@ -185,8 +185,7 @@ class Invariants:
 
     def answers_calls(self, turn: Turn) -> Iterator[str]:
         """Every call has exactly one output, which a model can read."""
-        session = self._harness.session
-        yield from unanswered(self._harness.record.history(), _livekit.running_calls(session))
+        yield from unanswered(self._harness.record.history(), self._harness.running_calls)
         outputs = [one for one in turn.events if isinstance(one, FunctionCallOutput)]
         if not outputs:
             return
@@ -202,7 +201,7 @@ class Invariants:
         if not self._asked_for:
             return
         batch_of, closed = self._batch, self._harness.record.closed
-        running = {batch_of(call_id) for call_id in _livekit.running_calls(self._harness.session)}
+        running = {batch_of(call_id) for call_id in self._harness.running_calls}
         asked_for, self._asked_for = self._asked_for, []
         batches = Counter(batch_of(context.function_call.call_id) for context, _ in asked_for)
         entered = [new for _, new in turn.handoffs.values()]

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import _livekit
 from ..errors import BehaviourError, ScriptError, SnapshotMismatch, UsageError
 from ..expected import recovered_from
 from ..leftovers import DROPPED, UNUSED
@@ -141,7 +140,7 @@ class Comparing:
                     harness.transcript,
                     moment.played,
                     saying=moment.call.saying if moment.call is not None else "",
-                    running=_livekit.running_calls(harness.session),
+                    running=harness.running_calls,
                 )
             if missed is not None and moment.call is not None:
                 raised += why_otherwise(turn, moment.call)
