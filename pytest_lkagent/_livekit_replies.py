@@ -11,7 +11,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
-from livekit.agents import Agent, llm, stt, tts
+from livekit.agents import Agent, AgentSession, llm, stt, tts
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.agent_activity import AgentActivity, _AgentActivityContextVar
 
@@ -26,6 +26,7 @@ __all__ = [
     "infer",
     "inference_here",
     "listening_agent",
+    "speaker",
     "speaking_agent",
 ]
 
@@ -107,6 +108,11 @@ def speaking_agent() -> Agent | None:
     """Return the agent in whose activity this code runs, if any."""
     activity = _AgentActivityContextVar.get(None)
     return activity.agent if activity is not None else None
+
+
+def speaker(session: AgentSession[Any]) -> Agent:
+    """Return the agent that says what is said now, by code of nobody's activity the current one."""
+    return speaking_agent() or session.current_agent
 
 
 def listening_agent(listener: Any) -> Agent | None:

@@ -213,8 +213,7 @@ class Record:
         item, session = event.item, self._session
         assert session is not None
         if item.type == "message" and item.role == "assistant":
-            speaker = _livekit_replies.speaking_agent() or session.current_agent
-            self._names[item.id] = type(speaker).__name__
+            self._names[item.id] = type(_livekit_replies.speaker(session)).__name__
         elif item.type == "agent_handoff":
             old, new = self._current, session.current_agent
             self._current = new

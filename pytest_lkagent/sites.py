@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["OUR_FOLDER", "Site", "call_site"]
+__all__ = ["OUR_FOLDER", "Site", "call_site", "place_of"]
 
 OUR_FOLDER = str(Path(__file__).parent)
 _OURS = f"{__package__}."
@@ -36,3 +38,9 @@ def call_site() -> Site:
     ):
         frame = frame.f_back
     return Site(frame.f_code.co_filename, frame.f_lineno)
+
+
+def place_of(function: Any) -> str:
+    """Say in brackets, after a blank, where a function is written; nothing of native code."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f" ({Site(code.co_filename, code.co_firstlineno)})" if code is not None else ""

@@ -21,10 +21,11 @@ from . import _livekit
 from .errors import BehaviourError, NotAwaitable, RefusedOutput
 from .frames import raised_at
 from .mocks import Mocks, ToolMock
+from .sites import place_of
 from .slowed import Slowed
 from .strict import HOOK_ERROR, TOOL_ERROR
 from .swallowed import CONTROL_FLOW, Swallowed
-from .tools import function_of, place_of
+from .tools import function_of
 from .unheard import origins_noted
 
 __all__ = ["EVERY_TOOL", "ToolWatch"]

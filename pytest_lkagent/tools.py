@@ -11,9 +11,8 @@ from typing import Any
 from livekit.agents import Agent, llm
 
 from .errors import UsageError, did_you_mean, one_of
-from .sites import Site
 
-__all__ = ["declared_tools", "function_of", "is_tool", "may_add_tools", "place_of", "tool_of"]
+__all__ = ["declared_tools", "function_of", "is_tool", "may_add_tools", "tool_of"]
 
 _ADDING = {"tools", "update_tools", "mcp_servers"}
 
@@ -77,12 +76,6 @@ def _elsewhere(agent: type[Agent], name: str) -> str:
 def function_of(tool: Any) -> Any:
     """Return the function that a tool wraps, the same for every instance that it is bound to."""
     return inspect.unwrap(tool)
-
-
-def place_of(function: Any) -> str:
-    """Say in brackets, after a blank, where a function is written; nothing of native code."""
-    code = getattr(function_of(function), "__code__", None)
-    return f" ({Site(code.co_filename, code.co_firstlineno)})" if code is not None else ""
 
 
 def _is_livekits(value: Any) -> bool:

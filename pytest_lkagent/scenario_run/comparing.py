@@ -113,7 +113,8 @@ class Comparing:
         for entry in scenario.absent:
             with self.located(entry.site, ""):
                 absent = self.captures.fill(entry)
-            self.refuse(match_absent([absent], harness.transcript.events), entry.site)
+            names_agent, events = scenario.agent is not None, harness.transcript.events
+            self.refuse(match_absent([absent], events, names_agent=names_agent), entry.site)
             with self.located(entry.site, ""):
                 requests = harness.model.requests
                 refuse_misspelt(absent, self._names.module, stage.offers, requests)

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent
 
-from ..errors import (
-    BehaviourError,
-    DroppedStep,
-    UnusedStep,
-    UsageError,
-)
+from ..errors import BehaviourError, DroppedStep, UnusedStep, UsageError
 from ..invariants import Invariants, allowed
 from ..references import References
 from ..scenarios.model import FuzzSpec, Scenario, ScenarioResult, ScenarioTurn

@@ -22,7 +22,14 @@ from ..errors import with_causes
 from ..sites import Site
 from ..transcript import AgentHandoff, Event, FunctionCallOutput, render
 from .align import Alignment, fits
-from .expectations import ErrorExpectation, Expectation, MessageExpectation, at, differences
+from .expectations import (
+    ErrorExpectation,
+    Expectation,
+    HandoffExpectation,
+    MessageExpectation,
+    at,
+    differences,
+)
 from .model import After, LlmEntry, ScenarioTurn
 
 __all__ = [
@@ -110,15 +117,21 @@ def match_failures(
     return Mismatch(f"the tool {event.name} failed", _shown(events, first, *advice))
 
 
-def match_absent(absent: Sequence[Expectation], events: Sequence[Event]) -> Mismatch | None:
+def match_absent(
+    absent: Sequence[Expectation], events: Sequence[Event], *, names_agent: bool = False
+) -> Mismatch | None:
     """Find an event that must appear nowhere.
 
-    LiveKit notes a hand-over to the first agent too, from nobody: it always happens, and is none.
+    LiveKit notes a hand-over to the first agent too, from nobody, which always happens. Where the
+    file `names_agent` it is never meant, and where an entrypoint chooses by its name alone.
     """
     for expectation in absent:
         for index, event in enumerate(events):
-            is_first_agent = isinstance(event, AgentHandoff) and event.old is None
-            if not is_first_agent and fits(expectation, event):
+            is_start = isinstance(event, AgentHandoff) and event.old is None
+            is_named = isinstance(expectation, HandoffExpectation) and expectation.new is not None
+            if is_start and (names_agent or not is_named):
+                continue
+            if fits(expectation, event):
                 lines = _shown(events, index, "absent: this must not happen")
                 return Mismatch(f"not expected: {expectation}", lines, expectation.site)
     return None

@@ -15,7 +15,7 @@ from .. import _livekit_job
 from ..errors import RefusedConnection, UsageError
 from ..guard import Guard
 from ..options import Host
-from ..tools import place_of
+from ..sites import place_of
 
 __all__ = ["Entrypoint", "awaitable"]
 

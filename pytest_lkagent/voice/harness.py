@@ -19,7 +19,7 @@ from ..harness import Harness
 from ..listeners import listener
 from ..record import Turn
 from ..settling import settled
-from ..tools import place_of
+from ..sites import place_of
 from .line import Line
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ class VoiceHarness(Harness):
         is_told = item.interrupted or self._failures > known
         is_heard = is_told or "started_speaking_at" in item.metrics
         if not is_heard and (item.text_content or "").strip():
-            speaker = _livekit_replies.speaking_agent() or self.session.current_agent
-            self._soundless.append((item.text_content, speaker))
+            self._soundless.append((item.text_content, _livekit_replies.speaker(self.session)))
 
     def agent_starting(self, agent: Agent) -> None:
         super().agent_starting(agent)

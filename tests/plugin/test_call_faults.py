@@ -374,6 +374,12 @@ async def test_and_what_it_says_is_heard_by_nobody(voice_call, fake_llm):
 async def test_nor_is_what_it_says_by_itself(voice_call, agent_session):
     await agent_session.say("Good evening.")
 
+@pytest.mark.lk(agent=FrontDesk)
+async def test_nor_what_an_object_of_its_own_keeps_back(voice_call, agent_session):
+    agent = agent_session.current_agent
+    agent.tts_node = lambda *given: Mute.tts_node(agent, *given)
+    await agent_session.say("Good night.")
+
 class Fails(FrontDesk):
     async def tts_node(self, text, model_settings):
         async for piece in text:
@@ -396,11 +402,12 @@ async def test_what_ears_raise_is_told(voice_call, fake_llm):
     await greet(voice_call, fake_llm)
 """
     )
-    result.outcomes(passed=3, failed=4)
+    result.outcomes(passed=3, failed=5)
     result.shows(
         "Mute said 'Hello.', and nobody heard it: no audio came of its tts_node (test_it.py:*); if "
         "that is right, let it pass: @pytest.mark.lk(allow=['unheard_speech'])",
         "Mute said 'Good evening.', and nobody heard it: *",
+        "FrontDesk said 'Good night.', and nobody heard it: no audio came of it; if *",
     )
     result.shows('> * raise LookupError("no voice")', "E *LookupError: no voice")
     result.shows_no("*contextlib*")

@@ -234,6 +234,45 @@ def test_a_scenario_file_plays_it_too_and_our_mocks_win(office):
     result.outcomes(passed=2)
 
 
+def test_the_first_agent_is_one_that_was_reached_where_the_entrypoint_chooses_it(office):
+    """Under ``absent``; where the file names the agent, it never comes by a hand-over."""
+    result = office(
+        files={
+            "desk.yaml": """
+            defaults:
+              start: {llm: [Hello.]}
+            scenarios:
+              - label: Chosen
+                entrypoint: server.py:server
+                job: {metadata: {name: Maya}, attributes: {plan: gold}}
+                turns: [{user: hi, llm: [Yes?]}]
+                absent: [agent_handoff: {to: Desk}]
+              - label: Nobody else
+                entrypoint: server.py:server
+                job: {metadata: {name: Maya}, attributes: {plan: gold}}
+                turns: [{user: hi, llm: [Yes?]}]
+                absent: [agent_handoff: {}]
+              - label: Named
+                agent: named.py:Named
+                turns: [{user: hi, llm: [Yes?]}]
+                absent: [agent_handoff: {to: Named}, agent_handoff: {}]
+            """,
+            "named.py": """
+            from livekit.agents import Agent
+
+            class Named(Agent):
+                def __init__(self):
+                    super().__init__(instructions="You are a desk.")
+
+                async def on_enter(self):
+                    self.session.generate_reply(instructions="Greet the caller.")
+            """,
+        }
+    ).run("--lk-scenarios=desk.yaml")
+    result.outcomes(passed=2, failed=1)
+    result.shows("desk.yaml:*: Chosen: not expected: agent_handoff anybody -> Desk")
+
+
 def test_mocks_of_the_entrypoint_s_own_give_way_tool_by_tool(office):
     result = office(
         """
