@@ -72,6 +72,8 @@ LOOKS = 200_000
 
 Code that waits in a circle until the time has come would wait for ever where no time passes.
 """
+_LOOKS_AT_ONCE = 1_000
+"""Looks at the wall clock, of which there are many, that are counted together."""
 
 _AS_ASYNCIO_WROTE_THEM = (
     "_make_socket_transport",
@@ -111,26 +113,11 @@ class _Timer(asyncio.TimerHandle):
 
 
 class _Selector:
-    """The loop's selector, which asks the clock how to wait."""
+    """The loop's selector, which waits as the clock says."""
 
-    def __init__(self, real: Any, clock: VirtualClock) -> None:
+    def __init__(self, real: Any, select: Callable[[float | None], Any]) -> None:
         self._real = real
-        self._select = real.select
-        self._clock = clock
-
-    def select(self, timeout: float | None = None) -> Any:
-        clock = self._clock
-        clock._looks = 0
-        if timeout == 0:
-            clock._turns += 1
-            if clock._turns % _TURNS_A_LOOK:
-                return ()  # there is enough to do: the system is asked now and then
-        ready = self._select(0)
-        if not ready:
-            ready = (clock._spin if timeout == 0 else clock._wait)(self._real, timeout)
-        if ready:
-            clock.work.answered(ready)
-        return ready
+        self.select = select
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -183,7 +170,7 @@ class VirtualClock:
         self._origin = 0.0
         self._order = count()
         self._turns = 0
-        self._looks = 0
+        self._looks = 0.0
         self._running: list[asyncio.Future[Any]] = []
         self.tasks = TaskWatch(loop)
         """The tasks that were made while the clock was installed."""
@@ -224,7 +211,7 @@ class VirtualClock:
         self._selector = loop._selector
         self._take_time()
         _clocks[loop] = self
-        loop._selector = _Selector(self._selector, self)
+        loop._selector = _Selector(self._selector, self._select)
         self._replace("call_at", self._call_at)
         self._replace("create_task", self.tasks.create_task)
         self._replace("run_until_complete", self._run_until_complete)
@@ -256,13 +243,13 @@ class VirtualClock:
         self._replace("time", self._time)
         follow(loop, self._sleep)
         if self.wall is not None:
-            self.wall.looked_at = self._look_at_wall
+            self.wall.looked_at = self._count_looks
 
     def _give_time_back(self) -> None:
         loop = self._loop
         unfollow(loop)
         if self.wall is not None:
-            self.wall.looked_at = lambda: None  # an item keeps its wall clock as long as the run is
+            self.wall.looked_at = lambda: 0  # an item keeps its wall clock as long as the run is
         if not loop.is_closed():
             loop._clock_resolution = self._resolution
             self._rebase(loop.time() - self._now)
@@ -301,7 +288,7 @@ class VirtualClock:
         self._turns = 0
         self._loop._clock_resolution = math.ulp(now)
         if self.wall is not None:
-            self.wall.show(round(now - self._origin, 6))
+            self.wall.show(now - self._origin)
 
     def _rebase(self, seconds: float) -> None:
         """Keep the timers as far in the future as they are, on a clock `seconds` ahead."""
@@ -317,7 +304,7 @@ class VirtualClock:
     ) -> asyncio.TimerHandle:
         loop = self._loop
         loop._check_closed()
-        if loop.get_debug():
+        if loop._debug:
             loop._check_thread()
             loop._check_callback(callback, "call_at")
         timer = _Timer(when, callback, args, loop, context)
@@ -348,30 +335,45 @@ class VirtualClock:
         finally:
             self._running.pop()
 
-    def _spin(self, selector: Any, timeout: float | None) -> Any:
+    def _select(self, timeout: float | None = None) -> Any:
+        """Stand in for the selector's own method."""
+        self._looks = 0
+        if timeout == 0:
+            self._turns += 1
+            if self._turns % _TURNS_A_LOOK:
+                return ()  # there is enough to do: the system is asked now and then
+        ready = self._selector.select(0)
+        if not ready:
+            ready = self._spin() if timeout == 0 else self._wait(timeout)
+        if ready:
+            self.work.answered(ready)
+        return ready
+
+    def _spin(self) -> Any:
         """Look whether the loop turns for ever, without any time passing."""
         if self._turns > SPINS:
             self._turns = 0
             self._halt("it runs in circles, without any time passing")
-        elif self._turns % 1_000 == 0 and self.work.lasts(selector.get_map().keys()):
+        elif self._turns % 1_000 == 0 and self.work.lasts(self._selector.get_map().keys()):
             # it asks again and again for what takes real time
-            return self._wait_really(selector, 0 if self._loop._scheduled else None, 0.001)
+            return self._wait_really(0 if self._loop._scheduled else None, 0.001)
         return []
 
-    def _wait(self, selector: Any, timeout: float | None) -> Any:
+    def _wait(self, timeout: float | None) -> Any:
         """Wait as virtual time does: for real events only where some may come."""
-        self._turns = 0
+        selector, self._turns = self._selector, 0
         if self._quiet:
             waiters, self._quiet = self._quiet, []
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
             return []
-        patience = self.work.lasts(selector.get_map().keys())
-        if patience is not None:
-            return self._wait_really(selector, timeout, patience)
-        if ready := selector.select(0):
-            return ready  # a thread answered, and ended, while we looked who is at work
+        if self.work.is_noted:
+            patience = self.work.lasts(selector.get_map().keys())
+            if patience is not None:
+                return self._wait_really(timeout, patience)
+            if ready := selector.select(0):
+                return ready  # a thread answered, and ended, while we looked who is at work
         if timeout is None:
             # threads other than this one, or sockets beside the loop's own, may still wake it
             reason = "nothing can happen any more"
@@ -384,9 +386,9 @@ class VirtualClock:
                 )
             self._halt(reason)
             return []
-        return self._pass_time(selector, timeout)
+        return self._pass_time(timeout)
 
-    def _pass_time(self, selector: Any, timeout: float) -> Any:
+    def _pass_time(self, timeout: float) -> Any:
         """Let the time pass until the next timer, with nothing else under way."""
         self._jump(self._loop._scheduled[0]._when)
         return []
@@ -398,15 +400,21 @@ class VirtualClock:
             self._pass_by_looking()
         return self._now
 
-    def _look_at_wall(self) -> None:
+    def _count_looks(self) -> int:
+        """Count looks at the wall clock; return how many more need not be told."""
         if threading.get_ident() == self._loop._thread_id:
-            self._time()
+            self._looks += _LOOKS_AT_ONCE
+            if self._looks > LOOKS:
+                self._pass_by_looking()
+                return 0
+        return _LOOKS_AT_ONCE
 
     def _pass_by_looking(self) -> None:
         """Let time pass for code that waits for it without giving the loop a turn."""
         if self.halted is not None:
             raise _Cut(self.halted)
-        if self._looks == LOOKS + 1:
+        if self._looks < math.inf:
+            self._looks = math.inf  # until the loop has a turn
             self.blocked(None)
         passed = math.floor((self._now - self._origin) * 1000 + 1.5) / 1000  # so no error adds up
         self._jump(self._origin + passed)
@@ -429,7 +437,7 @@ class VirtualClock:
         budget.deadline = math.inf
         self._halt(f"it went on for more than {budget.seconds:g} {self._seconds}")
 
-    def _wait_really(self, selector: Any, timeout: float | None, patience: float) -> Any:
+    def _wait_really(self, timeout: float | None, patience: float) -> Any:
         """Let real time pass, for work that is under way, until something comes or is due."""
         due = math.inf if timeout is None else float(self._loop._scheduled[0]._when)
         ends = min([due, *(budget.deadline for budget in self._budgets)])
@@ -437,7 +445,7 @@ class VirtualClock:
         if self.wall is not None:
             self.wall.run()
         began = monotonic()
-        ready = selector.select(None if limit == math.inf else max(0.0, limit))
+        ready = self._selector.select(None if limit == math.inf else max(0.0, limit))
         passed = monotonic() - began
         self._move(min(self._now + passed, ends))
         if self._now >= ends:
@@ -472,12 +480,12 @@ class RealClock(VirtualClock):
         self._now = now
         self._turns = 0
 
-    def _pass_time(self, selector: Any, timeout: float) -> Any:
-        return self._wait_really(selector, timeout, math.inf)
+    def _pass_time(self, timeout: float) -> Any:
+        return self._wait_really(timeout, math.inf)
 
-    def _wait_really(self, selector: Any, timeout: float | None, patience: float) -> Any:
+    def _wait_really(self, timeout: float | None, patience: float) -> Any:
         self._now = self._loop.time()  # it went on while the loop was busy
-        return super()._wait_really(selector, timeout, patience)
+        return super()._wait_really(timeout, patience)
 
 
 _clocks: dict[asyncio.AbstractEventLoop, VirtualClock] = {}

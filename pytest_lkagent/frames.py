@@ -46,7 +46,8 @@ def module_of(frame: FrameType) -> str:
 
     Cheap: to ask for ``f_code`` is an audit event, and what hears of those is slow.
     """
-    return str(frame.f_globals.get("__name__", ""))
+    name: str = frame.f_globals.get("__name__") or ""
+    return name
 
 
 def site_of(frame: FrameType) -> Site:

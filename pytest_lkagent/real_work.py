@@ -41,6 +41,8 @@ class RealWork:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: Any = loop
+        self.is_noted = False
+        """Whether any was seen to begin, which may have ended meanwhile; nearly always none was."""
         self._waits = 0
         self._jobs: WeakSet[asyncio.Future[Any]] = WeakSet()
         self._promised: WeakKeyDictionary[asyncio.Future[Any], tuple[str, float]]
@@ -55,7 +57,7 @@ class RealWork:
     def stand_ins(self) -> Mapping[str, Callable[..., Any]]:
         """The methods of the loop, by name, that have to be ours to see the work begin."""
         return {
-            "create_future": self._create_future,
+            "create_future": self._maker_of_futures(),
             "sock_connect": self._sock_connect,
             "sock_sendall": self._sock_sendall,
             "subprocess_exec": self._starting("subprocess_exec"),
@@ -69,10 +71,6 @@ class RealWork:
 
         `open_files` are the file descriptors that the loop still listens to.
         """
-        if not (
-            self._waits or self._processes or self._jobs or self._promised or self._owed
-        ):  # as nearly always
-            return None
         self._processes = [one for one in self._processes if one.get_returncode() is None]
         if self._waits or self._processes or not all(job.done() for job in self._jobs):
             return float("inf")
@@ -81,6 +79,7 @@ class RealWork:
             file: until for file, until in self._owed.items() if file in open_files and until > now
         }
         ends = [*self._owed.values(), *self._promises(now)]
+        self.is_noted = bool(self._processes or self._jobs or self._promised or self._owed)
         return max(ends) - now if ends else None
 
     def _promises(self, now: float) -> list[float]:
@@ -99,6 +98,7 @@ class RealWork:
     @contextmanager
     def under_way(self) -> Iterator[None]:
         """Count what is waited for inside as such work."""
+        self.is_noted = True
         self._waits += 1
         try:
             yield
@@ -118,19 +118,33 @@ class RealWork:
         address = self._theirs.get(file)
         return next((one for one, its in self._ours.items() if its == address), None)
 
-    def _create_future(self) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)  # as asyncio does
-        caller = sys._getframe(1)
-        module = caller.f_globals.get("__name__") or ""
-        if module in _without_threads:
+    def _maker_of_futures(self) -> Callable[[], asyncio.Future[Any]]:
+        # a closure over what it needs: every step of a conversation makes one
+        loop, make, caller_of, without = self._loop, asyncio.Future, sys._getframe, _without_threads
+
+        def create_future() -> asyncio.Future[Any]:
+            future: asyncio.Future[Any] = make(loop=loop)  # as asyncio does
+            caller = caller_of(1)
+            try:
+                if caller.f_globals["__name__"] in without:
+                    return future
+            except KeyError:
+                pass  # code of an exec()
+            self._note_future(future, caller)
             return future
+
+        return create_future
+
+    def _note_future(self, future: asyncio.Future[Any], maker: FrameType) -> None:
+        module = module_of(maker)
         if module == "asyncio.futures":  # wrap_future, of what a thread computes
             self._jobs.add(future)
         elif module.startswith(_WITHOUT_THREADS):
             _without_threads.add(module)
+            return
         else:
-            self._promised[future] = (_package(caller), monotonic() + PATIENCE)
-        return future
+            self._promised[future] = (_package(maker), monotonic() + PATIENCE)
+        self.is_noted = True
 
     async def _sock_connect(self, sock: Any, address: Any) -> None:
         with self.under_way():
@@ -146,6 +160,7 @@ class RealWork:
         async def start(*args: Any, **kwargs: Any) -> Any:
             with self.under_way():
                 transport, protocol = await original(self._loop, *args, **kwargs)
+            self.is_noted = True
             self._processes.append(transport)
             return transport, protocol
 
@@ -199,6 +214,7 @@ class RealWork:
 
     def _owe(self, file: int) -> None:
         """Note that `file` wrote: its peer owes an answer, or has it soon if it is on this loop."""
+        self.is_noted = True
         if file in self._theirs:
             if (client := self._client_of(file)) is not None:
                 self._owed[client] = monotonic() + _ON_ITS_WAY

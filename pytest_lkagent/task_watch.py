@@ -30,8 +30,8 @@ class TaskWatch:
         self.begun: dict[asyncio.Task[Any], bool] = {}
         """Those that have not ended yet, and whether the user's own code made each."""
         self.is_lent = False
-        self.ended: Callable[[asyncio.Task[Any], bool], object] = lambda *_: None
-        """Called with each that ends, and whether the user's own code made it."""
+        self.failed: Callable[[asyncio.Task[Any], bool], object] = lambda *_: None
+        """Called with each that fails, and whether the user's own code made it."""
         self._collector: int | None = None
 
     def begin(self, running: asyncio.Task[Any] | None) -> None:
@@ -42,7 +42,7 @@ class TaskWatch:
 
     def create_task(self, *args: Any, **how: Any) -> asyncio.Task[Any]:
         """Stand in for the loop's own method."""
-        if self.is_collecting:
+        if self._collector is not None and self.is_collecting:
             return self._create(*args, **how | {"context": Context()})  # one that is nobody's
         task = self._create(*args, **how)
         parent = asyncio.current_task(self._loop)
@@ -68,8 +68,10 @@ class TaskWatch:
         """Whether it is the garbage collector that runs the code of this thread."""
         return self._collector == get_ident()
 
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self.ended(task, self.begun.pop(task))
+    def _end(self, task: Any) -> None:
+        made_by_user = self.begun.pop(task)
+        if task._exception is not None:  # noqa: SLF001  (by exception() somebody would have heard)
+            self.failed(task, made_by_user)
 
 
 _inside: ContextVar[TaskWatch | None] = ContextVar("pytest_lkagent_tasks", default=None)

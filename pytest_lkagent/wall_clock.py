@@ -48,8 +48,9 @@ class WallClock:
         self._travel: time_machine.travel | None = None
         self._traveller: Any = None
         self._runs = False
-        self.looked_at: Callable[[], object] = lambda: None
-        """Called at each look at the clock that virtual time stands behind."""
+        self._untold = 0
+        self.looked_at: Callable[[], int] = lambda: 0
+        """Called when somebody looks at the clock; returns how many looks it need not hear of."""
 
     @property
     def instant(self) -> datetime:
@@ -74,7 +75,9 @@ class WallClock:
 
     def _time_ns(self) -> int:
         """Stand in for time-machine's own method."""
-        self.looked_at()
+        self._untold -= 1
+        if self._untold < 0:
+            self._untold = self.looked_at()
         if self._runs or self._ticks:
             traveller = self._traveller
             return int(type(traveller).time_ns(traveller))
@@ -117,8 +120,8 @@ class WallClock:
             raise _held_by("something else (freezegun, time-machine)")
 
     def show(self, seconds: float) -> None:
-        """Show the instant `seconds` after the start."""
-        self._shown = round(seconds * _NANO)
+        """Show the instant `seconds` after the start, to the microsecond."""
+        self._shown = round(seconds * 1_000_000) * 1000
         if self._runs:
             self._runs = False
             self._traveller.move_to(self.instant, tick=False)

@@ -71,7 +71,7 @@ class FakeAudioInput(io.AudioInput):
             ends = self._ends_of_frames(utterance)
         else:
             self._utterance = utterance
-            ends = self._ends_to_note(utterance)
+            ends = _ends_to_note(utterance, *self.patience)
         self._say(utterance, ends)
         return self._began + ends[-1]
 
@@ -105,7 +105,7 @@ class FakeAudioInput(io.AudioInput):
         if utterance is not None:
             now = round(asyncio.get_running_loop().time() - self._began, 6)
             passed = [end for end in self._ends_of_frames(utterance) if end <= now]
-            for end in sorted({*self._ends_to_note(utterance), *passed[-1:]}):
+            for end in sorted({*_ends_to_note(utterance, *self.patience), *passed[-1:]}):
                 if self._sent < end <= now:
                     self._send(utterance, self._sent, end)
 
@@ -125,17 +125,6 @@ class FakeAudioInput(io.AudioInput):
         """Return the seconds of an utterance, and of the silence after it, at which frames end."""
         return _ends(utterance.lasts, max(self.patience, default=0.0))
 
-    def _ends_to_note(self, utterance: Utterance) -> list[float]:
-        """Return of these the first, with which speech begins, and those of which note is taken.
-
-        With these a word ends, all of the words do, or enough silence has passed.
-        """
-        lasts = utterance.lasts
-        noted = (0.0, *utterance.ends_of_words, lasts)
-        said = {min(lasts, _end(_frames_in(seconds))) for seconds in noted}
-        silent = {round(lasts + _end(_frames_in(seconds)), 6) for seconds in self.patience}
-        return sorted(said | silent)
-
 
 @lru_cache
 def _ends(lasts: float, patience: float) -> Sequence[float]:
@@ -143,6 +132,19 @@ def _ends(lasts: float, patience: float) -> Sequence[float]:
     said = (min(lasts, _end(step)) for step in range(1, _frames_in(lasts) + 1))
     silent = (round(lasts + _end(step), 6) for step in range(1, _frames_in(patience) + 1))
     return (*said, *silent)
+
+
+@lru_cache(maxsize=8)
+def _ends_to_note(utterance: Utterance, *patience: float) -> Sequence[float]:
+    """Return of these the first, with which speech begins, and those of which note is taken.
+
+    With these a word ends, all of the words do, or enough silence has passed.
+    """
+    lasts = utterance.lasts
+    noted = (0.0, *utterance.ends_of_words, lasts)
+    said = {min(lasts, _end(_frames_in(seconds))) for seconds in noted}
+    silent = {round(lasts + _end(_frames_in(seconds)), 6) for seconds in patience}
+    return sorted(said | silent)
 
 
 def _frames_in(seconds: float) -> int:

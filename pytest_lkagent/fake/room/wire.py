@@ -111,9 +111,9 @@ class Wire:
     def change_attributes(self, who: rtc.Participant, attributes: Mapping[str, str]) -> None:
         """Merge as LiveKit's server does: an empty value takes the attribute away."""
         old = who.attributes
-        new = {key: value for key, value in {**old, **attributes}.items() if value}
-        changed = {key: new.get(key, "") for key in {**old, **new} if old.get(key) != new.get(key)}
+        changed = {key: new for key, new in attributes.items() if old.get(key, "") != new}
         if changed:
+            new = {key: value for key, value in {**old, **changed}.items() if value}
             self.deliver(
                 participant_attributes_changed=room_pb2.ParticipantAttributesChanged(
                     participant_identity=who.identity,
