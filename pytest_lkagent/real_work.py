@@ -160,7 +160,6 @@ class RealWork:
         async def start(*args: Any, **kwargs: Any) -> Any:
             with self.under_way():
                 transport, protocol = await original(self._loop, *args, **kwargs)
-            self.is_noted = True
             self._processes.append(transport)
             return transport, protocol
 

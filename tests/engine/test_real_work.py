@@ -222,6 +222,24 @@ def _server_in_a_thread(answer: Callable[[], bytes]) -> Iterator[int]:
         listener.close()
 
 
+def test_a_connection_that_was_quiet_for_long_is_owed_the_next_answer_all_the_same() -> None:
+    async def ask(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.sleep(3_600)
+        writer.write(b"how are you?\n")
+        answer = await asyncio.wait_for(reader.readline(), 3_600)
+        writer.close()
+        return answer
+
+    def fine() -> bytes:
+        time.sleep(0.05)
+        return b"fine\n"
+
+    with _server_in_a_thread(fine) as port, virtual() as clock:
+        assert run(clock, ask(port)) == b"fine\n"
+        assert clock.now < 3_700
+
+
 def test_a_question_that_takes_its_time_to_leave_is_no_answer() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     question = bytes(10_000_000)  # more than fits into the buffers of a connection
