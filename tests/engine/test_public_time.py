@@ -12,6 +12,7 @@ import time_machine
 from loops import run, virtual
 
 from pytest_lkagent import virtual_now, virtual_time
+from pytest_lkagent.clock import LOOKS, clock_of
 from pytest_lkagent.errors import Stuck
 from pytest_lkagent.wall_clock import WallClock
 
@@ -64,6 +65,26 @@ async def test_the_wall_clock_runs_for_a_thread_that_is_waited_for() -> None:
             ended = datetime.now(UTC)
             await asyncio.sleep(60)
             assert datetime.now(UTC) == ended + timedelta(seconds=60)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("look", ["time", "perf_counter"])
+async def test_who_waits_in_a_circle_for_a_clock_sees_it_pass_a_millisecond_with_each_look(
+    look: str,
+) -> None:
+    told: list[float | None] = []
+    async with virtual_time(_NOW):
+        clock = clock_of(asyncio.get_running_loop())
+        assert clock is not None
+        clock.blocked = told.append
+        for _ in range(2):
+            now = getattr(time, look)
+            until, looks = now() + 0.5, 0
+            while now() < until:
+                looks += 1
+            assert abs(looks - LOOKS) < 2_000  # some are counted together
+            await asyncio.sleep(0)
+    assert told == [None, None]  # once each time
 
 
 def test_a_wall_clock_that_runs_is_given_back_too() -> None:
