@@ -1,48 +1,31 @@
 """The border: where pytest ends and the engine begins.
 
-Our exceptions become pytest's here, markers and ini values become `Options`, and everything that
-belongs to one test hangs on ``item.stash``.
+Our exceptions become pytest's here, and what is known of one test hangs on its ``item.stash``.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
-from weakref import WeakSet
 
 import pytest
 
 from .environment import Dummies
-from .errors import BehaviourError, NeverAwaited, Stuck, UsageError
+from .errors import BehaviourError, Stuck, UsageError
 from .frames import is_users
-from .keys import set_dummies
-from .known_as import with_near_argument
-from .options import (
-    DEFAULT_NOW,
-    INPROCESS,
-    JobOptions,
-    Options,
-    read_job,
-    read_marker,
-    read_moment,
-    read_seconds,
-)
-from .phases import wall_clock_of
+from .options import Options
 from .sites import Site
-from .strict import check_allowed
 
 if TYPE_CHECKING:
     from .references import References
     from .scenario_run import Play
-    from .scenarios.model import Ref, Scenario
+    from .scenarios.model import Scenario
     from .snapshot.orphans import Account
-    from .stage import Stage
 
 __all__ = [
     "OPTIONS",
@@ -50,50 +33,34 @@ __all__ = [
     "SNAPSHOTS",
     "USERDATA_IS_SEEN",
     "beside",
-    "bounds_of",
-    "entrypoint_of",
     "fixture_failure",
     "from_the_users_line",
     "has_asyncio",
-    "has_stage",
     "is_ci",
     "is_coroutine",
     "is_coroutine_test",
     "is_message_only",
     "is_ours",
-    "job_of",
-    "lent_to",
     "loop_scope",
     "mark_for_asyncio",
-    "marker_of",
     "missing_fixture",
-    "named_entrypoint",
     "options_of",
     "place_of",
     "play_of",
     "plays",
     "references_of",
-    "refuse_bad_start",
     "refuse_without_asyncio",
     "refuse_without_loop",
     "said_at",
     "scenario_of",
-    "settle_verdict",
     "shown",
     "snapshots_of",
-    "stage_arguments",
-    "stage_of",
     "stop",
-    "target_of",
-    "time_of",
     "users_part",
-    "who_says_attributes",
 ]
 
 OPTIONS = pytest.StashKey[Options]()
 SNAPSHOTS = pytest.StashKey["Account"]()
-_USED_AGENTS = pytest.StashKey["WeakSet[Any]"]()
-_STAGE = pytest.StashKey["Stage"]()
 PLAY = pytest.StashKey["Play"]()
 USERDATA_IS_SEEN = pytest.StashKey[bool]()
 """Whether a fixture took what a scenario says of its userdata."""
@@ -248,148 +215,10 @@ def beside(node: pytest.Item | pytest.Collector) -> AbstractContextManager[None]
     return references.siblings.of(folders)
 
 
-def marker_of(item: pytest.Item) -> Mapping[str, Any]:
-    """Return what the ``lk`` markers of a test say, the nearest winning, checked."""
-    given: dict[str, Any] = {}
-    for marker in reversed(list(item.iter_markers("lk"))):
-        given |= read_marker(marker.args, marker.kwargs, where=place_of(item))
-    return given
-
-
 def place_of(item: pytest.Item) -> str:
     """Name a test for a message about it: where it is written, its decorators included."""
     path, line, name = item.location
     return f"{Site(str(item.config.rootpath / path), (line or 0) + 1)}: {name}"
-
-
-def time_of(item: pytest.Item) -> tuple[datetime | None, bool]:
-    """Return when this test is, None for the present, and whether its time is real."""
-    given, options, scenario = marker_of(item), options_of(item.config), scenario_of(item)
-    real = bool(given.get("real_time", options.real_time))
-    now = options.now
-    if scenario is not None and scenario.now is not None:
-        now = scenario.now
-    if "now" in given:
-        now = read_moment(given["now"], where=f"{place_of(item)}: lk(now=…)")
-    return (now if now is not None or real else DEFAULT_NOW), real
-
-
-def target_of(item: pytest.Item) -> str:
-    """Return where a scenario is played; a test in Python is at home."""
-    if (scenario := scenario_of(item)) is None:
-        return INPROCESS
-    return options_of(item.config).target or scenario.target or INPROCESS
-
-
-def entrypoint_of(item: pytest.Item) -> Ref | None:
-    """Return the name of the entrypoint that a scenario runs, None where it has none."""
-    return named_entrypoint(item.config, scenario_of(item))
-
-
-def named_entrypoint(config: pytest.Config, scenario: Scenario | None) -> Ref | None:
-    """Return the entrypoint that a scenario names, or else the ini file."""
-    name = options_of(config).entrypoint
-    if scenario is None or scenario.agent is not None:
-        return None
-    if scenario.entrypoint is not None or name is None:
-        return scenario.entrypoint
-    from .scenarios.model import Ref
-
-    return Ref(name, Site(str(config.inipath), 1))
-
-
-def bounds_of(item: pytest.Item) -> tuple[float, str, frozenset[str]]:
-    """Return how long a turn of this test may take, who says so, and which findings it allows."""
-    given = marker_of(item)
-    scenario = scenario_of(item)
-    timeout, bound = options_of(item.config).timeout, ""
-    if scenario is not None and scenario.timeout is not None:
-        timeout, bound = scenario.timeout, "as timeout: says"
-    if "timeout" in given:
-        timeout = read_seconds(given["timeout"], where=f"{place_of(item)}: lk(timeout=…)")
-        bound = "as lk(timeout=…) says"
-    allow: frozenset[str] = frozenset()
-    if "allow" in given:
-        allow = check_allowed(given["allow"], where=place_of(item))
-    if scenario is not None:
-        allow |= {ref.text for ref in scenario.allow}
-    return timeout, bound, allow
-
-
-def job_of(item: pytest.Item, given: object) -> JobOptions:
-    """Return what the job of a test is like; `given` is what its fixture says."""
-    where, scenario = "job_options", scenario_of(item)
-    marked = marker_of(item)
-    if "job" in marked:
-        given, where = marked["job"], f"{place_of(item)}: lk(job=…)"
-    options = read_job(given, where=where)
-    if scenario is None or scenario.job is None:
-        return options
-    return read_job({**vars(options), **scenario.job.said}, where=f"{scenario.job.site}: job")
-
-
-def who_says_attributes(item: pytest.Item) -> str:
-    """Name what says which attributes the job of a test has."""
-    scenario = scenario_of(item)
-    if scenario is not None and scenario.job is not None and "attributes" in scenario.job.said:
-        return f"{scenario.job.site}: job: attributes"
-    marked = "job" in marker_of(item)
-    return f"{place_of(item)}: lk(job=…): attributes" if marked else "job_options: attributes"
-
-
-def stage_arguments(item: pytest.Item, job_options: object) -> dict[str, Any]:
-    """Return what the stage of a test is like, apart from its clock and from other tests.
-
-    Raises:
-        UsageError: A marker, or what the fixture says of the job, is not as it should be.
-    """
-    from ._livekit_job import check_dispatch
-    from .words import ScenarioWords, Words
-
-    timeout, bound, allow = bounds_of(item)
-    job = job_of(item, job_options)
-    check_dispatch(job.attributes, where=who_says_attributes(item))
-    return {
-        "timeout": timeout,
-        "bound": bound,
-        "allow": allow,
-        "words": Words() if scenario_of(item) is None else ScenarioWords(),
-        "hosts": options_of(item.config).hosts,
-        "real_time": time_of(item)[1],
-        "job": job,
-        "target": target_of(item),
-    }
-
-
-@contextmanager
-def stage_of(item: pytest.Item, job_options: object) -> Iterator[Stage]:
-    """Set the stage for `item`, and clear it afterwards."""
-    for mark in ("anyio", "trio"):
-        if item.get_closest_marker(mark) is not None:
-            stop(
-                UsageError(
-                    f"{item.nodeid} is marked for {mark}, and LiveKit's sessions run on asyncio: "
-                    "take the mark away, or the fixtures of pytest-lkagent"
-                )
-            )
-    from .stage import Stage
-
-    with shown():
-        arguments = stage_arguments(item, job_options)
-    stage = Stage(
-        **arguments,
-        used=item.config.stash.setdefault(_USED_AGENTS, WeakSet()),
-        wall=wall_clock_of(item),
-    )
-    stage.before_session = lambda: set_dummies(item)
-    item.stash[_STAGE] = stage
-    yield stage
-    stage.give_back()
-    stage.mocks.restore()
-    del item.stash[_STAGE]
-    # not where it came to light: pytest-asyncio does not reset the context of a fixture that raises
-    for late in stage.late:
-        raise late
 
 
 def missing_fixture(item: pytest.Item, error: pytest.FixtureLookupError) -> UsageError | None:
@@ -402,104 +231,6 @@ def missing_fixture(item: pytest.Item, error: pytest.FixtureLookupError) -> Usag
         f"{scenario.site}: {scenario.label}: {play.names.taker(error.argname)} takes a fixture "
         f"{error.argname!r}, and there is none"
     )
-
-
-def refuse_bad_start(item: pytest.Item) -> None:
-    """Fail a test whose session did not start well before its body runs."""
-    if item.stash[_STAGE].findings:
-        raise _StartFailed
-
-
-class _StartFailed(Exception):
-    """The start left findings, which the verdict shows."""
-
-
-def has_stage(item: pytest.Item) -> bool:
-    """Whether `item` is a test of ours; nothing of any other is touched."""
-    return _STAGE in item.stash
-
-
-@contextmanager
-def lent_to(fixture: str, item: pytest.Item) -> Iterator[None]:
-    """Let what a fixture of the user's begins be its own affair, and tell it where it hangs."""
-    stage = item.stash.get(_STAGE, None)
-    clock = stage.clock if stage is not None else None
-    if stage is None or clock is None:
-        yield
-        return
-    from .clock import Stopped
-
-    is_ours = fixture.startswith("_lk_")
-    before, clock.tasks.is_lent = clock.tasks.is_lent, not is_ours
-    try:
-        yield
-    except Stopped as stopped:
-        what = "the start of the session" if is_ours else f"the fixture {fixture!r}"
-        told = f"{what} cannot finish: {stopped}; {stage.standstill.where_it_waits}"
-        raise Stuck(told).with_traceback(stopped.__traceback__) from None
-    finally:
-        clock.tasks.is_lent = before
-
-
-def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseException | None:
-    """Return what `item` fails with once its call phase is over, None where it passes."""
-    from .unheard import forgotten_await
-
-    with_near_argument(failure)
-    stage = item.stash[_STAGE]
-    reason = stage.clock.take_halt() if stage.clock is not None else None
-    if reason is not None:
-        failure = _halted(item, failure, reason)
-    elif NeverAwaited.kind not in stage.findings.allow:
-        failure = forgotten_await(failure) or failure
-    if isinstance(failure, pytest.exit.Exception) or not isinstance(
-        failure, (Exception, pytest.fail.Exception, type(None))
-    ):
-        return failure  # skipped, interrupted, or the end of the whole run
-    if failure is None:
-        stage.hear_out()
-    stage.ask_for_verdict(failure)
-    stage.close()
-    ended_early = isinstance(failure, (UsageError, BehaviourError, _StartFailed))
-    stage.settle_account(went_through=not ended_early)
-    if isinstance(failure, _StartFailed):
-        failure = None
-    verdict = stage.findings.verdict(failure)
-    if verdict is not None and (verdict is failure or scenario_of(item) is None):
-        verdict = from_the_users_line(verdict)
-    if verdict is None or verdict is failure:
-        return verdict
-    scenario = scenario_of(item)
-    if not isinstance(verdict, (UsageError, BehaviourError)):
-        if scenario is not None:
-            verdict.add_note(f"in {scenario.site}: {scenario.label}")
-        return verdict.with_traceback(users_part(verdict.__traceback__))
-    if scenario is not None:
-        verdict.args = (f"{said_at(verdict, scenario)}: {scenario.label}: {verdict}",)
-        verdict.__suppress_context__ = True
-        return verdict
-    notes = getattr(verdict, "__notes__", ())
-    return pytest.fail.Exception("\n".join([str(verdict), *notes]), pytrace=False)
-
-
-def _halted(item: pytest.Item, failure: BaseException | None, reason: str) -> BaseException:
-    """Say why the clock cancelled the test, from the line on which it waits."""
-    from .clock import Stopped
-    from .diagnosis import up_to_user_line
-
-    stage, scenario = item.stash[_STAGE], scenario_of(item)
-    what = "the test" if scenario is None else f"{scenario.site}: {scenario.label}: the scenario"
-    test = next((one for one in stage.standstill.pending if one.is_test), None)
-    where = stage.standstill.where_it_waits
-    line = f"{what} cannot finish: {reason}; {where}"
-    if isinstance(failure, Stopped):
-        traceback = failure.__traceback__
-    else:  # it went on as if nothing had been
-        line = f"{what} was cancelled, since {reason}, and did not end by that; {where}"
-        traceback = test.traceback if test is not None else None
-    pictures = (shown for harness in stage.sessions for shown in harness.picture())
-    stuck = Stuck("\n".join([line, *pictures, *stage.standstill.still_running]))
-    return stuck.with_traceback(up_to_user_line(traceback))
 
 
 def play_of(item: pytest.Item) -> Play | None:

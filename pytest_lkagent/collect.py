@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import border, fuzz_option
+from . import border, fuzz_option, item_options
 from .errors import LoadError, UsageError, did_you_mean, one_of
 from .frames import is_users
 from .fuzzed_scenario import FuzzedScenario
@@ -112,7 +112,7 @@ class ScenarioModule(pytest.Module):
             return None
         from .scenarios.targets import why_not
 
-        is_named = border.named_entrypoint(self.config, scenario) is not None
+        is_named = item_options.named_entrypoint(self.config, scenario) is not None
         found = why_not(scenario, at, entrypoint=is_named)
         if found is None:
             return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import border
+from . import border, item_options
 from .errors import UsageError, one_of
 from .options import PROCESS
 from .script import Step, as_step
@@ -108,7 +108,7 @@ def of_test(
     start: Any,
 ) -> Defaults:
     """Return what holds for a Python test: its markers over the fixtures, ini below them."""
-    marker = border.marker_of(request.node)
+    marker = item_options.marker_of(request.node)
     if marked := {"agent", "entrypoint"} & marker.keys():
         _refuse_both(marked, f"{border.place_of(request.node)}: lk(…)")
         agent, entrypoint = marker.get("agent", ...), marker.get("entrypoint", ...)
@@ -222,7 +222,7 @@ def set_the_scene(request: pytest.FixtureRequest, stage: Stage, made: Defaults) 
         _refuse_vain_veto(play.scenario, entrypoint)
     stage.is_call = _is_call(request)
     if made.simulation is not None:
-        where = border.who_says_attributes(request.node)
+        where = item_options.who_says_attributes(request.node)
         refuse_dispatch(stage.job.options.attributes, where=where)
     stage.job.simulation = made.simulation
     if entrypoint is not None and made.order is None:
@@ -328,18 +328,18 @@ def _order(
     request: pytest.FixtureRequest, scenario: Scenario, simulation: Mapping[str, Any] | None
 ) -> Order | None:
     """Say what a process of its own has to play, None where the scenario is played here."""
-    if border.target_of(request.node) != PROCESS:
+    if item_options.target_of(request.node) != PROCESS:
         return None
     from .simulation.order import Order
 
     assert simulation is not None, "it has an entrypoint"
     options = border.options_of(request.config)
-    job = border.job_of(request.node, request.getfixturevalue("job_options"))
+    job = item_options.job_of(request.node, request.getfixturevalue("job_options"))
     return Order(
-        scenario=replace(scenario, entrypoint=border.entrypoint_of(request.node)),
+        scenario=replace(scenario, entrypoint=item_options.entrypoint_of(request.node)),
         job=job,
         simulation=simulation,
-        now=border.time_of(request.node)[0],
+        now=item_options.time_of(request.node)[0],
         path=tuple(sys.path),
         keys=options.keys,
         hosts=tuple(options.hosts),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from . import border
+from . import border, staging
 from .errors import UsageError
 from .loop_fixtures import of_its_loop
 
@@ -86,7 +86,7 @@ def start_script() -> tuple[StepSource, ...]:
 @pytest.fixture
 def _lk_bare_stage(request: pytest.FixtureRequest, job_options: Any) -> Iterator[Stage]:
     """The stage of this test, not yet on a loop."""
-    with border.stage_of(request.node, job_options) as stage:
+    with staging.stage_of(request.node, job_options) as stage:
         yield stage
 
 

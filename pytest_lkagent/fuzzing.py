@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 import pytest
 
-from . import border
+from . import border, item_options
 from .errors import BehaviourError, UsageError
 from .fuzzed_scenario import FuzzedScenario
 from .keys import set_dummies
@@ -95,8 +95,8 @@ def playing(item: Any, subject: Any) -> Iterator[None]:
     from .wall_clock import WallClock
 
     with border.shown():
-        arguments = border.stage_arguments(item, item.funcargs["job_options"])
-        now, real_time = border.time_of(item)
+        arguments = item_options.stage_arguments(item, item.funcargs["job_options"])
+        now, real_time = item_options.time_of(item)
 
     def set_stage() -> Stage:
         wall = WallClock(now or datetime.now(UTC), ticks=real_time)
@@ -110,7 +110,7 @@ def playing(item: Any, subject: Any) -> Iterator[None]:
     before, subject.set_stage = subject.set_stage, set_stage
     subject.conditions = _conditions(item)
     if not isinstance(subject, FuzzedScenario):  # which takes more of them
-        given = border.marker_of(item)
+        given = item_options.marker_of(item)
         subject.fixtures = {name: given.get(name, item.funcargs[name]) for name in _OF_FIXTURES}
     try:
         with seams_held():
@@ -121,14 +121,14 @@ def playing(item: Any, subject: Any) -> Iterator[None]:
 
 def _conditions(item: Any) -> dict[str, Any]:
     """Return what a marker, or the scenario, says for this test alone, as a scenario says it."""
-    marked, scenario = border.marker_of(item), border.scenario_of(item)
+    marked, scenario = item_options.marker_of(item), border.scenario_of(item)
     keys: dict[str, Any] = {}
     if scenario is not None:
         keys = {key: said for key in _OF_SCENARIO if (said := getattr(scenario, key))}
     job = {**(scenario.job.said if scenario and scenario.job else {}), **marked.get("job", {})}
     if job:
         keys["job"] = job
-    now, (timeout, bound, allow) = border.time_of(item)[0], border.bounds_of(item)
+    now, (timeout, bound, allow) = item_options.time_of(item)[0], item_options.bounds_of(item)
     if "userdata" in marked:
         keys["userdata"] = marked["userdata"]
     if now is not None and ("now" in marked or (scenario and scenario.now)):

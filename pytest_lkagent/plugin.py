@@ -15,10 +15,12 @@ from . import (
     fixtures,
     fuzz_option,
     fuzzing,
+    item_options,
     keys,
     phases,
     remote_fixtures,
     scenario_files,
+    staging,
 )
 from .errors import BehaviourError, UsageError, one_of
 from .options import (
@@ -257,7 +259,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         if not border.is_ours(item):
             return (yield)
-        now, real_time = border.time_of(item)
+        now, real_time = item_options.time_of(item)
         with phases.setup(item, now, real_time=real_time):
             return (yield)
     except (UsageError, BehaviourError) as error:
@@ -285,17 +287,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
                 told = fuzzing.shown(error, subject, item)
                 __tracebackhide__ = told is error or isinstance(told, BaseExceptionGroup)
                 raise told from None
-    if not border.has_stage(item):
+    if not staging.has_stage(item):
         return (yield)
     failure: BaseException | None = None
     result = None
     with phases.phase(item):
         try:
-            border.refuse_bad_start(item)
+            staging.refuse_bad_start(item)
             result = yield
         except BaseException as error:  # noqa: BLE001  (the verdict raises it)
             failure = error
-        verdict = border.settle_verdict(item, failure)
+        verdict = staging.settle_verdict(item, failure)
     if verdict is not None:
         # a finding that nobody raised has no other line than this one
         __tracebackhide__ = verdict is failure or verdict.__traceback__ is not None
@@ -326,7 +328,7 @@ def pytest_fixture_setup(
     item = phases.current_item(request.config)
     if item is None:
         return (yield)
-    with phases.fixture_setup(item, fixturedef.scope), border.lent_to(fixturedef.argname, item):
+    with phases.fixture_setup(item, fixturedef.scope), staging.lent_to(fixturedef.argname, item):
         return (yield)
 
 

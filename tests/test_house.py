@@ -98,6 +98,8 @@ FLOORS = MappingProxyType(
         "snapshot.extension": 4,
         "snapshot.orphans": 4,
         "border": 4,
+        "item_options": 4,
+        "staging": 4,
         "keys": 4,
         "loop_fixtures": 4,
         "phases": 4,
