@@ -86,6 +86,7 @@ async def _call(turns: int) -> None:
     from pytest_lkagent import call, say
     from pytest_lkagent.options import DEFAULT_NOW
     from pytest_lkagent.stage import Stage
+    from pytest_lkagent.starting import start_session
     from pytest_lkagent.voice.call import VoiceCall
     from pytest_lkagent.wall_clock import WallClock
 
@@ -95,7 +96,7 @@ async def _call(turns: int) -> None:
     stage.is_call = True
     try:
         async with stage.on_loop() as job:
-            harness = await stage.start_session(FrontDesk, options={"user_away_timeout": None})
+            harness = await start_session(stage, FrontDesk, options={"user_away_timeout": None})
             telephone = VoiceCall(harness, job.room)
             for turn in range(turns):
                 if turn % 10 == 3:

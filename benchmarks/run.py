@@ -115,11 +115,12 @@ def session_row(rounds: int) -> None:
 
     from pytest_lkagent import call, say
     from pytest_lkagent.stage import Stage
+    from pytest_lkagent.starting import start_session
 
     async def ours() -> None:
         stage = Stage(timeout=600, allow=(), used=WeakSet())
         async with stage.on_loop():
-            harness = await stage.start_session(FrontDesk)
+            harness = await start_session(stage, FrontDesk)
             harness.model.script(call("book", slot="2pm"), say("Booked."))
             await harness.user_says("2 pm please")
         stage.settle_account()
@@ -188,12 +189,13 @@ def remote_row(rounds: int, turns: int = 20) -> None:
     from pytest_lkagent import say
     from pytest_lkagent.simulation.remote import WAYS, RemoteSession, drive
     from pytest_lkagent.stage import Stage
+    from pytest_lkagent.starting import start_session
 
     def once(way: str | None) -> Timed:
         async def timed() -> float:
             stage = Stage(timeout=600, allow=(), used=WeakSet())
             async with stage.on_loop():
-                harness = await stage.start_session(FrontDesk)
+                harness = await start_session(stage, FrontDesk)
                 harness.model.script(*[say("Yes.")] * turns)
                 if way is None:
                     began = time.process_time()

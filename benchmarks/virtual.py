@@ -24,6 +24,7 @@ def hour_row(rounds: int) -> None:
     from livekit.agents import function_tool
 
     from pytest_lkagent import call, say
+    from pytest_lkagent.starting import start_session
 
     class SlowDesk(FrontDesk):
         @function_tool
@@ -34,7 +35,7 @@ def hour_row(rounds: int) -> None:
 
     async def converse() -> None:
         async with _stage() as stage:
-            harness = await stage.start_session(SlowDesk)
+            harness = await start_session(stage, SlowDesk)
             for _ in range(_TURNS):
                 harness.model.script(call("book", slot="2pm"), say("Booked."))
                 await harness.user_says("2 pm please")
@@ -51,10 +52,11 @@ def retry_row(rounds: int) -> None:
     from livekit.agents import APIConnectionError
 
     from pytest_lkagent import fail, say
+    from pytest_lkagent.starting import start_session
 
     async def recover() -> None:
         async with _stage() as stage:
-            harness = await stage.start_session(FrontDesk)
+            harness = await start_session(stage, FrontDesk)
             harness.model.script(fail(APIConnectionError("down"), attempts=3), say("Hello."))
             turn = await harness.user_says("hi")
             assert round(turn.took, 3) == 4.1, turn.took
@@ -69,6 +71,7 @@ def deadlock_row(rounds: int) -> None:
 
     from pytest_lkagent import call
     from pytest_lkagent.errors import Stuck
+    from pytest_lkagent.starting import start_session
 
     class StuckDesk(FrontDesk):
         @function_tool
@@ -79,7 +82,7 @@ def deadlock_row(rounds: int) -> None:
 
     async def hang() -> None:
         async with _stage() as stage:
-            harness = await stage.start_session(StuckDesk)
+            harness = await start_session(stage, StuckDesk)
             harness.model.script(call("book", slot="2pm"))
             try:
                 await harness.user_says("2 pm please")

@@ -51,8 +51,10 @@ class Defaults:
 
     async def session_on(self, stage: Stage) -> Harness:
         """Start the session under test: build one, or let the entrypoint."""
+        from .starting import run_entrypoint, run_process, start_session
+
         if self.entrypoint is None:
-            return await stage.start_session(**self.arguments())
+            return await start_session(stage, **self.arguments())
         if self.options:
             raise UsageError(
                 f"{self.options_of}: the entrypoint builds its own session; take "
@@ -60,11 +62,11 @@ class Defaults:
             )
         script = {"start": self.start, "advice": self.advice, "owes_start": self.owes_start}
         if self.order is not None:
-            return await stage.run_process(self.entrypoint, self.order, **script)
-        return await stage.run_entrypoint(history=self.history, **script)
+            return await run_process(stage, self.entrypoint, self.order, **script)
+        return await run_entrypoint(stage, history=self.history, **script)
 
     def arguments(self, agent: Any = None, **given: Any) -> dict[str, Any]:
-        """Return arguments for `Stage.start_session`; `given` wins."""
+        """Return arguments for `starting.start_session`; `given` wins."""
         from .build import check_session_options
         from .fake import FakeLLM
 

@@ -310,7 +310,9 @@ def start_session(
                 "start_session(): the test has a session under test as well, which starts first, "
                 "and has not yet; let the fixture that calls this take agent_session"
             )
-        harness = await _lk_stage.start_session(**_lk_defaults.arguments(agent, **given))
+        from .starting import start_session as start_on
+
+        harness = await start_on(_lk_stage, **_lk_defaults.arguments(agent, **given))
         return harness.session
 
     return start

@@ -10,10 +10,8 @@ from collections.abc import (
     Collection,
     Iterable,
     Iterator,
-    Mapping,
-    Sequence,
 )
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context, copy_context
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,8 +19,7 @@ from weakref import WeakSet
 
 from livekit.agents import Agent, AgentSession, JobContext
 
-from . import _livekit, _livekit_items, _livekit_job, guard, swallowed
-from .build import as_chat_context, make_agent
+from . import _livekit, _livekit_items, guard, swallowed
 from .clock import RealClock, VirtualClock
 from .diagnosis import (
     Standstill,
@@ -42,16 +39,13 @@ from .errors import (
 )
 from .expected import ErrorKind, Expected, ExpectedClose, ExpectedError
 from .fake import FakeLLM
-from .fake.judges import JudgeLLM
 from .frames import nearest_users_line, raised_by_user
 from .guard import Guard
 from .harness import Harness
 from .known_as import known_as
 from .leftovers import DROPPED, UNUSED, Offers, unasked, uncalled, unspoken
 from .mocks import Mocks
-from .options import INPROCESS, MEMORY, Host, JobOptions
-from .script import Step, StepSource, as_step
-from .simulation.adoption import Adoption
+from .options import INPROCESS, Host, JobOptions
 from .simulation.entrypoint import Entrypoint
 from .simulation.job import Job
 from .strict import BACKGROUND_ERROR, Findings
@@ -65,7 +59,6 @@ from .words import SCRIPTED, Words
 if TYPE_CHECKING:
     from .fake.tts import FakeTTS
     from .simulation.apart import ProcessHarness
-    from .simulation.order import Order
 
 __all__ = ["Stage", "seams_held"]
 
@@ -98,7 +91,7 @@ class Stage:
         target: str = INPROCESS,
     ) -> None:
         self.timeout = timeout
-        self._target = target
+        self.target = target
         self.words = words or Words()
         self.bound = bound or f"set another bound with --lk-timeout or {self.words.bound}"
         self.wall = wall
@@ -129,8 +122,8 @@ class Stage:
         self.before_session: Callable[[], None] = lambda: None
         self.opened: Callable[[Harness], object] = lambda _: None
         """Called with each session before it starts."""
-        self._models = [self.model]
-        self._used = used
+        self.models = [self.model]
+        self.used = used
         self._hosts = hosts
         self.offers = Offers()
         self.expected: list[Expected] = []
@@ -138,8 +131,8 @@ class Stage:
         self._open: list[Harness] = []
         self._unheard: Unheard | None = None
         self._thread_jobs: ThreadJobs | None = None
-        self._watches = ExitStack()
-        self._apart: ProcessHarness | None = None
+        self.watches = ExitStack()
+        self.apart: ProcessHarness | None = None
         self._is_settled = False
         self._breaks_off = False
         """Whether a session is closed that could not come to its end."""
@@ -179,14 +172,14 @@ class Stage:
         )
         with (
             Guard(loop, self._hosts, found=self.findings.add, waiting=waiting),
-            self._watches,
+            self.watches,
             _livekit.quiet_log(self._is_reported),
             self.job.entered() as context,
         ):
             self._is_on_loop = True
-            self._thread_jobs = self._watches.enter_context(ThreadJobs(loop, unheard.is_ours))
-            self._watches.enter_context(unheard)
-            self._watches.enter_context(HandlerWatch(self.swallowed, unheard.is_ours))
+            self._thread_jobs = self.watches.enter_context(ThreadJobs(loop, unheard.is_ours))
+            self.watches.enter_context(unheard)
+            self.watches.enter_context(HandlerWatch(self.swallowed, unheard.is_ours))
             self._context = copy_context()
             try:
                 yield context
@@ -223,7 +216,7 @@ class Stage:
         For before `close`; `failure` is what the test failed with so far.
         """
         harness = self.sessions[0] if self.sessions else None
-        entrypoint = self._apart.entrypoint if self._apart is not None else self.job.entrypoint
+        entrypoint = self.apart.entrypoint if self.apart is not None else self.job.entrypoint
         if entrypoint is None or harness is None or self.clock is None:
             return
         if not harness.is_stuck and harness.has_session:
@@ -241,8 +234,8 @@ class Stage:
         }
 
         async def ask() -> None:
-            if self._apart is not None:
-                found = await ask_there(entrypoint, self._apart.client, **known)
+            if self.apart is not None:
+                found = await ask_there(entrypoint, self.apart.client, **known)
             else:
                 job = self.job.context
                 found = await ask_for_verdict(entrypoint, harness.session, job, **known)
@@ -261,7 +254,7 @@ class Stage:
 
     def give_back(self) -> None:
         """Give the loop back where nobody else could: it stopped for good."""
-        self._watches.close()
+        self.watches.close()
         if self.clock is not None and self.clock.is_installed:
             self.clock.restore()
 
@@ -350,7 +343,7 @@ class Stage:
 
     def script_of(self, error: BaseException | None) -> str | None:
         """Say where it is scripted that this is raised, None where it is not."""
-        for model in self._models:
+        for model in self.models:
             if (step := model.script_of(error)) is not None:
                 return f"{SCRIPTED}{step.written_at}: {step.describe()}"
         failed = self.tts.failed if self.is_call else ()
@@ -359,7 +352,7 @@ class Stage:
     def _answering(self) -> list[str]:
         return [
             f"the model is still at {step.describe()} ({step.written_at})"
-            for model in self._models
+            for model in self.models
             for step in model.answering
         ]
 
@@ -390,102 +383,6 @@ class Stage:
 
     # --- sessions
 
-    async def start_session(
-        self,
-        agent: Any,
-        *,
-        what: str = "agent",
-        userdata: Any = ...,
-        start: Iterable[StepSource] = (),
-        history: Any = None,
-        model: FakeLLM | None = None,
-        options: Mapping[str, Any] | None = None,
-        advice: str | None = None,
-        owes_start: bool = True,
-    ) -> Harness:
-        """Build and start a session; see the `start_session` fixture.
-
-        `what` names the agent in messages, `advice` says how to script what the start asks for.
-        Where the start `owes` its steps, one that is left over is a finding, and answers nothing.
-        """
-        if self.clock is None:
-            raise UsageError(f"{what}: a session needs a running loop; write the test as async def")
-        model = model or self.model
-        if model not in self._models:
-            self._models.append(model)
-        self.check_time("start_session()")
-        self.before_session()
-        made = await self._made(agent, what)
-        self._use(made, what)
-        harness = self._harness(model)
-        arguments = harness.arguments(options or {})
-        if userdata is not ...:
-            arguments["userdata"] = userdata
-        if isinstance(start, str) or not isinstance(start, Iterable):
-            raise UsageError(f"start_session(start=…) takes a list of steps, not {start!r}")
-        harness = self._open_session(harness)
-        owes_start = owes_start and harness.speech is None  # a call goes on from there
-        with self._start_script(model, start, advice, owes_start=owes_start):
-            await harness.start(made, history=as_chat_context(history), **arguments)
-        return harness
-
-    async def run_entrypoint(
-        self,
-        *,
-        history: Any = None,
-        start: Iterable[StepSource] = (),
-        advice: str | None = None,
-        owes_start: bool = True,
-    ) -> Harness:
-        """Run the entrypoint of the job, and have the session under test that it starts."""
-        entrypoint = self.job.entrypoint
-        assert entrypoint is not None, "the job has an entrypoint"
-        harness = self._open_session(self._harness(self.model))
-        adoption = Adoption(
-            entrypoint.what,
-            harness,
-            history=as_chat_context(history),
-            use=lambda agent: self._use(agent, entrypoint.what),
-        )
-
-        async def run() -> None:
-            try:
-                if not await self.job.begin(adoption.started.wait()):
-                    raise UsageError(adoption.why_none(self.job.ended_by, entrypoint.where))
-            except UsageError:
-                raise
-            except Exception as error:  # noqa: BLE001  (the test shows it as it is)
-                error.add_note(f"raised in {entrypoint.what}")
-                self.findings.add(error)
-
-        self.before_session()
-        self._watches.enter_context(_livekit.adopted_by(adoption, self.job.context))
-        self._watches.enter_context(
-            _livekit_job.judged_by(lambda name: JudgeLLM(name, self.model, self.words.judges))
-        )
-        with self._start_script(self.model, start, advice, owes_start=owes_start):
-            await harness.start_by(run, entrypoint.what)
-        return harness
-
-    async def run_process(
-        self,
-        entrypoint: Entrypoint,
-        order: Order,
-        *,
-        start: Iterable[StepSource] = (),
-        advice: str | None = None,
-        owes_start: bool = True,
-    ) -> Harness:
-        """Run the entrypoint in a process of its own, and have its session under test."""
-        from .simulation.apart import ProcessHarness
-
-        self.before_session()
-        harness = self._apart = ProcessHarness(self, self.model, entrypoint)
-        self._open_session(harness)
-        with self._start_script(self.model, start, advice, owes_start=owes_start):
-            await harness.launch(order)
-        return harness
-
     @cached_property
     def tts(self) -> FakeTTS:
         """What the agent speaks with in a call."""
@@ -493,77 +390,11 @@ class Stage:
 
         return FakeTTS()
 
-    def _harness(self, model: FakeLLM) -> Harness:
-        if self._target == MEMORY:
-            from .simulation.wire import WireHarness
-
-            return WireHarness(self, model)
-        if self.is_call and not self.sessions:
-            from .voice.harness import VoiceHarness
-            from .voice.line import Line
-
-            return VoiceHarness(self, model, Line(self.tts, self.impairments))
-        return Harness(self, model)
-
-    def _open_session(self, harness: Harness) -> Harness:
+    def open(self, harness: Harness) -> Harness:
         self.sessions.append(harness)
         self._open.append(harness)
         self.opened(harness)
         return harness
-
-    def _use(self, agent: Agent, what: str) -> None:
-        """Refuse an agent that another session had before."""
-        if agent in self._used:
-            raise UsageError(
-                f"{what}: this {type(agent).__name__} was used by a session before, and keeps what "
-                "was said there; give the class or a factory, so that each session gets its own"
-            )
-        self._used.add(agent)
-
-    def _start_script(
-        self,
-        model: FakeLLM,
-        start: Iterable[StepSource],
-        advice: str | None,
-        *,
-        owes_start: bool,
-    ) -> AbstractContextManager[None]:
-        """Script what the start inside asks for; what it owes and does not ask is a finding."""
-        steps = [as_step(one) for one in start]  # of which the line is still to be seen
-        return self._starting(model, steps, advice, owes_start=owes_start)
-
-    @contextmanager
-    def _starting(
-        self, model: FakeLLM, steps: Sequence[Step], advice: str | None, *, owes_start: bool
-    ) -> Iterator[None]:
-        model.script(*steps)
-        usual, model.advice = model.advice, advice or model.advice
-        known = len(list(self.findings))
-        try:
-            yield
-        finally:
-            model.advice = usual
-        went_well = len(list(self.findings)) == known
-        if owes_start and went_well and (left := model.discard(steps)):
-            self.findings.add(UNUSED.finding(left, self.words, "while the session started"))
-
-    async def _made(self, agent: Any, what: str) -> Agent:
-        clock, made, reasons = self.clock, [], []
-        assert clock is not None, "a session needs a loop"
-
-        async def make() -> None:
-            made.append(await make_agent(agent, what=what))
-
-        def take_halt() -> str | None:
-            reasons.append(clock.take_halt())
-            return reasons[-1]
-
-        with clock.budget(self.timeout):
-            if not await patiently(make(), take_halt):
-                raise Stuck(
-                    f"{what} cannot finish: {reasons[-1]}; {self.standstill.where_it_waits}"
-                )
-        return made[0]
 
     def agent_starting(self, agent: Agent, session: AgentSession[Any]) -> None:
         """Note which tools an agent offers, and check the mocks that wait for one."""
@@ -623,7 +454,7 @@ class Stage:
         for harness in self.sessions:
             harness.settle_account()
         self.swallowed.report()
-        for model in self._models:
+        for model in self.models:
             for error in model.refused:
                 self.findings.add(error)
             if not self.is_fuzzed and (lost := model.take_dropped()):
@@ -634,7 +465,7 @@ class Stage:
                 self.findings.add(unasked(names, self.words))
         if went_through and "tts" in vars(self) and self.tts.unused:
             self.findings.add(unspoken(self.tts, self.words, is_call=self.is_call))
-        requests = [request for model in self._models for request in model.requests]
+        requests = [request for model in self.models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:
                 self.findings.add(uncalled(made, self.offers, requests))

@@ -77,6 +77,7 @@ FLOORS = MappingProxyType(
         "listeners": 2,
         "words": 1,
         "stage": 3,
+        "starting": 3,
         "slowed": 2,
         "swallowed": 3,
         "tool_watch": 3,

@@ -22,6 +22,7 @@ from ..mocks import TaskMock, ToolMock
 from ..options import DEFAULT_NOW, DEFAULT_TIMEOUT
 from ..sites import Site, call_site
 from ..stage import Stage
+from ..starting import start_session
 from ..wall_clock import WallClock
 from . import private
 from .calling import refuse_elsewhere, refuse_unknown
@@ -237,7 +238,8 @@ class FuzzedAgent:
     async def session(self, stage: Stage) -> Harness:
         options = self.fixtures.get("session_options", {})
         check_session_options(options, where="session_options")
-        return await stage.start_session(
+        return await start_session(
+            stage,
             self.agent,
             what=self.name,
             userdata=self._userdata(),
