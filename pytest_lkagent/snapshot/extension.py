@@ -179,6 +179,11 @@ class ChatSnapshot(SnapshotAssertion):
         __tracebackhide__ = True
         raise UsageError("a snapshot is compared with ==: write assert … == chat_snapshot")
 
+    def __bool__(self) -> bool:
+        """Refuse: ``assert chat_snapshot`` would pass, whatever was said."""
+        __tracebackhide__ = True
+        raise UsageError("a snapshot is compared with ==: write assert … == chat_snapshot")
+
     def _compare(self, other: object, redaction: Redaction) -> bool:
         __tracebackhide__ = True
         value = self.neutral(other)

@@ -649,3 +649,19 @@ def test_a_snapshot_is_compared_with_equals_alone(desk, files):
     result.outcomes(failed=1)
     result.shows("E *UsageError: a snapshot is compared with ==: write assert … == chat_snapshot")
     assert files() == {}
+
+
+@pytest.mark.parametrize("claim", ["chat_snapshot", "chat_snapshot(name='hello')"])
+def test_a_snapshot_that_is_compared_with_nothing_does_not_pass(desk, claim):
+    result = desk(
+        {
+            "test_it.py": f"""
+            async def test_it(user_says, fake_llm, chat_snapshot):
+                fake_llm.script("Hello.")
+                await user_says("hi")
+                assert {claim}
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows("E *UsageError: a snapshot is compared with ==: write assert … == chat_snapshot")
