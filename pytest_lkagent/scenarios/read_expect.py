@@ -196,6 +196,13 @@ def _class_name(reading: Reading, node: Node, what: str) -> str:
 def _text_match(reading: Reading, fields: dict[str, Node], *, equals: str = "") -> TextMatch:
     return TextMatch(
         equals=reading.text(fields[equals], equals) if equals in fields else None,
-        contains=reading.text(fields["contains"], "contains") if "contains" in fields else None,
+        contains=_part(reading, fields["contains"]) if "contains" in fields else None,
         matches=reading.regex(fields["matches"], "matches") if "matches" in fields else None,
     )
+
+
+def _part(reading: Reading, node: Node) -> str:
+    part = reading.text(node, "contains")
+    if not part and isinstance(node, ScalarNode) and node.style:
+        reading.wrong(node, "contains", "a part of the text, as nothing is a part of every text")
+    return part

@@ -260,6 +260,8 @@ class Reading:
 
     def regex(self, node: Node, what: str) -> re.Pattern[str]:
         text = self.raw(node, what, "a regular expression, in quotes if need be")
+        if text == "":
+            self.wrong(node, what, "a regular expression that does not fit every text")
         try:
             with warnings.catch_warnings(action="ignore"):
                 return re.compile(text or "")

@@ -172,6 +172,14 @@ TURN = [
         ("37: unknown role 'asistant'; did you mean 'assistant'?"),
     ),
     (
+        "{user: a, expect: [{message: {contains: ''}}]}",
+        "41: contains cannot be ''; write a part of the text, as nothing is a part of every text",
+    ),
+    (
+        "{user: a, expect: [{function_call: {name: x, arguments: {y: {matches: ''}}}}]}",
+        "71: matches cannot be ''; write a regular expression that does not fit every text",
+    ),
+    (
         "{user: a, expect: [{message: {role: x}}]}",
         ("37: unknown role 'x'; the roles are assistant, user, system, developer"),
     ),
