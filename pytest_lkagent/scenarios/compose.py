@@ -131,9 +131,20 @@ def _single_document(data: bytes, path: Path) -> Node:
         mark = error.problem_mark or error.context_mark
         words = ", ".join(part for part in (error.problem, error.context) if part)
         line, column = (mark.line, mark.column) if mark else (0, 0)
-        hint = _HINTS.get(str(error.problem), "")
+        hint = _hint(str(error.problem), data.decode("utf-8-sig").splitlines(), line, column)
         raise _Refused(line, column, f"not valid YAML: {words}{hint}") from None
     return root
+
+
+def _hint(problem: str, lines: list[str], line: int, column: int) -> str:
+    """Say what to write, where what the parser complains of shows it."""
+    for number, text in enumerate(lines[: line + 1], 1):
+        if text.lstrip(" ").startswith("\N{NO-BREAK SPACE}"):
+            return f"; line {number} is indented with no-break spaces; indent with spaces"
+    quote = "".join(lines[line : line + 1])[max(column - 1, 0) : column]
+    if quote in ("'", '"'):
+        return f"; the text ends at the {quote} before this; put it in other quotes"
+    return _HINTS.get(problem, "")
 
 
 _HINTS = {
@@ -141,6 +152,10 @@ _HINTS = {
     "found a tab character that violates indentation": "; indent with spaces",
     "found character that cannot start any token": "; indent with spaces, not with tabs, and put "
     "a text that begins with @, ` or % in quotes",
+    "did not find expected alphabetic or numeric character": "; a text that begins with * or & "
+    "stands in quotes",
+    "did not find expected '-' indicator": "; keys and entries that belong together are indented "
+    "alike",
 }
 
 

@@ -392,6 +392,26 @@ def test_what_one_scenario_captured_is_unknown_to_the_next(mistakes):
             '; a text with a colon stands in quotes: "Sorry: taken"',
         ),
         (
+            "scenarios:\n- label: a\n  turns:\n  - user: 'I'm here'\n",
+            "; the text ends at the ' before this; put it in other quotes",
+        ),
+        (
+            'scenarios: [{label: a, turns: [{user: "say "two" now"}]}]',
+            '; the text ends at the " before this; put it in other quotes',
+        ),
+        (
+            "scenarios:\n- label: a\n  turns:\n\u00a0 - user: hi\n    llm: [Hi.]\n",
+            "; line 4 is indented with no-break spaces; indent with spaces",
+        ),
+        (
+            "scenarios:\n- label: a\n  turns:\n    - user: hi\n    llm: [Hi.]\n",
+            "; keys and entries that belong together are indented alike",
+        ),
+        (
+            "scenarios:\n- label: a\n  turns:\n  - user: *waves* hi\n",
+            "; a text that begins with * or & stands in quotes",
+        ),
+        (
             "scenarios:\n- label: @home\n",
             "not with tabs, and put a text that begins with @, ` or % in quotes",
         ),
