@@ -33,6 +33,7 @@ from .errors import (
     with_causes,
 )
 from .fake import FakeLLM
+from .fake.sound import check_seconds
 from .known_as import known_as
 from .record import Record, Turn
 from .settling import settled
@@ -181,6 +182,7 @@ class Harness:
         Raises:
             BehaviourError: The session closed before, the model was asked something that nobody
                 scripted, or the run cannot finish.
+            UsageError: What is said is no text, or what it is interrupted after no time.
             Exception: What LiveKit's ``run()`` raises, unless `expect_error` names it, and what a
                 tool raised that LiveKit hides (`AssertionError` for one).
         """
@@ -192,6 +194,10 @@ class Harness:
         if options:
             own = ("interrupt", "settle")
             check_call(self.session.run, "user_says", own, user_input=text, **options)
+        if not isinstance(text, str):
+            raise UsageError(f"user_says({text!r}): what is said is a text")
+        if interrupt is not None:
+            check_seconds(interrupt, f"user_says({text!r}, interrupt={interrupt!r})")
         self._stage.check_time(f"user_says({text!r})")
         self.record.begin(text)
         with self._bounded(self.timeout, f"user_says({text!r})") as turn:

@@ -78,6 +78,11 @@ class Claims:
             BehaviourError: It says nothing, comes later, or says something else.
         """
         __tracebackhide__ = True
+        if text is not None and not (text and isinstance(text, str)):
+            raise UsageError(
+                f"{self._act('agent_answers', text)}: what it begins with is a text; none is any "
+                "answer"
+            )
         self._check_within(within, "agent_answers", self._since)
         user = self._log.user[-1] if self._log.user else None
         to = f" {user[2].text!r}" if user and user[1] == self._since else ""

@@ -326,6 +326,28 @@ def test_a_misspelt_argument_is_told_in_the_words_of_the_test_with_a_suggestion(
     result.shows(f"E *Error: {name}() got an unexpected keyword argument {MISSPELT[called]}")
 
 
+NO_TEXTS = {
+    "await user_says(None)": "user_says(None): what is said is a text",
+    "await user_says(['hello'])": "user_says(?'hello'?): what is said is a text",
+    "await user_says('hello', interrupt='2s')": "*interrupt='2s'): how many seconds? write a *",
+}
+
+
+@pytest.mark.parametrize("said", NO_TEXTS)
+def test_what_the_user_says_is_a_text_and_nothing_else_reaches_livekit(desk, said):
+    result = desk(
+        {
+            "test_it.py": f"""
+            async def test_it(user_says, fake_llm):
+                fake_llm.when(lambda request: True, "Hello.", times=None)
+                {said}
+            """
+        }
+    ).run()
+    result.outcomes(failed=1)
+    result.shows(f"E *UsageError: {NO_TEXTS[said]}", "test_it.py:*: UsageError")
+
+
 def test_an_argument_that_is_like_none_gets_no_suggestion_and_one_that_lacks_is_pythons(desk):
     result = desk(
         {

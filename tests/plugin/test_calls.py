@@ -325,6 +325,14 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
     [
         ("await voice_call.say(None)", "*UsageError: voice_call.say(None): what is said is a text"),
         (
+            "await voice_call.agent_answers('')",
+            "*voice_call.agent_answers(''): what it begins with is a text; none is any answer",
+        ),
+        (
+            "await voice_call.agent_answers(5)",
+            "*voice_call.agent_answers(5): what it begins with is a text; none is any answer",
+        ),
+        (
             "await voice_call.say('a', lasts='2s')",
             "*UsageError: voice_call.say('a', …): lasts='2s': how many seconds? write a number, *",
         ),
