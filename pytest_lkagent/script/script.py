@@ -11,7 +11,16 @@ from typing import TypeAlias
 from ..errors import UnscriptedRequest, UsageError, one_of
 from ..sites import Site, call_site
 from .request import Request
-from .steps import ANYONE, Asker, Step, StepSource, as_step, asker_name, checked_asker
+from .steps import (
+    ANYONE,
+    Asker,
+    Step,
+    StepSource,
+    as_step,
+    asker_name,
+    check_takes_request,
+    checked_asker,
+)
 
 __all__ = ["Matcher", "Rule", "Script"]
 
@@ -137,7 +146,9 @@ class Script:
                 "when() takes the exact last input, a compiled pattern or a predicate of the "
                 f"request, not {matcher!r}"
             )
-        if times is not None and times < 1:
+        if callable(matcher):
+            check_takes_request(matcher)
+        if times is not None and not (isinstance(times, int) and times >= 1):  # type: ignore[redundant-expr]
             raise UsageError(f"when(times={times!r}): a positive number, or None for any number")
         made = tuple(as_step(step) for step in steps)
         if not made:

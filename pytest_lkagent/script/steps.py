@@ -6,6 +6,7 @@ functions here make them, the methods of `Step` return changed copies.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -314,8 +315,21 @@ def as_step(source: StepSource) -> Step:
     if isinstance(source, str):
         return say(source)
     if callable(source):
+        check_takes_request(source)
         return Step(make=source)
     raise UsageError(_no_step(source))
+
+
+def check_takes_request(function: Callable[..., Any]) -> None:
+    """Raise UsageError, in the line that scripts it, where a function cannot be given a request."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # one in C does not tell
+        return
+    try:
+        signature.bind(...)
+    except TypeError as error:
+        raise UsageError(f"{function!r} is to be a function of the request: {error}") from None
 
 
 def _no_step(given: object) -> str:
@@ -350,6 +364,8 @@ def _tool_name(tool: Any) -> str:
 
 
 def _text(text: Any, step: str) -> Text:
+    if callable(text):
+        check_takes_request(text)
     if isinstance(text, str) or callable(text):
         made: Text = text
         return made
