@@ -362,8 +362,9 @@ def _steps(start: Any, what: str, request: pytest.FixtureRequest) -> list[Step]:
     """Take the steps of the start; those that are plain texts were written with the test."""
     path, line, _ = request.node.location
     if isinstance(start, str) or not hasattr(start, "__iter__"):
+        given = start.describe() if isinstance(start, Step) else repr(start)
         raise UsageError(
-            f"{border.place_of(request.node)}: {what} takes a list of steps, not {start!r}"
+            f"{border.place_of(request.node)}: {what} takes a list of steps, not {given}"
         )
     site = Site(str(request.config.rootpath / path), (line or 0) + 1)
     return [

@@ -72,6 +72,7 @@ def test_a_marker_says_what_the_session_is_built_from_and_the_nearest_wins(desk)
             "lk(timeout=…): -1 is no time to wait; write 250ms, 2s, 1m or a number of seconds",
         ),
         ("lk(start=7)", "lk(start=…) takes *, not 7"),
+        ("lk(start=say('Hi.'))", "lk(start=…) takes a list of steps, not say('Hi.')"),
     ],
 )
 def test_a_marker_that_means_nothing_is_refused_in_one_line(desk, marker, line):
