@@ -32,6 +32,7 @@ __all__ = [
     "as_step",
     "asker_name",
     "call",
+    "check_takes_request",
     "checked_asker",
     "fail",
     "raw_call",
