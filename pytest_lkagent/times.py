@@ -14,6 +14,7 @@ __all__ = [
     "MOMENT",
     "YEARS",
     "duration",
+    "means_milliseconds",
     "moment",
 ]
 
@@ -36,6 +37,9 @@ LONGEST_WAIT = 60.0
 YEARS = range(1900, 3000)
 """When a test may be: the clocks of the machine end somewhere beyond."""
 
+_FEWEST_MILLISECONDS = 10
+"""As many as anybody would write: fewer are seconds indeed."""
+
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(ms|s|m|)")
 _SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "": Decimal(1)}
 
@@ -46,6 +50,11 @@ def duration(text: str) -> float | None:
     if match is None or len(text) > 20:
         return None
     return float(Decimal(match[1]) * _SECONDS[match[2]])
+
+
+def means_milliseconds(seconds: float, took: float) -> bool:
+    """Whether so many seconds are milliseconds by mistake, as what they are of `took` so many."""
+    return seconds >= _FEWEST_MILLISECONDS and seconds * 1000 > took * 10
 
 
 def moment(text: str) -> datetime | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..fake.tts import Voice, seconds_of
 from ..scenarios.expect import Mismatch
 from ..scenarios.model import Scenario, ScenarioTurn, UserInput
+from ..times import means_milliseconds
 from ..transcript import Turn
 from .steps import error_of
 
@@ -157,7 +158,7 @@ def check_call_turn(
             return None
         else:
             told = f"and it was after {took} ms"
-        if 0 < took * 10 < wanted:
+        if took and means_milliseconds(turn.interrupted_at, took):
             meant = call.harness.words.milliseconds(turn.interrupted_at)
             told += f"; {turn.interrupted_at:g} means seconds: write {meant}"
         return Mismatch(

@@ -18,6 +18,7 @@ from ..fake.tts import FakeTTS, seconds_of
 from ..known_as import known_as
 from ..sites import call_site
 from ..timeline import UserSpeech
+from ..times import means_milliseconds
 from .claims import Claims
 from .harness import VoiceHarness
 from .log import Spoken
@@ -127,7 +128,7 @@ class VoiceCall(Claims):
         with self._during(what, self._seconds_until(at, what)):
             await self._until(at)
             self._log.happened("dtmf", digits)
-            self._begin_waiting(f"the keys {digits!r}")
+            self._begin_waiting(keys := f"the keys {digits!r}", asked=keys)
             await self._room.receive_dtmf(digits, sender=self._caller())
 
     async def hang_up(self, *, at: float | None = None) -> None:
@@ -196,7 +197,7 @@ class VoiceCall(Claims):
         self._speaks_until = time() + utterance.lasts
         self._line.speak(utterance)
         _, end, _ = self._log.user[-1]
-        self._begin_waiting(f"the end of {utterance.text!r}", end)
+        self._begin_waiting(f"the end of {utterance.text!r}", end, asked=repr(utterance.text))
         await until(self._speaks_until)
         return self._log.user_speech(index)
 
@@ -240,7 +241,7 @@ class VoiceCall(Claims):
         if spoken.is_over:
             took = spoken.heard_by(self._log.now)
             told = f"{what}: the agent had finished after {took / 1000:g} s"
-            if after * 1000 > took * 10:
+            if means_milliseconds(after, took):
                 told += f"; {after:g} means seconds: write {self.harness.words.milliseconds(after)}"
             raise self._usage(told)
 

@@ -44,6 +44,8 @@ class Claims:
         """What an answer is counted from: the end of what the user did last."""
         self._begin = "the beginning of the call"
         """What that is, in words."""
+        self._asked = ""
+        """What an answer is to, where the user asked something."""
         self._is_silence = False
         """Whether that was to say nothing."""
         self._claimed = 0
@@ -84,8 +86,7 @@ class Claims:
                 "answer"
             )
         self._check_within(within, "agent_answers", self._since)
-        user = self._log.user[-1] if self._log.user else None
-        to = f" {user[2].text!r}" if user and user[1] == self._since else ""
+        to = self._asked and f" {self._asked}"
         by = None if within is None else self._since / 1000 + within
         with self._during(self._act("agent_answers"), max((by or 0) - self.now, 0)):
             spoken = await self._wait(self._next_answer, by)
@@ -253,11 +254,11 @@ class Claims:
     # --- how
 
     def _begin_waiting(
-        self, begin: str, since: int | None = None, *, is_silence: bool = False
+        self, begin: str, since: int | None = None, *, asked: str = "", is_silence: bool = False
     ) -> None:
         """Count an answer from a moment on, by default from now; `begin` says what that is."""
         self._since = self._log.now if since is None else since
-        self._begin = begin
+        self._begin, self._asked = begin, asked
         self._is_silence = is_silence
 
     def _act(self, verb: str, *given: object, **named: object) -> str:
@@ -307,7 +308,7 @@ class Claims:
         if claimed and claimed[-1].start >= self._since:
             said = self._log.agent_speech(claimed[-1]).text
             return f"the agent said nothing after {said!r}, which the claim before is about{why}"
-        if not (why or self._log.user or self._since):
+        if not (why or self._log.user or self._asked or self._since):
             return "the agent says nothing by itself, and the user has said nothing"
         return f"the agent did not answer{to}{why}"
 

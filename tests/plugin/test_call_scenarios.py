@@ -779,6 +779,13 @@ def test_a_voice_that_a_scenario_itself_has_is_owed(phone):
             "*: the agent had finished after 0.4 s; 200 means seconds: write 200ms",
         ),
         (
+            "[{user: hi, llm: [Hello.]}, {interrupt: {text: wait, after: 5s}}]",
+            (
+                "call.yaml:5: A call, turn 2: interrupt: {text: wait, after: 5s}: the agent had "
+                "finished after 0.4 s"
+            ),
+        ),
+        (
             "[{user: hi, llm: [Hello.]}, {hang_up: true}, {user: are you there?}]",
             (
                 "call.yaml:5: A call, turn 3: user: are you there?: nobody hears it: the session "
