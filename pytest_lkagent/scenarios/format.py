@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 _Text = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
+_Part = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"], "minLength": 1})]
 _Duration = Annotated[
     float,
     WithJsonSchema(
@@ -65,7 +66,7 @@ _Reference = Annotated[
     Field(pattern=r"^.+:[^\W\d]\w*(\.[^\W\d]\w*)*$", examples=["agent.py:FrontDesk", "desk:make"]),
 ]
 _ClassName = Annotated[str, Field(pattern=r"^[^\s]+$", examples=["FrontDesk", "desk:FrontDesk"])]
-_Regex = Annotated[_Text, Field(description="A regular expression, searched anywhere in the text.")]
+_Regex = Annotated[_Part, Field(description="A regular expression, searched anywhere in the text.")]
 _Calls = dict[str, dict[str, JsonValue] | list[dict[str, JsonValue] | None] | None]
 _RawCalls = dict[str, _Text | list[_Text]]
 _Arguments = Annotated[
@@ -152,7 +153,7 @@ class MessageFormat(_Closed):
 
     role: Literal["assistant", "user", "system", "developer"] = "assistant"
     text: _Text = _may("The whole text.")
-    contains: _Text = _may("A part of the text.")
+    contains: _Part = _may("A part of the text.")
     matches: _Regex = _may()
     interrupted: bool = _may("Whether the user cut it off.")
 
@@ -169,7 +170,7 @@ class OutputFormat(_Closed):
 
     name: _Text = _may()
     output: _Text = _may("The whole output.")
-    contains: _Text = _may("A part of the output.")
+    contains: _Part = _may("A part of the output.")
     matches: _Regex = _may()
     is_error: bool = _may("Whether the tool failed.")
 
@@ -197,7 +198,7 @@ class ErrorFormat(_Closed):
     """The error that the run raises, or that caused it."""
 
     type: _ClassName = _may("Its class, or a base class of it.")
-    contains: _Text = _may("A part of its text.")
+    contains: _Part = _may("A part of its text.")
     matches: _Regex = _may()
 
 

@@ -399,6 +399,7 @@ def _check_arguments(tool: str, arguments: Mapping[str, Any]) -> None:
 
 def _callable_aside(value: Any) -> Any:
     if callable(value) and not isinstance(value, type):
+        check_takes_request(value)
         return None
     raise TypeError(f"{type(value).__name__} is no JSON")
 

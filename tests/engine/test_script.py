@@ -208,6 +208,7 @@ refused: list[tuple[Callable[[Script], None], str]] = [
     (lambda s: s.when("x", ["y"], times="2"), "times='2'.: a positive number, or None for any"),
     (lambda s: s.when(lambda: True, ["y"]), "a function of the request: too many positional arg"),
     (lambda s: s.add([lambda: "y"]), "<lambda>.* is to be a function of the request: too many"),
+    (lambda s: s.add([call("x", y=[lambda: 1])]), "a function of the request: too many positional"),
     (lambda s: s.add([say(lambda: "y")]), "a function of the request: too many positional arg"),
     (lambda s: s.add([lambda request, more: "y"]), "of the request: missing a required arg"),
     (lambda s: s.when("x", ["y"], by=FrontDesk()), "name who asks by the class"),  # type: ignore[arg-type]

@@ -142,6 +142,8 @@ BAD = [
     "{turns: [{user: x, expect: [{}]}]}",
     "{turns: [{user: x, expect: [{message: a, close: b}]}]}",
     "{turns: [{user: x, expect: [{message: {role: robot}}]}]}",
+    "{turns: [{user: x, expect: [{message: {contains: ''}}]}]}",
+    "{turns: [{user: x, expect: [{function_call_output: {matches: ''}}]}]}",
     "{turns: [{user: x, expect: [{function_call: {}}]}]}",
     "{turns: [{user: x, expect: [{function_call_output: name}]}]}",
     "{turns: [{user: x, llm: [{fail: {status: 0}}]}]}",
