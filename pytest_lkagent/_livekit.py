@@ -13,9 +13,8 @@ import inspect
 import logging
 import sys
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
 
 from livekit.agents import (
@@ -38,10 +37,9 @@ from livekit.agents.voice import agent_activity, run_result
 from livekit.agents.voice.agent_activity import (
     ActivityClosedError,
     AgentActivity,
-    _IdleHoldContextVar,
 )
 from livekit.agents.voice.generation import make_tool_output, perform_llm_inference
-from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
+from livekit.agents.voice.tool_executor import _ToolExecutor
 from livekit.agents.voice.turn import (
     TurnDetectionEvent,
     _migrate_turn_handling,
@@ -62,31 +60,21 @@ __all__ = [
     "adopted_by",
     "attach",
     "detach",
-    "hands_over_late",
     "hears_by_itself",
-    "is_closing",
     "is_duplex",
     "is_under_test",
     "mark_defaults",
-    "may_be_interrupted",
     "model_named",
-    "open_work",
     "prediction",
     "quiet_log",
     "refusal_of",
-    "refuses_as_closed",
-    "release_run",
     "replace_model",
     "replace_speech",
     "run_user_mock",
-    "running_calls",
-    "running_tools",
     "silent_log",
     "speech_for",
     "tools_of",
     "turn_handling_of",
-    "user_is_back",
-    "wait_for_idle",
 ]
 
 Model: TypeAlias = llm.LLM[Any] | llm.RealtimeModel
@@ -427,30 +415,6 @@ def refusal_of(output: Any, call: llm.FunctionCall) -> str | None:
     return made.output if made.is_error else None
 
 
-def is_closing(session: AgentSession[Any]) -> bool:
-    """Whether a session closes, or has closed, whoever asked for that."""
-    return session._is_closing()
-
-
-def hands_over_late(output: Any, context: RunContext[Any]) -> bool:
-    """Whether a tool returned an agent after an update, when LiveKit hands over no more.
-
-    Where the answer was interrupted, LiveKit may have made that update itself.
-    """
-    if not context._updates or context.speech_handle.interrupted:
-        return False
-    given = output if isinstance(output, (tuple, list, set, frozenset)) else (output,)
-    return any(isinstance(one, Agent) for one in given)
-
-
-def refuses_as_closed(error: BaseException) -> bool:
-    """Whether LiveKit itself raised `error`, at what a session that closes does not do any more."""
-    if not isinstance(error, (ActivityClosedError, RuntimeError, llm.ToolError)):
-        return False
-    frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("livekit.agents.")
-
-
 def tools_of(tools: Iterable[Any]) -> Iterator[_FunctionTool]:
     """Walk the function tools in `tools`, those of toolsets within toolsets included."""
     for tool in tools:
@@ -458,82 +422,6 @@ def tools_of(tools: Iterable[Any]) -> Iterator[_FunctionTool]:
             yield from tools_of(tool.tools)
         elif isinstance(tool, (llm.FunctionTool, llm.RawFunctionTool)):
             yield tool
-
-
-def _toolsets(tools: Iterable[Any]) -> Iterator[llm.Toolset]:
-    for tool in tools:
-        if isinstance(tool, llm.Toolset):
-            yield tool
-            yield from _toolsets(tool.tools)
-
-
-async def wait_for_idle(session: AgentSession[Any]) -> None:
-    """Wait until nobody speaks; a session that closes meanwhile is idle too.
-
-    So is one in which a tool holds the floor (``ctx.foreground()``): it may do so for the user.
-    """
-    floor = _IdleHoldContextVar.set(True)
-    try:
-        with suppress(ActivityClosedError, RuntimeError):
-            await session.wait_for_idle()
-    finally:
-        _IdleHoldContextVar.reset(floor)
-
-
-async def user_is_back(session: AgentSession[Any]) -> None:
-    """Let a user who was away be there again, as LiveKit's own text input does.
-
-    ``session.run()`` does not: the user would be away for good, and go away no second time.
-    """
-    if session.user_state == "away":
-        async with session._claim_user_turn():
-            pass
-
-
-def may_be_interrupted(session: AgentSession[Any]) -> bool:
-    """Whether the agent lets itself be interrupted in what it says just now, if anything."""
-    if session._activity is None:
-        return False
-    speech = session._activity.current_speech
-    return speech is None or speech.allow_interruptions
-
-
-def open_work(session: AgentSession[Any]) -> list[asyncio.Future[Any]]:
-    """Return what may still make the session speak by itself.
-
-    The tools that run (not those of an agent that is paused by an AgentTask: they wait for the
-    user), the replies to their updates, ``on_enter`` of the current agent, a hand-over under way
-    and a turn of the user that is about to end.
-    """
-    activity = session._activity
-    if activity is None:
-        return [task for task in [session._closing_task] if task is not None and not task.done()]
-    work: list[Any] = [
-        running.exe_task
-        for running in _RunningTasks.get(session, {}).values()
-        if running.executor._owning_activity in (None, activity)
-    ]
-    executors = [activity._tool_executor]
-    for toolset in _toolsets([*session.tools, *activity.agent.tools]):
-        if isinstance(executor := getattr(toolset, "_executor", None), _ToolExecutor):
-            executors.append(executor)
-    work += [executor._reply_task for executor in executors]
-    work += [activity._on_enter_task, session._update_activity_atask, session._closing_task]
-    if (recognition := activity._audio_recognition) is not None:
-        work += [recognition._commit_user_turn_atask, recognition._end_of_turn_task]
-    return [task for task in work if task is not None and not task.done()]
-
-
-def running_calls(session: AgentSession[Any]) -> frozenset[str]:
-    """Return the ids of the calls whose tools are at work, those that wait for the user too."""
-    return frozenset(_RunningTasks.get(session, {}))
-
-
-def running_tools(session: AgentSession[Any]) -> list[asyncio.Task[Any]]:
-    """Return the tools that run, none where one of them may be what closes the session."""
-    if session._closing_task is not None:
-        return []
-    return [running.exe_task for running in _RunningTasks.get(session, {}).values()]
 
 
 def _told_as_text() -> BaseException | None:
@@ -583,8 +471,3 @@ def silent_log() -> Iterator[None]:
     finally:
         for log, was_disabled in before:
             log.disabled = was_disabled
-
-
-def release_run(session: AgentSession[Any]) -> None:
-    """Forget a run that was given up, so that LiveKit takes the next one."""
-    session._global_run_state = None

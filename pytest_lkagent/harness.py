@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import Agent, AgentSession, RunContext, llm
 
-from . import _livekit, _livekit_items
+from . import _livekit, _livekit_items, _livekit_work
 from .build import check_call, session_arguments
 from .diagnosis import conversation
 from .errors import (
@@ -114,7 +114,7 @@ class Harness:
     @property
     def running_calls(self) -> frozenset[str]:
         """The ids of the calls whose tools are at work, none of a session in another process."""
-        return frozenset() if self._session is None else _livekit.running_calls(self._session)
+        return frozenset() if self._session is None else _livekit_work.running_calls(self._session)
 
     @property
     def seconds(self) -> float:
@@ -213,7 +213,7 @@ class Harness:
         self, turn: Turn, text: str, interrupt: float | None, options: Mapping[str, Any]
     ) -> None:
         __tracebackhide__ = True
-        await _livekit.user_is_back(self.session)
+        await _livekit_work.user_is_back(self.session)
         turn.result = self.session.run(user_input=text, **options)
         async with self._interruption(interrupt):
             await turn.result
@@ -268,7 +268,7 @@ class Harness:
         self._is_closing = self.tools.is_over = self.record.is_over = True
         if was_stuck := self.is_stuck:
             # closing would wait for what waits for ever
-            await self._stage.end_tasks(_livekit.running_tools(self.session))
+            await self._stage.end_tasks(_livekit_work.running_tools(self.session))
         try:
             with self._bounded(CLOSE_SECONDS, "closing the session"):
                 await self.session.aclose()
@@ -438,7 +438,7 @@ class Harness:
         line = f"{what} cannot finish: {reason}; {self._stage.standstill.stuck_on}"
         lines = [line, *self.picture(), *self._stage.standstill.still_running]
         if self._session is not None and not self._is_closing:
-            _livekit.release_run(self.session)
+            _livekit_work.release_run(self.session)
         return Stuck("\n".join(lines))
 
     def picture(self) -> list[str]:
@@ -463,7 +463,7 @@ class Harness:
 
         async def interrupt() -> None:
             await asyncio.sleep(after)
-            if not self._stage.is_fuzzed or _livekit.may_be_interrupted(self.session):
+            if not self._stage.is_fuzzed or _livekit_work.may_be_interrupted(self.session):
                 await self.session.interrupt()
 
         task = asyncio.ensure_future(interrupt())

@@ -8,7 +8,7 @@ from typing import Any
 
 from livekit.agents import AgentSession
 
-from . import _livekit
+from . import _livekit_work
 from .record import Record
 
 __all__ = ["settled"]
@@ -23,9 +23,9 @@ async def settled(
     lets happen what is about to.
     """
     while record.closed is None:
-        await _livekit.wait_for_idle(session)
+        await _livekit_work.wait_for_idle(session)
         await quiet()
-        work = _livekit.open_work(session)
+        work = _livekit_work.open_work(session)
         if work:
             with record.change() as change:
                 await asyncio.wait([*work, change], return_when=asyncio.FIRST_COMPLETED)

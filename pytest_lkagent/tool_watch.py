@@ -17,7 +17,7 @@ from typing import Any
 
 from livekit.agents import Agent, AgentSession, RunContext, StopResponse, ToolError
 
-from . import _livekit
+from . import _livekit, _livekit_work
 from .errors import BehaviourError, NotAwaitable, RefusedOutput
 from .frames import raised_at
 from .mocks import Mocks, ToolMock
@@ -116,7 +116,7 @@ class ToolWatch:
                     told = f"the tool {tool.id} raised {error!r}{f' at {site}' if site else ''}"
                     self.failed[context.function_call.call_id] = told
                     self._swallowed.know(error)
-                elif not (self.is_over and _livekit.refuses_as_closed(error)):
+                elif not (self.is_over and _livekit_work.refuses_as_closed(error)):
                     self._swallowed.keep_raised(TOOL_ERROR, error)
                 raise
             self.returned(context, given)
@@ -137,7 +137,7 @@ class ToolWatch:
             "yields it again; yield each chunk once"
         )
         self._swallowed.keep_raised(TOOL_ERROR, told)
-        if call_id in _livekit.running_calls(context.session):
+        if call_id in _livekit_work.running_calls(context.session):
             raise told
 
     def _judge(
@@ -208,7 +208,7 @@ class ToolWatch:
 def _is_meant(error: BaseException, hook: str, session: AgentSession[Any]) -> bool:
     """Whether LiveKit means a hook to raise `error`: what ends tools is no answer there."""
     if isinstance(error, ToolError):  # of an AgentTask that the end of the session calls off
-        return _livekit.is_closing(session) and _livekit.refuses_as_closed(error)
+        return _livekit_work.is_closing(session) and _livekit_work.refuses_as_closed(error)
     if isinstance(error, StopResponse):
         return hook == "on_user_turn_completed"
     return isinstance(error, asyncio.CancelledError)
@@ -216,7 +216,7 @@ def _is_meant(error: BaseException, hook: str, session: AgentSession[Any]) -> bo
 
 def _refusal(given: Any, context: RunContext[Any]) -> str | None:
     """Say why LiveKit does nothing with what a tool returned, and what to do about it."""
-    if _livekit.hands_over_late(given, context):
+    if _livekit_work.hands_over_late(given, context):
         return (
             " after ctx.update(), when LiveKit hands over no more; return it without an update, "
             "or give it to session.update_agent()"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from livekit.agents import Agent, AgentSession
 
-from .. import _livekit
+from .. import _livekit, _livekit_work
 from ..errors import BehaviourError, UsageError
 from ..harness import Harness
 from ..invariants import Invariants
@@ -333,4 +333,4 @@ class AgentMachine(RuleBasedStateMachine):
     def _may_be_interrupted(self) -> bool:
         """Whether the model was asked: what is cut off before that is as good as not said."""
         is_asked = self._turn is not None and self._improvised.steps > 0
-        return is_asked and _livekit.may_be_interrupted(self.agent_session)
+        return is_asked and _livekit_work.may_be_interrupted(self.agent_session)

@@ -17,7 +17,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import JobContext, JobProcess
 
-from .. import _livekit, _livekit_job
+from .. import _livekit_job, _livekit_work
 from ..errors import BehaviourError, UsageError
 from ..fake.room import FakeRoom
 from ..options import JobOptions
@@ -139,7 +139,12 @@ class Job:
         """Tell of an entrypoint that was cancelled while its session goes on."""
         session = _livekit_job.primary_session(self.context)
         is_ending = self._is_left or self._closing is not None
-        if not task.cancelled() or is_ending or session is None or _livekit.is_closing(session):
+        if (
+            not task.cancelled()
+            or is_ending
+            or session is None
+            or _livekit_work.is_closing(session)
+        ):
             return
         assert self.entrypoint is not None, "it began"
         told = _cut_short(self.entrypoint.what)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentSession
 
-from .. import _livekit
+from .. import _livekit_work
 from .._livekit_remote import Client, items_of
 from ..fake import FakeLLM
 from ..harness import Harness
@@ -49,7 +49,7 @@ class WireHarness(Harness):
     ) -> None:
         __tracebackhide__ = True
         assert self._client is not None, "the start of the session was settled"
-        await _livekit.user_is_back(self.session)
+        await _livekit_work.user_is_back(self.session)
         known = [*self.record.errors, *self.model.refused]
         async with self._interruption(interrupt):
             try:
