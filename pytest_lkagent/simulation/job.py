@@ -139,12 +139,9 @@ class Job:
         """Tell of an entrypoint that was cancelled while its session goes on."""
         session = _livekit_job.primary_session(self.context)
         is_ending = self._is_left or self._closing is not None
-        if (
-            not task.cancelled()
-            or is_ending
-            or session is None
-            or _livekit_work.is_closing(session)
-        ):
+        if not task.cancelled() or is_ending or session is None:
+            return
+        if _livekit_work.is_closing(session):
             return
         assert self.entrypoint is not None, "it began"
         told = _cut_short(self.entrypoint.what)
