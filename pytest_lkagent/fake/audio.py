@@ -41,6 +41,7 @@ class FakeAudioInput(io.AudioInput):
         is_heeded: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(label="voice_call")
+        self._loop = asyncio.get_running_loop()
         self.patience: Collection[float] = ()
         self._frames: utils.aio.Chan[rtc.AudioFrame] = utils.aio.Chan()
         self._timers: list[asyncio.TimerHandle] = []
@@ -65,7 +66,7 @@ class FakeAudioInput(io.AudioInput):
             When its end is known, too: after the silence that follows it.
         """
         self._break_off()
-        self._began, self._sent = asyncio.get_running_loop().time(), 0.0
+        self._began, self._sent = self._loop.time(), 0.0
         self._speaks_until = self._began + utterance.lasts
         if self._is_heeded():
             ends = self._ends_of_frames(utterance)
@@ -84,16 +85,15 @@ class FakeAudioInput(io.AudioInput):
 
     def _say(self, utterance: Utterance, ends: Sequence[float]) -> None:
         """Send what is left of an utterance in frames that end at these seconds of it."""
-        loop = asyncio.get_running_loop()
         for start, end in pairwise((self._sent, *ends)):
             if end <= utterance.lasts and self._is_lost():
                 continue
             due = round(self._began + end, 6)  # what is due together is so to the digit
-            self._timers.append(loop.call_at(due, self._send, utterance, start, end))
+            self._timers.append(self._loop.call_at(due, self._send, utterance, start, end))
 
     def sound(self, noise: Utterance) -> None:
         """Let a noise be heard, unless the user speaks over it."""
-        if asyncio.get_running_loop().time() >= self._speaks_until:
+        if self._loop.time() >= self._speaks_until:
             self.speak(noise)
 
     def _break_off(self) -> None:
@@ -103,7 +103,7 @@ class FakeAudioInput(io.AudioInput):
         self._timers.clear()
         utterance, self._utterance = self._utterance, None
         if utterance is not None:
-            now = round(asyncio.get_running_loop().time() - self._began, 6)
+            now = round(self._loop.time() - self._began, 6)
             passed = [end for end in self._ends_of_frames(utterance) if end <= now]
             for end in sorted({*_ends_to_note(utterance, *self.patience), *passed[-1:]}):
                 if self._sent < end <= now:
@@ -182,6 +182,7 @@ class FakeAudioOutput(io.AudioOutput):
             capabilities=io.AudioOutputCapabilities(pause=True),
             sample_rate=None,
         )
+        self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._is_paused = False
         self._end: asyncio.TimerHandle | None = None
@@ -236,7 +237,7 @@ class FakeAudioOutput(io.AudioOutput):
     def _catch_up(self) -> None:
         """Count what was played since; audio that has not come cannot have been."""
         if self._since is not None:
-            now = asyncio.get_running_loop().time()
+            now = self._loop.time()
             self._played = min(self._pushed, round(self._played + now - self._since, 6))
             self._since = now
 
@@ -245,15 +246,15 @@ class FakeAudioOutput(io.AudioOutput):
         self._stop_waiting()
         if self._is_paused or not self._pushed:
             return
-        loop = asyncio.get_running_loop()
         if self._since is None:
-            self._since = loop.time()
+            self._since = self._loop.time()
         if not self._is_heard:
             self._is_heard = True
             self._listener.playout_started()
             self.on_playback_started(created_at=time.time())
         if self._is_complete:
-            self._end = loop.call_later(self._pushed - self._played, self._finish_playing)
+            left = self._pushed - self._played
+            self._end = self._loop.call_later(left, self._finish_playing)
 
     def _stop_waiting(self) -> None:
         if self._end is not None:

@@ -45,6 +45,7 @@ class _FakeVADStream(vad.VADStream):
 
     def __init__(self, detector: FakeVAD) -> None:
         super().__init__(detector)
+        self._loop = asyncio.get_running_loop()
         self._reset()
 
     def _reset(self) -> None:
@@ -85,7 +86,7 @@ class _FakeVADStream(vad.VADStream):
             vad.VADEvent(
                 type=kind,
                 samples_index=0,
-                timestamp=asyncio.get_running_loop().time(),
+                timestamp=self._loop.time(),
                 speech_duration=self._lasted / rate,
                 silence_duration=self._silence / rate,
                 frames=list(self._frames) if kind is not vad.VADEventType.INFERENCE_DONE else [],
