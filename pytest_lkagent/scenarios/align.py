@@ -194,30 +194,44 @@ class Alignment:
 
     @cached_property
     def _script_keys(self) -> list[int | None]:
-        return [self._find_in_script(event) for event in self.events]
+        """What of the script each event is; cut-off messages share what is not said whole."""
+        keys = [self._find_in_script(event) for event in self.events]
+        said_whole, taken = Counter(keys), Counter(keys)
+        for index, event in enumerate(self.events):
+            if keys[index] is None and isinstance(event, Message) and event.interrupted:
+                begins = [k for k in self._begin_like(event) if said_whole[k] < self._has(k)]
+                keys[index] = min(begins, key=lambda k: taken[k] >= self._has(k), default=None)
+                taken[keys[index]] += 1
+        return keys
 
     def _script_key(self, index: int) -> int | None:
         return self._script_keys[index]
 
     def _find_in_script(self, event: Event) -> int | None:
+        said: Any
         if isinstance(event, FunctionCall):
-            call = (event.name, event.arguments)
-            return next((key for key, said in enumerate(self._script) if said == call), None)
-        if not isinstance(event, Message) or event.role != "assistant":
+            said = (event.name, event.arguments)
+        elif isinstance(event, Message) and event.role == "assistant":
+            said = event.text.strip()
+        else:
             return None
-        texts = {key: said for key, said in enumerate(self._script) if isinstance(said, str)}
-        text = event.text.strip()
-        whole = next((key for key, said in texts.items() if said == text), None)
-        if whole is None and event.interrupted:
-            return next((key for key, said in texts.items() if said.startswith(text)), None)
-        return whole
+        return next((key for key, scripted in enumerate(self._script) if scripted == said), None)
+
+    def _begin_like(self, message: Message) -> Iterator[int]:
+        """Yield the texts of the script that begin like a message, each where it comes first."""
+        text = message.text.strip()
+        for key, said in enumerate(self._script):
+            if isinstance(said, str) and said.startswith(text) and self._script.index(said) == key:
+                yield key
+
+    def _has(self, key: int) -> int:
+        return self._script.count(self._script[key])
 
     @cached_property
     def _scarce(self) -> dict[int, int]:
         """How often the script has what came more often than that."""
         came = Counter(key for key in self._script_keys if key is not None)
-        has = {key: self._script.count(self._script[key]) for key in came}
-        return {key: has[key] for key, count in came.items() if count > has[key]}
+        return {key: self._has(key) for key, count in came.items() if count > self._has(key)}
 
 
 def _arguments(raw: str | None, arguments: Any) -> Any:

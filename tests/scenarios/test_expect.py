@@ -229,6 +229,25 @@ def test_what_the_user_cut_off_and_what_came_before_a_failure_are_the_scripts():
     assert match_turn([], [Message(role="system", text="Let me")], scripted=entries) is not None
 
 
+def test_what_was_cut_off_is_none_of_the_scripts_texts_that_were_said_whole():
+    """It begins like this turn's answer, and is what the turn before was saying."""
+    entries = [say("We have one at nine.")]
+    events = [said("We have one", interrupted=True), said("We have one at nine.")]
+    answer = message("We have one at nine.")
+    missed = match_turn([answer], events, scripted=entries)
+    assert told(missed).startswith("not expected: assistant We have one (interrupted)")
+    assert match_turn([message(interrupted=True), answer], events, scripted=entries) is None
+
+
+def test_texts_that_begin_alike_are_cut_off_one_after_the_other():
+    entries = [say("One moment, please."), say("One moment more."), say("One moment, again.")]
+    events = [said("One moment, please."), *[said("One moment", interrupted=True)] * 2]
+    assert match_turn([], events, scripted=entries) is None
+    assert match_turn([message(interrupted=True)], events, scripted=entries) is None
+    missed = match_turn([], [*events, events[-1]], scripted=entries)
+    assert told(missed).startswith("not expected: assistant One moment (interrupted)")
+
+
 def test_the_script_excuses_a_text_only_as_often_as_it_has_it():
     once, twice = [say("Hello.")], [say("Hello."), say("Hello.")]
     events = [said("Hello."), said("Hello.")]
