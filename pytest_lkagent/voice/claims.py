@@ -148,7 +148,7 @@ class Claims:
         self._check_within(within, "agent_resumes", end)
         spoken = self._talked_over("agent_resumes")
         with self._during(self._act("agent_resumes")):
-            resumed = await self._wait(lambda: _resumed(spoken, start))
+            resumed = await self._wait(lambda: _resumed(spoken, start, end))
         if resumed is None:
             self._fail(f"the agent did not go on after {utterance.text!r}", start)
         took = resumed - end
@@ -387,9 +387,9 @@ def _stopped(spoken: Spoken, since: int) -> int | None:
     return spoken.end if paused is None else paused
 
 
-def _resumed(spoken: Spoken, since: int) -> int | None:
-    """When it went on after a pause that began from a moment on."""
+def _resumed(spoken: Spoken, start: int, end: int) -> int | None:
+    """When it went on after a pause that began with the user's words or later, or outlasts them."""
     for began, ended in spoken.pauses:
-        if began >= since and ended is not None:
+        if ended is not None and (began >= start or ended > end):
             return ended
     return None

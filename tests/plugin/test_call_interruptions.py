@@ -135,6 +135,16 @@ async def test_a_transcript_that_comes_in_the_pause_ends_it(voice_call, fake_llm
     assert (await voice_call.agent_answers("Fine.")).latency == 2000
     assert voice_call.timeline.agent[0].interrupted
 
+async def test_another_noise_in_the_pause_makes_it_longer(voice_call, fake_llm):
+    await interrupt(voice_call, fake_llm, "", 0.6)
+    await voice_call.agent_stops(within=0.5)
+    await voice_call.silence(1)
+    again = await voice_call.say("", at=voice_call.now, lasts=0.6)
+    spoken = await voice_call.agent_resumes(within=2.25)
+    assert spoken.pauses[0][1] - again.end == 2250
+    with pytest.raises(AssertionError, match="went on 2250 ms after the end of '', and has to"):
+        await voice_call.agent_resumes(within=2.2)
+
 @pytest.mark.parametrize("how", [
     pytest.param("off", marks=handling(interruption={"resume_false_interruption": False})),
     pytest.param("never", marks=handling(interruption={"false_interruption_timeout": None})),
@@ -151,7 +161,7 @@ async def test_without_resuming_it_is_an_interruption(how, voice_call, fake_llm)
         await voice_call.agent_resumes()
 """
     )
-    result.outcomes(passed=6)
+    result.outcomes(passed=7)
 
 
 def test_speech_that_cannot_be_interrupted_is_spoken_to_its_end(calls):
