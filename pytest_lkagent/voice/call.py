@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -301,6 +302,12 @@ class VoiceCall(Claims):
 
 
 _HOW = frozenset(field.name for field in fields(Utterance))
+_KINDS: Mapping[str, tuple[Any, str]] = {
+    "heard": (str | None, "a text"),
+    "language": (str, "a code, such as 'de'"),
+    **dict.fromkeys(("interim", "final", "preflight"), (bool, "True or False")),
+}
+"""What some of these have to be, and how to say so."""
 
 
 def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance:
@@ -318,6 +325,9 @@ def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance
         share = how.get(name, 1.0)
         if not isinstance(share, (int, float)) or not 0 <= share <= 1:
             raise UsageError(f"{what}: {name}={share!r}: write a number from 0 to 1")
+    for name, (kind, told) in _KINDS.items():
+        if name in how and not isinstance(how[name], kind):
+            raise UsageError(f"{what}: {name}={how[name]!r}: write {told}")
     if "error" in how:
         how = {"written_at": call_site(), **how}
     return Utterance(text=text, lasts=seconds, **how)

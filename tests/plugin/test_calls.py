@@ -390,6 +390,18 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
             "*UsageError: voice_call.say('a', …): confidence=90: write a number from 0 to 1",
         ),
         (
+            "await voice_call.say('a', heard=['b'])",
+            "*UsageError: voice_call.say('a', …): heard=['b']: write a text",
+        ),
+        (
+            "await voice_call.say('a', language=None)",
+            "*UsageError: voice_call.say('a', …): language=None: write a code, such as 'de'",
+        ),
+        (
+            "await voice_call.say('a', preflight='early')",
+            "*UsageError: voice_call.say('a', …): preflight='early': write True or False",
+        ),
+        (
             "fake_tts.voice('A.', fails=ValueError)",
             "*UsageError: voice(fails=…) takes an exception, such as *, not <class 'ValueError'>",
         ),
