@@ -131,8 +131,9 @@ class Claims:
         with self._during(self._act("agent_stops")):
             stopped = await self._wait(lambda: _stopped(spoken, start))
         has_stopped = spoken.interrupted or spoken.paused_from(start) is not None
-        if stopped is None or not has_stopped:
-            why = self.why_not_stopped()
+        hung_up = self._why_hung_up(stopped)
+        if stopped is None or not has_stopped or hung_up:
+            why = hung_up or self.why_not_stopped()
             self._fail(f"the agent was not stopped by {utterance.text!r}{why}", start)
         took = max(stopped - start, 0)  # it may have been silent already, in a pause
         self._hold(f"the agent stopped {took} ms {into}", took, within, stopped)
@@ -168,8 +169,12 @@ class Claims:
         with self._during(self._act("agent_keeps_talking")):
             await self._hear_out(lambda: spoken.is_over or _stopped(spoken, start))
         if not spoken.is_over or spoken.interrupted or _stopped(spoken, start) != spoken.end:
-            told = f"the agent stopped for {utterance.text!r}{self.why_stopped()}"
-            self._fail(told, _stopped(spoken, start) or start)
+            stopped = _stopped(spoken, start)
+            if hung_up := self._why_hung_up(stopped):
+                told = f"the agent did not finish what it was saying{hung_up}"
+            else:
+                told = f"the agent stopped for {utterance.text!r}{self.why_stopped()}"
+            self._fail(told, stopped or start)
         return self._log.agent_speech(spoken)
 
     async def agent_keeps_silent(self, seconds: float) -> None:
@@ -347,6 +352,13 @@ class Claims:
         if not self._log.user:
             raise UsageError(f"{self._act(claim)}: the user has not said anything yet")
         return self._log.user[-1]
+
+    def _why_hung_up(self, stopped: int | None) -> str:
+        """Say that the end of the call is what the agent stopped for, if that is so."""
+        if stopped is None:
+            return ""
+        hung_up = (one.at <= stopped for one in self.timeline.moments if one.kind == "hang up")
+        return ": the user hung up" if any(hung_up) else ""
 
     def _check_within(self, within: float | None, claim: str, since: int) -> None:
         """Refuse what is no time, or so long a one that milliseconds must be meant."""

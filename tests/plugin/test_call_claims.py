@@ -87,6 +87,34 @@ async def test_it(voice_call):
     )
 
 
+def test_what_ends_with_the_call_was_not_stopped_by_the_words_before(calls):
+    result = calls(
+        HOST
+        + """
+async def test_by_a_word(voice_call):
+    await voice_call.backchannel("", after=1, lasts=0.1)
+    await voice_call.hang_up()
+    await voice_call.agent_stops()
+
+async def test_it_did_not_keep_talking_either(voice_call):
+    await voice_call.backchannel("", after=1, lasts=0.1)
+    await voice_call.hang_up()
+    await voice_call.agent_keeps_talking()
+
+async def test_unless_it_had_stopped_before(voice_call):
+    await cough(voice_call)
+    await voice_call.silence(0.5)
+    await voice_call.hang_up()
+    await voice_call.agent_stops()
+"""
+    )
+    result.outcomes(failed=2, passed=1)
+    result.shows(
+        "E *: the agent was not stopped by '': the user hung up",
+        "E *: the agent did not finish what it was saying: the user hung up",
+    )
+
+
 def test_a_time_that_is_claimed_says_what_it_is_counted_from(calls):
     result = calls(
         HOST
