@@ -14,7 +14,7 @@ from .transcript import Close
 if TYPE_CHECKING:
     from .harness import Harness
 
-__all__ = ["ErrorKind", "Expected", "ExpectedClose", "ExpectedError", "recovered_from"]
+__all__ = ["ErrorKind", "Expected", "ExpectedClose", "ExpectedError"]
 
 ErrorKind = type[BaseException] | tuple[type[BaseException], ...]
 
@@ -87,24 +87,16 @@ class ExpectedError:
 
     def _why_none(self) -> str:
         came = [
-            error
+            harness.recovered_from(error)
             for harness in self._sessions
             for error in harness.scripted_errors[self._known.get(harness, 0) :]
             if self._found(error) is not None
         ]
-        return f": {recovered_from(came[-1])}" if came else ""
+        return f": {came[-1]}" if came else ""
 
     def __str__(self) -> str:
         names = " or ".join(kind.__name__ for kind in self._kinds)
         return f"{names} matching {self._match!r}" if self._match else names
-
-
-def recovered_from(error: BaseException) -> str:
-    """Say that LiveKit dealt with an error by itself, so that nobody was told of it."""
-    return (
-        f"after {type(error).__name__}: {error} LiveKit tried again, and recovered; with more "
-        "attempts that fail it does not"
-    )
 
 
 class ExpectedClose:

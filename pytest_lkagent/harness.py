@@ -361,6 +361,13 @@ class Harness:
         """The errors that were scripted and came, those from which LiveKit recovered too."""
         return [step.error for step in self.model.failed if step.error is not None]
 
+    def recovered_from(self, error: BaseException) -> str:
+        """Say that LiveKit dealt with a scripted error by itself, so that nobody was told of it."""
+        return (
+            f"after {type(error).__name__}: {error} LiveKit tried again, and recovered; with more "
+            "attempts that fail it does not"
+        )
+
     def take_expected_errors(self) -> None:
         """Show the errors that only the session reported to an `expect_error` that is open."""
         take = self._stage.take_expected

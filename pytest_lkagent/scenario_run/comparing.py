@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BehaviourError, ScriptError, SnapshotMismatch, UsageError
-from ..expected import recovered_from
 from ..leftovers import DROPPED, UNUSED
 from ..references import fixture_names
 from ..scenarios.expect import (
@@ -88,7 +87,7 @@ class Comparing:
             expected = self.captures.fill(turn.expect_error)
             missed = match_error(expected, moment.error)
             came = [one for one in moment.came if match_error(expected, one) is None]
-            notes = [recovered_from(came[-1])] if came else []
+            notes = [harness.recovered_from(came[-1])] if came else []
             self.refuse(missed and missed.with_notes(notes), turn.site, where)
         self._compare(moment, harness)
         self._refuse_leftovers(harness, where)

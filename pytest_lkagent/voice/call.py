@@ -198,7 +198,8 @@ class VoiceCall(Claims):
         self._speaks_until = time() + utterance.lasts
         self._line.speak(utterance)
         _, end, _ = self._log.user[-1]
-        self._begin_waiting(f"the end of {utterance.text!r}", end, asked=repr(utterance.text))
+        asked = utterance.text and repr(utterance.text)  # a mere noise asks nothing
+        self._begin_waiting(f"the end of {utterance.text!r}", end, asked=asked)
         await until(self._speaks_until)
         return self._log.user_speech(index)
 

@@ -177,6 +177,15 @@ class VoiceHarness(Harness):
     def scripted_errors(self) -> Sequence[BaseException]:
         return [*super().scripted_errors, *(one.error for one in self.line.tts.failed)]
 
+    def recovered_from(self, error: BaseException) -> str:
+        is_voices = any(one.error is error for one in self.line.tts.failed)
+        if is_voices or not self._stand_ins:
+            return super().recovered_from(error)
+        return (
+            f"after {type(error).__name__}: {error} LiveKit went on, and the user has no answer: "
+            "nobody asks a realtime model again"
+        )
+
     def picture(self) -> list[str]:
         return [*super().picture(), *self.line.log.lanes()]
 

@@ -237,16 +237,24 @@ def test_what_its_server_fails_at_is_as_in_any_call(telephone):
             await voice_call.say("a table", at=1)
             await voice_call.silence(10)
 
+        async def test_one_that_is_expected_and_tells_nobody(voice_call, fake_llm, expect_error):
+            fake_llm.script(fail(APIError("overloaded")))
+            with expect_error(APIError):
+                await voice_call.say("a table", at=1)
+                await voice_call.settle()
+
         async def test_a_stall(voice_call, fake_llm):
             fake_llm.script(stall())
             await voice_call.say("a table", at=1)
             with pytest.raises(AssertionError, match="the agent did not answer 'a table'"):
                 await voice_call.agent_answers()
         """)
-    result.outcomes(passed=6, failed=2)
+    result.outcomes(passed=6, failed=3)
     result.shows(
         "the session closed on an error: APIError: no quota; if that is what the test is about, *",
         "the session closed on an error: APIConnectionError: gone; if that is what the test is *",
+        "E *: expected APIError, and no such error came: after APIError: overloaded* LiveKit went "
+        "on, and the user has no answer: nobody asks a realtime model again",
     )
 
 

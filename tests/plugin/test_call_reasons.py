@@ -465,19 +465,25 @@ async def test_nobody_listens(voice_call):
     await voice_call.silence(16)
     await voice_call.agent_answers("Are you still there?")
 
+async def test_a_noise_asks_nothing(voice_call):
+    await voice_call.say("", lasts=0.3)
+    await voice_call.agent_answers(within=2)
+
 async def test_nobody_heeds_the_keys(voice_call):
     await voice_call.dtmf("12#")
     await voice_call.agent_answers(within=2)
 """
     )
-    result.outcomes(failed=4)
+    result.outcomes(failed=5)
     result.shows(
         "E *: the agent did not answer: LiveKit finds nobody away, as user_away_timeout is None",
         "E *: the agent did not answer: user_away_timeout is 15 s, which had not passed since "
         "anybody spoke",
         "E *: the agent says nothing by itself, and the user has said nothing",
+        "E *: the agent did not answer*",
         "E *: the agent did not answer the keys '12#'",
     )
+    result.shows_no("*did not answer ''*")
 
 
 def test_an_error_is_told_with_the_line_that_made_it(calls):
