@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Never, TypeAlias
 
 from ..errors import UsageError
 from ..sites import Site, call_site
@@ -213,20 +213,21 @@ def say(text: Text) -> Step:
     return Step(text=_text(text, "say"))
 
 
-def call(tool: str, arguments: Mapping[str, Any] | None = None, /, **named: Any) -> Step:
+def call(
+    tool: str, arguments: Mapping[str, Any] | None = None, /, *others: Never, **named: Any
+) -> Step:
     """Answer with one tool call. Arguments as a mapping, by name, or both.
 
     A value may be a callable of the request, at any depth; every other one has to be JSON.
     """
     name = _tool_name(tool)
     given: Any = {} if arguments is None else arguments
-    if not isinstance(given, Mapping):
+    if others or not isinstance(given, Mapping):
         advice = f"call({name!r}, slot='2pm')"
-        if isinstance(given, str):
+        if isinstance(given, str) and not others:
             advice = f"or, as the text that the model sends, raw_call({name!r}, {given!r})"
-        raise UsageError(
-            f"call({name!r}, {given!r}): arguments are a mapping or given by name: {advice}"
-        )
+        shown = ", ".join(map(repr, (name, given, *others)))
+        raise UsageError(f"call({shown}): arguments are a mapping or given by name: {advice}")
     if twice := sorted(given.keys() & named.keys()):
         raise UsageError(f"call({name!r}, …) has the argument {twice[0]!r} twice")
     given = {**given, **named}

@@ -187,6 +187,10 @@ refused = [
     (lambda: call(""), r"a call names its tool, such as call\('book', slot='2pm'\), not ''"),
     (lambda: call(FrontDesk), "a call names its tool"),
     (lambda: call("book", ["2pm"]), r"are a mapping or given by name: call\('book', slot='2pm'\)"),
+    (
+        lambda: call("book", "2pm", 2),  # type: ignore[arg-type]
+        r"^call\('book', '2pm', 2\): arguments are a mapping or given by name: call\('book', slot=",
+    ),
     (lambda: call("book", "{oops"), r"text that the model sends, raw_call\('book', '\{oops'\)"),
     (lambda: call("book", {1: "a"}), "an argument has a name, and 1 is no str"),
     (lambda: raw_call("book", {"slot": 1}), "takes the text that the model sends"),
