@@ -11,24 +11,19 @@ from livekit.agents import Agent, AgentTask, ToolError
 from ..errors import UsageError
 from ..mocks import Mocks, Outcome, TaskMock, ToolMock
 from ..scenarios.model import UNSET, MockOutcome, MockSpec, Scenario, TaskSpec
-from ..tools import declared_tools
 from .names import Names
 from .steps import make_error
 
 __all__ = ["put_mocks"]
 
-_TASK = "task"
-
 
 def put_mocks(scenario: Scenario, names: Names, mocks: Mocks) -> None:
     """Put the mocks that the file asks for among those of the test."""
     for spec in scenario.mocks.values():
-        if isinstance(spec, Mapping):
-            for tool, mock in spec.items():
-                mocks.add_tool(_tool_mock(names.classes[mock.owner], tool, mock, names))
-        elif (tool_mock := _tool_called_task(names.classes[spec.task], spec)) is not None:
-            mocks.add_tool(tool_mock)
-        else:
+        tools = names.tools_of(spec)
+        for tool, mock in tools.items():
+            mocks.add_tool(_tool_mock(names.classes[mock.owner], tool, mock, names))
+        if isinstance(spec, TaskSpec) and not tools:
             mocks.add_task(_task_mock(names.classes[spec.task], spec))
 
 
@@ -53,25 +48,11 @@ def _outcome(written: MockOutcome, names: Names) -> Outcome:
     return Outcome(returned, delay=written.delay)
 
 
-def _tool_called_task(owner: type[Agent], spec: TaskSpec) -> ToolMock | None:
-    """Take `task` for a tool of that name, where the class is no AgentTask and has one."""
-    if issubclass(owner, AgentTask) or _TASK not in declared_tools(owner):
-        return None
-    if isinstance(spec.returns, (Mapping, list)):
-        raise UsageError(
-            f"{spec.task.place}: {owner.__name__} is no AgentTask, and task: with more than a text "
-            "is the result of one; to mock its tool task like that, name another of its tools "
-            "as well"
-        )
-    made = ToolMock(owner, _TASK, returns=spec.returns, optional=spec.optional)
-    made.written_at = spec.site
-    return made
-
-
 def _task_mock(owner: type[Agent], spec: TaskSpec) -> TaskMock:
     if not issubclass(owner, AgentTask):
         raise UsageError(
-            f"{spec.task.place}: {owner.__name__} is no AgentTask; mock its tools by their names"
+            f"{spec.task.place}: {owner.__name__} is no AgentTask; mock its tools by their names, "
+            "as in {book: booked} or {book: {returns: [1, 2]}}"
         )
     _as_result(owner, spec)  # what cannot be made is refused now
     made = TaskMock(owner, side_effect=lambda: _as_result(owner, spec), optional=spec.optional)

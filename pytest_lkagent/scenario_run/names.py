@@ -8,14 +8,24 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any
 
-from livekit.agents import Agent, AgentServer
+from livekit.agents import Agent, AgentServer, AgentTask
 
 from ..errors import UsageError
 from ..invariants import Invariant, check_own, check_without
 from ..mocks import ToolMock
 from ..references import References, fixture_names
-from ..scenarios.model import FuzzSpec, LlmEntry, MockOutcome, MockSpec, Ref, Scenario, ScenarioTurn
+from ..scenarios.model import (
+    FuzzSpec,
+    LlmEntry,
+    MockOutcome,
+    MockSpec,
+    Ref,
+    Scenario,
+    ScenarioTurn,
+    TaskSpec,
+)
 from ..simulation.entrypoint import Entrypoint
+from ..tools import declared_tools
 
 __all__ = ["Names", "resolve", "resolve_classes"]
 
@@ -47,6 +57,16 @@ class Names:
         """The fixtures that the agent and the checks take."""
         functions = [*self.checks.values(), *([] if self.agent is ... else [self.agent])]
         return frozenset(name for function in functions for name in fixture_names(function))
+
+    def tools_of(self, spec: Mapping[str, MockSpec] | TaskSpec) -> Mapping[str, MockSpec]:
+        """Return the mocked tools: one that is called task, where the class is no AgentTask."""
+        if isinstance(spec, Mapping):
+            return spec
+        owner = self.classes.get(spec.task)
+        if owner is None or issubclass(owner, AgentTask) or spec.tool is None:
+            return {}
+        tool = spec.tool.tool.text
+        return {tool: spec.tool} if tool in declared_tools(owner) else {}
 
 
 def resolve(scenario: Scenario, references: References, problems: list[str]) -> Names:
@@ -117,7 +137,7 @@ def resolve_classes(
             if owner is not None:
                 found.classes[owner] = references.agent_class(owner, found.module)
     for spec in scenario.mocks.values():
-        for tool, mock in spec.items() if isinstance(spec, Mapping) else ():
+        for tool, mock in found.tools_of(spec).items():
             if mock.owner in found.classes:
                 with _Noting(problems, mock.tool.place):
                     ToolMock(found.classes[mock.owner], tool)
@@ -125,12 +145,12 @@ def resolve_classes(
         if isinstance(entry.by, Ref):
             with _Noting(problems):
                 found.classes[entry.by] = references.agent_class(entry.by, found.module)
-    for ref in _exceptions(scenario):
+    for ref in _exceptions(scenario, found):
         with _Noting(problems):
             found.exceptions[ref] = references.exception(ref, found.module)
 
 
-def _exceptions(scenario: Scenario) -> Iterator[Ref]:
+def _exceptions(scenario: Scenario, found: Names) -> Iterator[Ref]:
     """Walk the classes of everything that is to fail."""
     failures = [entry.fail for entry in _entries(scenario)]
     failures += [voice.fail for voice in scenario.voices]
@@ -138,7 +158,7 @@ def _exceptions(scenario: Scenario) -> Iterator[Ref]:
         said = turn.interjection.said if turn.interjection is not None else turn.user
         failures.append(None if said is None else said.how.get("fail"))
     yield from (fail.type for fail in failures if fail is not None and fail.type is not None)
-    yield from (one.raises for one in _outcomes(scenario) if one.raises is not None)
+    yield from (one.raises for one in _outcomes(scenario, found) if one.raises is not None)
 
 
 class _Noting:
@@ -182,9 +202,8 @@ def _checks(scenario: Scenario) -> Iterator[Ref]:
         yield scenario.check
 
 
-def _outcomes(scenario: Scenario) -> Iterator[MockOutcome]:
+def _outcomes(scenario: Scenario, found: Names) -> Iterator[MockOutcome]:
     for spec in scenario.mocks.values():
-        if isinstance(spec, Mapping):
-            for mock in spec.values():
-                yield mock
-                yield from mock.calls or ()
+        for mock in found.tools_of(spec).values():
+            yield mock
+            yield from mock.calls or ()

@@ -186,10 +186,14 @@ class MockSpec(MockOutcome):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """A mocked AgentTask: awaiting it gives `returns` at once."""
+    """A mocked AgentTask: awaiting it gives `returns` at once.
+
+    What stands there may as well be the mock of a `tool` that is called task.
+    """
 
     task: Ref
     returns: Any
+    tool: MockSpec | None = None
     optional: bool = False
     site: Site
 

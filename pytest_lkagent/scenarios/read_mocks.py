@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from yaml.nodes import Node, ScalarNode, SequenceNode
@@ -31,12 +32,15 @@ def read_mocks(reading: Reading, node: Node) -> Mocks:
             "{task: Maya}"
         )
         pairs = reading.entries(value, f"the mocks of {owner}", instead)
-        fields = {tool.value: outcome for tool, outcome in pairs}
+        named = {tool.value: (tool, outcome) for tool, outcome in pairs}
+        fields = {name: outcome for name, (_, outcome) in named.items()}
         if "task" in fields and fields.keys() <= {"task", "optional"}:
+            is_optional = _is_optional(reading, fields)
             mocks[owner.text] = TaskSpec(
                 task=owner,
                 returns=_returned(reading, fields["task"]),
-                optional=_is_optional(reading, fields),
+                tool=_called_task(owner, *named["task"], is_optional=is_optional),
+                optional=is_optional,
                 site=site_of(key),
             )
         else:
@@ -44,6 +48,15 @@ def read_mocks(reading: Reading, node: Node) -> Mocks:
                 tool.value: _mock(reading, owner, tool, outcome) for tool, outcome in pairs
             }
     return mocks
+
+
+def _called_task(owner: Ref, key: ScalarNode, node: Node, *, is_optional: bool) -> MockSpec | None:
+    """Read `task` as a tool that is called so; None where it can only be a result."""
+    apart = Reading()
+    mock = _mock(apart, owner, key, node)
+    if apart.has_problems:
+        return None
+    return replace(mock, optional=mock.optional or is_optional)
 
 
 def _mock(reading: Reading, owner: Ref, tool: ScalarNode, node: Node) -> MockSpec:

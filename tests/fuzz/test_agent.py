@@ -569,6 +569,33 @@ def test_an_agent_task_is_mocked_as_a_tool_is(project, does, lines):
     )
 
 
+def test_the_mock_of_a_tool_that_is_called_task_is_written_too(project):
+    test = """
+class Office(Agent):
+    def __init__(self):
+        super().__init__(instructions="You give work away.")
+
+    @function_tool
+    async def task(self) -> str:
+        \"\"\"Give a task.\"\"\"
+        return "given"
+
+def gives(transcript):
+    failed = [one.output for one in transcript.events if getattr(one, "is_error", False)]
+    assert not failed, f"said {failed}"
+
+busy = ToolError("nobody is free")
+test_office = fuzz_agent(Office, mocks={"task": busy}, invariants=[gives])
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    result.shows("E       AssertionError: said ['nobody is free']")
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, test, command)
+    again.outcomes(failed=1)
+    again.shows("E       AssertionError: said ['nobody is free']")
+
+
 def test_a_mock_that_raises_what_no_file_can_make_is_told_and_the_file_can_be_played(project):
     test = """
 class Declined(Exception):

@@ -378,15 +378,15 @@ def test_a_tool_called_task_is_no_mocked_agent_task(desk):
         llm: [call: {task: {}}, Here.]
         expect: [function_call_output: {output: mocked}]
     """
-    for mock in ("mocked", "{returns: mocked}, file: {optional: true}"):
+    for mock in ("mocked", "{returns: mocked}", "{calls: [mocked]}, optional: true"):
         files = {"office.py": tasks, "office.yaml": scenario % mock}
         desk(files).run("--lk-scenarios=office.yaml").outcomes(passed=1)
-    files = {"office.py": tasks, "office.yaml": scenario % "{returns: mocked}"}
+    files = {"office.py": tasks, "office.yaml": scenario % "{who: Maya}"}
     result = desk(files).run("--lk-scenarios=office.yaml")
     result.outcomes(errors=1)
     result.shows(
-        "office.yaml:4:11: Office is no AgentTask, and task: with more than a text is the "
-        "result of one; to mock its tool task like that, name another of its tools as well"
+        "office.yaml:4:11: Office is no AgentTask; mock its tools by their names, as in {book: "
+        "booked} or {book: {returns: [1, 2]}}"
     )
 
 
