@@ -135,6 +135,8 @@ class Unheard:
         if error is None:
             return
         self._note(task, _name(task), handed_on=bool(made_by_user))
+        if made_by_user:
+            task.cancel = _cancel_none
         if task.get_name().startswith(_PARTICIPANT) or (
             not made_by_user and (_session_called_user(error.__traceback__) or _is_closing(task))
         ):
@@ -233,6 +235,14 @@ def origins_noted(*, noted: bool) -> Iterator[None]:
         yield
     finally:
         sys.set_coroutine_origin_tracking_depth(before)
+
+
+def _cancel_none(msg: object = None) -> bool:  # noqa: ARG001  (as Task.cancel has it)
+    """Stand in for the ``cancel`` of a task that has failed: asyncio's takes its error for heard.
+
+    Who cleans up, as in ``on_exit``, cancels what may have failed long ago, and asks for nothing.
+    """
+    return False
 
 
 def forgotten_await(error: object) -> NeverAwaited | None:

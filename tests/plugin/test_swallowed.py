@@ -253,6 +253,10 @@ def test_registering_works_as_it_does_without_us(desk):
 BACKGROUND = {
     "a task that nobody refers to": "asyncio.create_task(self.save())",
     "a task that somebody keeps": "self.saving = asyncio.create_task(self.save())",
+    "a task that is cancelled when it has failed": (
+        "self.saving = asyncio.create_task(self.save()); "
+        "asyncio.get_running_loop().call_later(0.5, lambda: self.saving.cancel())"
+    ),
     "a task that refers to itself": "self.save_later(asyncio.create_task)",
     "a callback": "asyncio.get_running_loop().call_soon(self.save_now)",
     "a timer": "asyncio.get_running_loop().call_later(0.5, self.save_now)",
