@@ -13,6 +13,8 @@ __all__ = ["BOUND", "numbers"]
 
 BOUND = 2**53
 """As far as every reader of JSON takes a number for what it is."""
+_FEW = 12
+"""As far as callers count, mostly: guests, hours, rooms, one of each."""
 
 
 def numbers(keywords: Mapping[str, Any], *, whole: bool) -> st.SearchStrategy[Any] | None:
@@ -59,4 +61,9 @@ def _multiples(
     least, most = Fraction(low) / step, Fraction(high) / step
     first = math.floor(least) + 1 if above else math.ceil(least)
     last = math.ceil(most) - 1 if below else math.floor(most)
-    return st.integers(first, last).map(lambda n: n * step) if first <= last else None
+    if first > last:
+        return None
+    found = st.integers(first, last)
+    if max(first, 0) <= _FEW < last - _FEW:  # of so many hypothesis hardly ever draws so few
+        found = st.integers(max(first, 0), _FEW) | found
+    return found.map(lambda n: n * step)

@@ -328,6 +328,16 @@ def test_each_bound_is_kept(schema):
         jsonschema.validate(drawn, around)
 
 
+@pytest.mark.parametrize("bounds", [{}, {"minimum": 1}, {"maximum": 10_000}])
+@pytest.mark.parametrize("of", ["integer", "number"])
+def test_so_many_as_callers_say_are_drawn_often_and_others_too(of, bounds):
+    room = {"type": of, **bounds}
+    around = {"type": "object", "properties": {"room": room}, "required": ["room"]}
+    drawn = [one["room"] for one in drawn_from(arguments_of(around).valid, 200)]
+    assert len([room for room in drawn if room in range(1, 10)]) > 20
+    assert max(drawn) > 1_000
+
+
 def test_a_pattern_ends_where_the_text_does():
     """To Python alone a "$" stands before a last line break too, which LiveKit's models refuse."""
     around = {"type": "object", "properties": {"x": {"pattern": "^a$"}}, "required": ["x"]}

@@ -177,9 +177,8 @@ def test_completions_shrink_to_the_simplest_of_their_kind():
     first, second = simplest(both, lambda steps: steps[1].error)
     assert first == say("a")
     assert second.describe() == "fail(APIConnectionError('Connection error.'), attempts=1)"
-    assert simplest(completions(Desk), lambda step: len(step.calls) > 1) == reply(
-        None, call("book", slot=""), call("book", slot="")
-    )
+    two = simplest(completions(Desk), lambda step: len(step.calls) > 1)
+    assert two in [reply(None, one, one) for one in (call("book", slot=""), call("cancel"))]
     broken = simplest(completions(Desk), lambda step: is_broken_call_of("book", step))
     assert broken in (raw_call("book", '{"slot": null}'), raw_call("book", "{"))
 
