@@ -339,8 +339,8 @@ class VirtualClock:
         """Stand in for the selector's own method."""
         self._looks = 0
         if timeout == 0:
-            self._turns += 1
-            if self._turns % _TURNS_A_LOOK:
+            self._turns = turns = self._turns + 1
+            if turns % _TURNS_A_LOOK:
                 return ()  # there is enough to do: the system is asked now and then
         ready = self._selector.select(0)
         if not ready:
@@ -395,8 +395,8 @@ class VirtualClock:
 
     def _time(self) -> float:
         """Stand in for the loop's own method."""
-        self._looks += 1
-        if self._looks > LOOKS:
+        self._looks = looks = self._looks + 1
+        if looks > LOOKS:
             self._pass_by_looking()
         return self._now
 

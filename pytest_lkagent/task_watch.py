@@ -30,8 +30,8 @@ class TaskWatch:
         self.begun: dict[asyncio.Task[Any], bool] = {}
         """Those that have not ended yet, and whether the user's own code made each."""
         self.is_lent = False
-        self.ended: Callable[[asyncio.Task[Any], bool], object] = lambda *_: None
-        """Called with each that ends, and whether the user's own code made it."""
+        self.failed: Callable[[asyncio.Task[Any], bool], object] = lambda *_: None
+        """Called with each that ends with an error, and whether the user's own code made it."""
         self._collector: int | None = None
 
     def begin(self, running: asyncio.Task[Any] | None) -> None:
@@ -68,8 +68,10 @@ class TaskWatch:
         """Whether it is the garbage collector that runs the code of this thread."""
         return self._collector == get_ident()
 
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        self.ended(task, self.begun.pop(task))
+    def _end(self, task: Any) -> None:
+        is_users_own = self.begun.pop(task)
+        if task._exception is not None:  # noqa: SLF001  (to ask for it would make it known)
+            self.failed(task, is_users_own)
 
 
 _inside: ContextVar[TaskWatch | None] = ContextVar("pytest_lkagent_tasks", default=None)

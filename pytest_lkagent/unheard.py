@@ -74,7 +74,7 @@ class Unheard:
 
     def __enter__(self) -> Self:
         _on_duty.set(self)
-        self._tasks.ended = self._ended
+        self._tasks.failed = self._task_failed
         self._loop.call_exception_handler = self._call_exception_handler
         self._jobs.__enter__()
         module: Any = warnings
@@ -92,7 +92,7 @@ class Unheard:
         module._warn_unawaited_coroutine = self._warn
         self._jobs.__exit__()
         del self._loop.call_exception_handler
-        self._tasks.ended = lambda *_: None
+        self._tasks.failed = lambda *_: None
         self._log_failed_tasks()
 
     def is_ours(self) -> bool:
@@ -129,11 +129,9 @@ class Unheard:
                 }
                 type(self._loop).call_exception_handler(self._loop, context)
 
-    def _ended(self, task: Any, made_by_user: object) -> None:
-        """Look at how a task ended; of one that LiveKit made it may only have logged that."""
-        error = None if task.cancelled() else task._exception
-        if error is None:
-            return
+    def _task_failed(self, task: Any, made_by_user: object) -> None:
+        """Look at how a task failed; of one that LiveKit made it may only have logged that."""
+        error = task._exception
         self._note(task, _name(task), handed_on=bool(made_by_user))
         if made_by_user:
             task.cancel = _cancel_none

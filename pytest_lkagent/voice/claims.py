@@ -357,7 +357,7 @@ class Claims:
         """Say that the end of the call is what the agent stopped for, if that is so."""
         if stopped is None:
             return ""
-        hung_up = (one.at <= stopped for one in self.timeline.moments if one.kind == "hang up")
+        hung_up = (one.at <= stopped for one in self._log.moments if one.kind == "hang up")
         return ": the user hung up" if any(hung_up) else ""
 
     def _check_within(self, within: float | None, claim: str, since: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,8 @@ class Spoken:
     """What LiveKit knows it by."""
     asked: int
     """How many texts had been written when the one before it was over."""
+    after: int | None = None
+    """When the one before it began."""
     asked_in_all: int | None = None
     """How many when it was silent: what comes then may be of the next one."""
     end: int | None = None
@@ -160,7 +163,8 @@ class CallLog:
         # who hands over may still speak when the next one is the current agent
         speaker = _livekit_replies.speaking_agent() or self._session.current_agent
         speech = self._session.current_speech
-        self.agent.append(Spoken(self.now, type(speaker).__name__, speech, self._asked))
+        after = self.agent[-1].start if self.agent else None
+        self.agent.append(Spoken(self.now, type(speaker).__name__, speech, self._asked, after))
         self.agent_began()
         self._changed()
 
@@ -252,6 +256,11 @@ class CallLog:
     # --- what it comes to
 
     @property
+    def moments(self) -> Sequence[Moment]:
+        """What took no time, so far."""
+        return self._moments
+
+    @property
     def tools(self) -> Collection[ToolSpan]:
         """The tools that were at work, and are."""
         return self._tools.values()
@@ -304,11 +313,11 @@ class CallLog:
 
     def _latency(self, spoken: Spoken) -> int | None:
         """Return how long the user waited for it: from the end of what it answers."""
-        asked = next((end for _, end, _ in reversed(self.user) if end <= spoken.start), None)
-        if asked is None:
+        before = bisect_right(self.user, spoken.start, key=_ended)
+        if not before:
             return None
-        place = self.agent.index(spoken)
-        if place and self.agent[place - 1].start >= asked:
+        asked = _ended(self.user[before - 1])
+        if spoken.after is not None and spoken.after >= asked:
             return None  # that one was the answer
         return spoken.start - asked
 
@@ -321,6 +330,11 @@ class CallLog:
             if whole.startswith(said):
                 return whole[len(said) :].strip()
         return ""
+
+
+def _ended(said: tuple[int, int, Utterance]) -> int:
+    _, end, _ = said
+    return end
 
 
 def _in_a_line(texts: Iterable[str]) -> str:

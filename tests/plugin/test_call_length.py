@@ -31,6 +31,13 @@ def test_twice_the_turns_are_twice_the_calls_of_our_own_functions(calls):
                     await voice_call.say("tomorrow,", at=20 * turn + 1, lasts=0.5, end_of_turn=0.1)
                     await voice_call.say("please", at=20 * turn + 3, lasts=0.5)
                     await voice_call.agent_answers()
+                    await voice_call.backchannel("", after=0.3, lasts=0.2)
+                    await voice_call.agent_keeps_talking()
+                    fake_llm.script(say("As you like."), say("I hear you."))
+                    await voice_call.say("thank you", at=20 * turn + 10, lasts=0.5)
+                    await voice_call.interrupt("stop", after=0.2, lasts=0.6)
+                    await voice_call.agent_stops()
+                    await voice_call.agent_answers("I hear")
                 await voice_call.settle()
             COUNTS[turns] = own_calls(profile)
 
