@@ -79,7 +79,7 @@ class FakeLocalParticipant(RpcEnd):
     # --- what others see of it; of a closed room LiveKit says nothing here
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
-        entries(attributes)
+        room_pb2.SetLocalAttributesRequest(attributes=entries(attributes))
         if self._wire.is_open:
             self._wire.send(Sent("attributes", attributes=dict(attributes)))
             self._wire.echo(self._wire.change_attributes, self, dict(attributes))

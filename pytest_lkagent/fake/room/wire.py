@@ -115,11 +115,11 @@ class Wire:
         if changed:
             new = {key: value for key, value in {**old, **changed}.items() if value}
             self.deliver(
-                participant_attributes_changed=room_pb2.ParticipantAttributesChanged(
-                    participant_identity=who.identity,
-                    attributes=entries(new),
-                    changed_attributes=entries(changed),
-                )
+                participant_attributes_changed={
+                    "participant_identity": who.identity,
+                    "attributes": entries(new),
+                    "changed_attributes": entries(changed),
+                }
             )
 
 
@@ -128,6 +128,6 @@ def milliseconds() -> int:
     return int(time.time() * 1000)
 
 
-def entries(attributes: Mapping[str, str]) -> list[room_pb2.AttributesEntry]:
-    """Return attributes as they travel; a `TypeError` where one is no text."""
-    return [room_pb2.AttributesEntry(key=key, value=attributes[key]) for key in attributes]
+def entries(attributes: Mapping[str, str]) -> list[Any]:
+    """Return attributes as LiveKit's messages take them."""
+    return [{"key": key, "value": attributes[key]} for key in attributes]
