@@ -126,6 +126,7 @@ QUARANTINES = MappingProxyType(
         "fake.room.private": "livekit",
         "fuzz.private": "hypothesis",
         "snapshot.extension": "syrupy",
+        "task_watch": "asyncio",
         "unheard": "asyncio",
     }
 )
