@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .snapshot.orphans import Account
 
 __all__ = [
+    "CHAT_SNAPSHOT",
     "OPTIONS",
     "PLAY",
     "SNAPSHOTS",
@@ -56,11 +57,13 @@ __all__ = [
     "shown",
     "snapshots_of",
     "stop",
+    "unused_snapshot",
     "users_part",
 ]
 
 OPTIONS = pytest.StashKey[Options]()
 SNAPSHOTS = pytest.StashKey["Account"]()
+CHAT_SNAPSHOT = pytest.StashKey[Any]()
 PLAY = pytest.StashKey["Play"]()
 USERDATA_IS_SEEN = pytest.StashKey[bool]()
 """Whether a fixture took what a scenario says of its userdata."""
@@ -177,6 +180,20 @@ def loop_scope(item: pytest.Item) -> str:
 def snapshots_of(config: pytest.Config) -> Account:
     """Return what this run knows of the snapshots beside its tests."""
     return config.stash[SNAPSHOTS]
+
+
+def unused_snapshot(item: Any) -> str | None:
+    """Say that a test of Python takes `chat_snapshot`, and compared nothing with it.
+
+    One with several sets of parameters may well compare in a branch, and whoever has it by way of
+    a fixture may not want it.
+    """
+    snapshot = item.stash.get(CHAT_SNAPSHOT, None)
+    if snapshot is None or scenario_of(item) is not None:
+        return None
+    takes_it = "chat_snapshot" in inspect.signature(item.obj).parameters
+    told = snapshot.why_unused(wants_one=takes_it and not hasattr(item, "callspec"))
+    return told and f"{place_of(item)}: {told}"
 
 
 def is_ci() -> bool:

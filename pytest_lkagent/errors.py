@@ -33,6 +33,7 @@ __all__ = [
     "UnheardSpeech",
     "UnscriptedRequest",
     "UnusedMock",
+    "UnusedSnapshot",
     "UnusedStep",
     "UsageError",
     "Veto",
@@ -148,6 +149,12 @@ class UnusedMock(BehaviourError):
     """A mock was never called, and nobody looked whether it was."""
 
     kind = "unused_mock"
+
+
+class UnusedSnapshot(BehaviourError):
+    """A test asked for `chat_snapshot`, and compared nothing with it."""
+
+    kind = "unused_snapshot"
 
 
 class Veto(BehaviourError):

@@ -257,7 +257,7 @@ def expect_close(_lk_stage: Stage) -> Callable[..., ExpectedClose]:
 
 
 @pytest.fixture
-def chat_snapshot(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> ChatSnapshot:
+def chat_snapshot(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Iterator[ChatSnapshot]:
     """``assert agent_session.history == chat_snapshot``: the same conversation as last time.
 
     Takes a chat context, a RunResult, a turn, the transcript or an exception. ``--snapshot-update``
@@ -267,7 +267,10 @@ def chat_snapshot(request: pytest.FixtureRequest, _lk_bare_stage: Stage) -> Chat
 
     with border.shown():
         used = border.snapshots_of(request.config).used
-        return chat_snapshot_of(request, _lk_bare_stage.neutral, used)
+        made = chat_snapshot_of(request, _lk_bare_stage.neutral, used)
+    request.node.stash[border.CHAT_SNAPSHOT] = made
+    yield made
+    del request.node.stash[border.CHAT_SNAPSHOT]  # it holds the stage
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from weakref import WeakSet
 import pytest
 
 from . import border, item_options
-from .errors import BehaviourError, NeverAwaited, Stuck, UsageError
+from .errors import BehaviourError, NeverAwaited, Stuck, UnusedSnapshot, UsageError
 from .keys import set_dummies
 from .known_as import with_near_argument
 from .phases import wall_clock_of
@@ -113,6 +113,10 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
         stage.hear_out()
     stage.ask_for_verdict(failure)
     stage.close()
+    if failure is None and (told := border.unused_snapshot(item)) is not None:
+        advice = "write assert agent_session.history == chat_snapshot, take it away, or let it pass"
+        allow = stage.words.allow(str(UnusedSnapshot.kind))
+        stage.findings.add(UnusedSnapshot(f"{told}; {advice}: {allow}"))
     ended_early = isinstance(failure, (UsageError, BehaviourError, _StartFailed))
     stage.settle_account(went_through=not ended_early)
     if isinstance(failure, _StartFailed):

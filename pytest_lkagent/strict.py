@@ -20,6 +20,7 @@ from .errors import (
     UnheardSpeech,
     UnscriptedRequest,
     UnusedMock,
+    UnusedSnapshot,
     UnusedStep,
     UsageError,
     Veto,
@@ -74,6 +75,7 @@ KINDS = frozenset(
                 UnheardSpeech,
                 UnscriptedRequest,
                 UnusedMock,
+                UnusedSnapshot,
                 UnusedStep,
                 Veto,
             )

@@ -232,6 +232,18 @@ class ChatSnapshot(SnapshotAssertion):
             )
         self.taken.add(name)
 
+    def why_unused(self, *, wants_one: bool) -> str | None:
+        """Say what was never compared, None where nothing was left out.
+
+        `wants_one` is whether there should have been one comparison at least.
+        """
+        if self._redaction is not None:
+            called = "chat_snapshot(…)" if self._name is None else f"chat_snapshot({self._name!r})"
+            return f"{called} says how to compare, and nothing was compared with it"
+        if wants_one and not self.taken:
+            return "chat_snapshot is asked for, and nothing was compared with it"
+        return None
+
     def with_defaults(self, *, extension_class: Any = None, **how: Any) -> ChatSnapshot:
         """Return one for which `how` holds wherever a comparison does not say it itself.
 

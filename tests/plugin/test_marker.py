@@ -59,7 +59,7 @@ def test_a_marker_says_what_the_session_is_built_from_and_the_nearest_wins(desk)
             "lk(allow=['unused_steps'])",
             (
                 "allow names 'unused_steps', which is no kind of finding; the kinds are "
-                "*unused_mock, unused_step, veto; did you mean 'unused_step'?"
+                "*unused_mock, unused_snapshot, unused_step, veto; did you mean 'unused_step'?"
             ),
         ),
         ("lk(allow=7)", "allow takes a kind of finding or a list of them, not 7"),
