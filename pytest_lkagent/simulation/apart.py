@@ -9,7 +9,7 @@ import base64
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from livekit.agents import AgentSession
 from livekit.protocol.agent_pb import agent_session as protocol
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessHarness"]
 
+_Chain: TypeAlias = Sequence[tuple[Sequence[str], str]]
 _START_SECONDS = 60.0
 """Real seconds that a process has to start a session; it takes about 2."""
 _END_SECONDS = 20.0
@@ -50,6 +51,7 @@ class ProcessHarness(Harness):
         self._found: list[BehaviourError] = []
         self._told: list[str] = []
         self._seen_to_fail: set[str] = set()
+        self._raised: set[str] = set()
         self._shutdown = AsyncExitStack()
         self.record.history = lambda: self._items
 
@@ -131,6 +133,8 @@ class ProcessHarness(Harness):
         """Take in what only the process could know."""
         if "found" in told:
             self._told.append(told["found"])
+            if self._may_raise(told.get("raised", ())):
+                return
             finding = BehaviourError(f"in the agent's process: {told['found']}")
             self._stage.findings.add(finding)
             self._found.append(finding)
@@ -141,19 +145,30 @@ class ProcessHarness(Harness):
             self.record.closed = Close(**told["closed"])
         refused = [str(one).partition("\n")[0] for one in self.model.refused]
         self.record.errors += [
-            _as_raised(classes, text)
-            for classes, text in told["errors"]
+            _as_raised(chain)
+            for chain in told["errors"]
             # which only say it in the client's words
-            if not any(one in text for one in (*refused, *self._told))
+            if not any(one in chain[0][1] for one in (*refused, *self._told))
         ]
         self.tools.failed.update(told["failed_tools"])
         self.tools.meant_to_fail.update(told["meant_to_fail"])
+        raised = {call: chain for call, chain in told["raised"].items() if call not in self._raised}
+        self._raised.update(raised)
+        self.tools.meant_to_fail.update(
+            call
+            for call, chain in raised.items()
+            if call not in self.tools.meant_to_fail and self._may_raise(chain)
+        )
         for made in self._stage.mocks:
             made.was_reached |= made.label in told["called"]
         for name, tools in told["offered"].items():
             self._stage.offers.note_class(name, tools)
         for judge in told["judged"]:
             self.model.verdict_of(judge)
+
+    def _may_raise(self, chain: _Chain) -> bool:
+        """Whether what is raised in the process is expected."""
+        return bool(chain) and self._stage.take_expected(_as_raised(chain))
 
 
 class _ProcessClient(Client):
@@ -192,9 +207,14 @@ class _ProcessClient(Client):
         return response
 
 
-def _as_raised(classes: Sequence[str], text: str) -> Exception:
-    """Make an error that has the names of the one in the process, and its text."""
-    kind: type[Exception] = Exception
-    for name in reversed(classes[:-1]):
-        kind = type(name, (kind,), {"__module__": "builtins"})
-    return kind(text)
+def _as_raised(chain: _Chain) -> Exception:
+    """Make an error that has the names of the one in the process, its text and its causes."""
+    cause: Exception | None = None
+    for classes, text in reversed(chain):
+        kind: type[Exception] = Exception
+        for name in reversed(classes[:-1]):
+            kind = type(name, (kind,), {"__module__": "builtins"})
+        error = kind(text)
+        error.__cause__, cause = cause, error
+    assert cause is not None, "a chain has a link"
+    return cause

@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeAlias
 
 from livekit.agents import (
     Agent,
@@ -37,7 +37,7 @@ from .. import _livekit, _livekit_job, _livekit_remote
 from ..build import as_chat_context
 from ..diagnosis import waiting
 from ..environment import Dummies
-from ..errors import BehaviourError, RefusedConnection, UsageError
+from ..errors import BehaviourError, RefusedConnection, UsageError, with_causes
 from ..fake import FakeLLM
 from ..fake.judges import JudgeLLM, script_judges
 from ..frames import is_users
@@ -50,7 +50,7 @@ from ..scenario_run import resolve
 from ..scenario_run.mocks import put_mocks
 from ..settling import settled
 from ..strict import Findings
-from ..swallowed import Swallowed
+from ..swallowed import CONTROL_FLOW, Swallowed
 from ..tool_watch import EVERY_TOOL, ToolWatch
 from ..wall_clock import WallClock
 from ..words import ScenarioWords
@@ -144,6 +144,8 @@ class _Child:
         self.record = Record()
         self._offers = Offers()
         self._told: list[BaseException] = []
+        self._raised: dict[str, _Chain] = {}
+        """What tools raised that ends no call as LiveKit means it to, by the ids of the calls."""
         self._ended_by: str | None = None
         self._closing: asyncio.Task[None] | None = None
         self._answering: set[asyncio.Task[None]] = set()
@@ -294,6 +296,9 @@ class _Child:
             except (SystemExit, KeyboardInterrupt) as error:  # by which the job's loop ends
                 self._link.tell(failed=f"the tool {tool.id} raised {_shown(error)}")
                 raise
+            except Exception as error:
+                self._raised[context.function_call.call_id] = _expectable(error)
+                raise
 
         return run
 
@@ -325,8 +330,9 @@ class _Child:
         return {
             "names": record.names,
             "closed": closed and {"reason": closed.reason, "error": closed.error},
-            "errors": [[_classes(error), str(error)] for error in errors],
+            "errors": [_chain(error) for error in errors],
             "failed_tools": self._tools.failed,
+            "raised": self._raised,
             "meant_to_fail": sorted(self._tools.meant_to_fail),
             "called": [one.label for one in self._mocks if not one.is_owed_a_call],
             "offered": self._offers.noted,
@@ -345,19 +351,31 @@ class _Child:
         if any(error is one for one in self._told):
             return
         self._told.append(error)
-        self._link.tell(found=_shown(error) + where)
+        self._link.tell(found=_shown(error) + where, raised=_expectable(error))
 
 
 _FOR_LLMS = (
     "in a process of its own the script answers inference.LLM and OpenAI's clients alone; play it "
     "without target: process, where it answers any model"
 )
+_Chain: TypeAlias = list[tuple[list[str], str]]
+"""The names of an error's classes, and its text; the same of what caused it, and so on."""
 _LEADS = ("LIVEKIT_INFERENCE_URL", "OPENAI_BASE_URL")
 _WORDS = ScenarioWords()
 
 
-def _classes(error: BaseException) -> list[str]:
-    return [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, Exception)]
+def _chain(error: BaseException) -> _Chain:
+    """Name the classes of an error, and of all that caused it, each with its text."""
+    return [
+        ([kind.__name__ for kind in type(one).__mro__ if issubclass(kind, Exception)], str(one))
+        for one in with_causes(error)
+    ]
+
+
+def _expectable(error: BaseException) -> _Chain:
+    """Return what a test may expect of what was raised: nothing of our own words, and LiveKit's."""
+    is_ours = isinstance(error, (UsageError, BehaviourError, *CONTROL_FLOW))
+    return [] if is_ours else _chain(error)
 
 
 def _shown(error: BaseException) -> str:

@@ -515,6 +515,74 @@ def test_what_goes_wrong_in_a_process_is_told_as_it_is_here(play, warm):
     )
 
 
+BREAKING = '''
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext, function_tool
+
+server = AgentServer()
+
+
+class Full(LookupError):
+    pass
+
+
+class Desk(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You help.")
+
+    async def on_enter(self) -> None:
+        raise ValueError("nobody is in")
+
+    @function_tool
+    async def book(self) -> str:
+        """Book."""
+        try:
+            raise Full("all 12 rooms")
+        except Full as error:
+            raise RuntimeError("cannot book") from error
+
+    @function_tool
+    async def check(self) -> str:
+        """Check."""
+        assert False, "no rooms"
+
+
+@server.rtc_session()
+async def entrypoint(ctx: JobContext) -> None:
+    await AgentSession(llm="openai/gpt-4.1").start(Desk(), room=ctx.room)
+'''
+BREAKS = """
+entrypoint: breaking.py:server
+defaults:
+  start: {llm: [], expect_error: {type: ValueError, contains: nobody}}
+scenarios:
+  - label: As expected
+    turns:
+      - {user: 2pm, llm: [{call: {book: {}}}, Sorry.], expect_error: {type: Full, contains: 12}}
+      - {user: 3pm, llm: [{call: {check: {}}}, Sorry.], expect_error: AssertionError}
+  - label: It was expected before
+    turns:
+      - {user: 2pm, llm: [{call: {book: {}}}, Sorry.], expect_error: RuntimeError}
+      - {user: 3pm, llm: [Well.], expect_error: RuntimeError}
+  - label: Another one
+    turns: [{user: 2pm, llm: [{call: {book: {}}}, Sorry.], expect_error: KeyError}]
+  - label: In the start
+    start: {llm: []}
+    turns: [{user: 2pm, llm: [Well.]}]
+"""
+
+
+@pytest.mark.slow
+def test_what_a_tool_or_a_hook_raises_may_be_expected_on_each_target(play, warm):
+    for target in ("inprocess", "memory", "process"):
+        result = play({"breaks.yaml": BREAKS, "breaking.py": BREAKING}, f"--lk-target={target}")
+        result.outcomes(passed=1, failed=3)
+        result.shows(
+            "breaks.yaml:12: It was expected before, turn 2: expected RuntimeError",
+            "*RuntimeError*cannot book*",
+            "*ValueError: nobody is in*",
+        )
+
+
 CLAUDE = """
 import asyncio
 
