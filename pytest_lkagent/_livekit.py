@@ -47,7 +47,7 @@ from livekit.agents.voice.turn import (
 )
 from livekit.rtc.log import logger as rtc_logger
 
-from . import _livekit_replies
+from . import _livekit_interruptions, _livekit_replies
 from .stand_ins import StandIns
 
 __all__ = [
@@ -311,7 +311,8 @@ STAND_INS = StandIns(
             (agent_activity, _perform_llm_inference),
             (_ToolExecutor, _execute),
         )
-    )
+    ),
+    *_livekit_interruptions.INTERRUPTIONS,
 )
 """What stands at LiveKit's seams while there is a session, or an adopter of those to come."""
 

@@ -41,6 +41,7 @@ FLOORS = MappingProxyType(
         "timeline": 1,
         "snapshot": 1,
         "_livekit": 2,
+        "_livekit_interruptions": 2,
         "_livekit_items": 2,
         "_livekit_job": 2,
         "_livekit_remote": 2,
@@ -116,6 +117,7 @@ PYTEST = frozenset({"pytest", "_pytest", "pluggy", "pytest_asyncio", "syrupy"})
 QUARANTINES = MappingProxyType(
     {
         "_livekit": "livekit",
+        "_livekit_interruptions": "livekit",
         "_livekit_items": "livekit",
         "_livekit_job": "livekit",
         "_livekit_remote": "livekit",

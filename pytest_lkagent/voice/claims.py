@@ -18,6 +18,7 @@ from .harness import VoiceHarness
 from .log import Spoken
 from .reasons import (
     what_took,
+    why_cut_off,
     why_not_stopped,
     why_passed_over,
     why_silent,
@@ -131,9 +132,9 @@ class Claims:
         with self._during(self._act("agent_stops")):
             stopped = await self._wait(lambda: _stopped(spoken, start))
         has_stopped = spoken.interrupted or spoken.paused_from(start) is not None
-        hung_up = self._why_hung_up(stopped)
-        if stopped is None or not has_stopped or hung_up:
-            why = hung_up or self.why_not_stopped()
+        other = self._why_other(spoken, stopped)
+        if stopped is None or not has_stopped or other:
+            why = other or self.why_not_stopped()
             self._fail(f"the agent was not stopped by {utterance.text!r}{why}", start)
         took = max(stopped - start, 0)  # it may have been silent already, in a pause
         self._hold(f"the agent stopped {took} ms {into}", took, within, stopped)
@@ -170,8 +171,8 @@ class Claims:
             await self._hear_out(lambda: spoken.is_over or _stopped(spoken, start))
         if not spoken.is_over or spoken.interrupted or _stopped(spoken, start) != spoken.end:
             stopped = _stopped(spoken, start)
-            if hung_up := self._why_hung_up(stopped):
-                told = f"the agent did not finish what it was saying{hung_up}"
+            if other := self._why_other(spoken, stopped):
+                told = f"the agent did not finish what it was saying{other}"
             else:
                 told = f"the agent stopped for {utterance.text!r}{self.why_stopped()}"
             self._fail(told, stopped or start)
@@ -353,12 +354,14 @@ class Claims:
             raise UsageError(f"{self._act(claim)}: the user has not said anything yet")
         return self._log.user[-1]
 
-    def _why_hung_up(self, stopped: int | None) -> str:
-        """Say that the end of the call is what the agent stopped for, if that is so."""
+    def _why_other(self, spoken: Spoken, stopped: int | None) -> str:
+        """Say what the agent stopped for, if that is not the user's last words."""
         if stopped is None:
             return ""
-        hung_up = (one.at <= stopped for one in self._log.moments if one.kind == "hang up")
-        return ": the user hung up" if any(hung_up) else ""
+        if any(one.at <= stopped for one in self._log.moments if one.kind == "hang up"):
+            return ": the user hung up"
+        start, _, _ = self._log.user[-1]
+        return why_cut_off(self.harness, spoken, start)
 
     def _check_within(self, within: float | None, claim: str, since: int) -> None:
         """Refuse what is no time, or so long a one that milliseconds must be meant."""

@@ -74,6 +74,11 @@ class Spoken:
         """Return when it paused first, from a moment on; None where it did not."""
         return next((start for start, _ in self.pauses if start >= moment), None)
 
+    def had_paused(self, moment: int) -> bool:
+        """Whether it paused from a moment on, though it may have been cut off in that pause."""
+        cut_off_in_it = self.end is not None and moment <= self.end != self.gone
+        return cut_off_in_it or self.paused_from(moment) is not None
+
     def resumed_from(self, moment: int) -> int | None:
         """Return when it went on first after a pause, from a moment on; None where it did not."""
         return next((end for _, end in self.pauses if end is not None and end >= moment), None)

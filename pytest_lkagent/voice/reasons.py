@@ -13,6 +13,7 @@ from livekit.agents import llm
 from livekit.agents.tokenize import basic
 from livekit.agents.utils import is_given
 
+from .._livekit_interruptions import interrupted_by_program
 from .log import Spoken
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "what_took",
+    "why_cut_off",
     "why_not_stopped",
     "why_passed_over",
     "why_silent",
@@ -79,6 +81,19 @@ def why_not_stopped(harness: VoiceHarness, spoken: Spoken) -> str:
     if (why := why_passed_over(harness, spoken)) or spoken.end is None:
         return why
     return f": it had said all {spoken.end - start} ms after that began"
+
+
+def why_cut_off(harness: VoiceHarness, spoken: Spoken, since: int) -> str:
+    """Say that the program cut off a speech, for nothing that the user has said since a moment."""
+    if spoken.speech is None or not spoken.interrupted or spoken.had_paused(since):
+        return ""
+    cut = interrupted_by_program(spoken.speech)
+    if cut is None or (cut.heard is not None and harness.line.log.at(cut.heard) >= since):
+        return ""
+    if cut.closing:
+        return ": the session was closed"
+    where = "" if cut.site is None else f" ({cut.site})"
+    return f": the program interrupted it{where}, not the user's words"
 
 
 def why_stopped(harness: VoiceHarness) -> str:

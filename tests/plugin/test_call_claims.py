@@ -384,3 +384,127 @@ async def test_so_an_answer_is_claimed_in_the_words_of_the_script(voice_call, fa
 """
     )
     result.outcomes(passed=6)
+
+
+def test_what_the_program_cuts_off_was_not_stopped_by_the_words_before(calls):
+    result = calls(
+        HOST
+        + """
+class Impatient(Host):
+    async def on_enter(self):
+        await super().on_enter()
+        asyncio.get_running_loop().call_later(2, self.session.interrupt)
+
+async def a_word(voice_call):
+    await voice_call.backchannel("", after=0.5, lasts=0.1)
+    await voice_call.silence(0.5)
+
+async def test_the_test(voice_call):
+    await a_word(voice_call)
+    voice_call.session.interrupt()
+    await voice_call.agent_stops()
+
+async def test_one_speech(voice_call):
+    await a_word(voice_call)
+    voice_call.session.current_speech.interrupt()
+    await voice_call.agent_stops()
+
+@pytest.mark.lk(agent=Impatient)
+async def test_the_agent(voice_call):
+    await a_word(voice_call)
+    await voice_call.agent_stops()
+
+async def test_its_end(voice_call):
+    await a_word(voice_call)
+    await voice_call.session.aclose()
+    await voice_call.agent_stops()
+
+async def test_it_did_not_keep_talking_either(voice_call):
+    await a_word(voice_call)
+    voice_call.session.interrupt()
+    await voice_call.agent_keeps_talking()
+
+async def test_unless_it_had_stopped_before(voice_call):
+    await cough(voice_call)
+    await voice_call.silence(0.5)
+    voice_call.session.interrupt()
+    await voice_call.agent_stops()
+"""
+    )
+    result.outcomes(failed=5, passed=1)
+    result.shows(
+        *(
+            f"E *: the agent was not stopped by '': the program interrupted it (test_it.py:{line}),"
+            " not the user's words"
+            for line in (40, 45)
+        ),
+        "E *: the agent was not stopped by '': the program interrupted it, not the user's words",
+        "E *: the agent was not stopped by '': the session was closed",
+        "E *: the agent did not finish what it was saying: the program interrupted it *",
+    )
+
+
+def test_an_agent_that_interrupts_itself_for_the_users_words_stops_for_them(calls):
+    result = calls(
+        HOST
+        + """
+pytestmark = pytest.mark.handling(turn_detection="manual")
+
+class Own(Host):
+    async def on_enter(self):
+        await super().on_enter()
+        self.session.on("user_input_transcribed", self.heed)
+
+    def heed(self, event):
+        if "stop" in event.transcript:
+            self.session.interrupt()
+
+class Later(Own):
+    def heed(self, event):
+        if event.is_final:
+            self.task = asyncio.create_task(self.stop())
+
+    async def stop(self):
+        await asyncio.sleep(0.3)
+        await self.session.interrupt()
+
+class AtAVoice(Later):
+    async def on_enter(self):
+        await super().on_enter()
+        self.session.on("user_state_changed", self.look_up)
+
+    def heed(self, event):
+        pass
+
+    def look_up(self, event):
+        if event.new_state == "speaking":
+            self.task = asyncio.create_task(self.stop())
+
+class InANode(Own):
+    def heed(self, event):
+        pass
+
+    async def stt_node(self, audio, model_settings):
+        async for event in Agent.default.stt_node(self, audio, model_settings):
+            if event.alternatives and "stop" in event.alternatives[0].text:
+                self.session.interrupt()
+            yield event
+
+@pytest.mark.parametrize("agent", [Own, Later, AtAVoice, InANode])
+async def test_it(agent, voice_call):
+    await voice_call.interrupt("stop", after=0.5)
+    stopped = await voice_call.agent_stops()
+    assert stopped.interrupted and not stopped.pauses
+
+@pytest.mark.lk(agent=Later)
+async def test_but_not_for_words_before(voice_call):
+    await voice_call.interrupt("stop", after=0.5, lasts=0.5)
+    await voice_call.backchannel("", after=1.3, lasts=0.05)
+    await voice_call.agent_stops()
+"""
+    )
+    result.outcomes(failed=1, passed=4)
+    result.shows(
+        "E *: the agent was not stopped by '': the program interrupted it (test_it.py:47), not the "
+        "user's words"
+    )
