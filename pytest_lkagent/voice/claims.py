@@ -162,10 +162,10 @@ class Claims:
         """Wait for the agent to finish what it was saying through the user's last words.
 
         Raises:
-            BehaviourError: It stopped or paused for them.
+            BehaviourError: It stopped or paused for them, or was silent in a pause already.
         """
         __tracebackhide__ = True
-        start, _, utterance = self._last_words("agent_keeps_talking")
+        start, end, utterance = self._last_words("agent_keeps_talking")
         spoken = self._talked_over("agent_keeps_talking")
         with self._during(self._act("agent_keeps_talking")):
             await self._hear_out(lambda: spoken.is_over or _stopped(spoken, start))
@@ -176,6 +176,12 @@ class Claims:
             else:
                 told = f"the agent stopped for {utterance.text!r}{self.why_stopped()}"
             self._fail(told, stopped or start)
+        if spoken.was_paused(start, end):
+            self._fail(
+                f"the agent had paused already, and was silent through all of {utterance.text!r}: "
+                "claim first that it goes on (agent_resumes)",
+                start,
+            )
         return self._log.agent_speech(spoken)
 
     async def agent_keeps_silent(self, seconds: float) -> None:

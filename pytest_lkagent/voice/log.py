@@ -79,6 +79,10 @@ class Spoken:
         cut_off_in_it = self.end is not None and moment <= self.end != self.gone
         return cut_off_in_it or self.paused_from(moment) is not None
 
+    def was_paused(self, start: int, end: int) -> bool:
+        """Whether it was silent all that time, in a pause after which it went on."""
+        return any(began <= start and ended and end <= ended for began, ended in self.pauses)
+
     def resumed_from(self, moment: int) -> int | None:
         """Return when it went on first after a pause, from a moment on; None where it did not."""
         return next((end for _, end in self.pauses if end is not None and end >= moment), None)

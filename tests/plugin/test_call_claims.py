@@ -508,3 +508,27 @@ async def test_but_not_for_words_before(voice_call):
         "E *: the agent was not stopped by '': the program interrupted it (test_it.py:47), not the "
         "user's words"
     )
+
+
+def test_an_agent_that_is_silent_in_a_pause_does_not_keep_talking(calls):
+    result = calls(
+        HOST
+        + """
+async def test_it(voice_call):
+    await cough(voice_call)
+    await voice_call.agent_stops()
+    await voice_call.say("", at=voice_call.now + 0.6, lasts=0.1)
+    await voice_call.agent_keeps_talking()
+
+async def test_where_it_goes_on_first(voice_call):
+    await cough(voice_call)
+    await voice_call.agent_resumes()
+    await voice_call.say("", at=voice_call.now + 0.6, lasts=0.1)
+    await voice_call.agent_keeps_talking()
+"""
+    )
+    result.outcomes(failed=1, passed=1)
+    result.shows(
+        "E *: the agent had paused already, and was silent through all of '': claim first that it "
+        "goes on (agent_resumes)"
+    )
