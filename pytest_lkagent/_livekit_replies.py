@@ -28,6 +28,7 @@ __all__ = [
     "listening_agent",
     "speaker",
     "speaking_agent",
+    "speech_here",
 ]
 
 
@@ -97,6 +98,12 @@ def inference_here() -> Inference | None:
     """Return the inference that this code is a part of; what goes on without it is none."""
     found = _inference.get()
     return None if found is None or found.is_over else found
+
+
+def speech_here() -> SpeechHandle | None:
+    """Return the speech for which this code makes a reply, if it is a part of that."""
+    found = _reply.get(None)
+    return None if found is None else found[0]
 
 
 def asking_agent() -> Agent | None:

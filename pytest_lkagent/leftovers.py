@@ -100,6 +100,8 @@ def unspoken(tts: FakeTTS, words: Words, *, is_call: bool) -> UsageError:
             "voice_call, or that away"
         )
     told = f"{first.name} ({first.written_at}): the agent never said that"
+    if tts.was_thrown_away(first):
+        return UsageError(f"{told}: LiveKit threw that answer away (preemptive_tts)")
     if _was_said(first.text or "", tts.said):
         return UsageError(
             f"{first.name} ({first.written_at}): it was said before that; say so before "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,9 @@ from livekit.agents.types import (
     TimedString,
 )
 from livekit.agents.utils import shortuuid
+from livekit.agents.voice import SpeechHandle
 
+from .._livekit_replies import speech_here
 from ..errors import UsageError
 from ..sites import Site, call_site
 from .identity import Fake
@@ -51,6 +53,25 @@ class Voice:
     """What its author calls it, for messages."""
 
 
+@dataclass(kw_only=True, eq=False)
+class _Use:
+    """A voice, taken for a sentence of a speech."""
+
+    voice: Voice
+    sentence: str
+    speech: SpeechHandle | None
+    """What it is for, where LiveKit did not know yet if that is wanted."""
+    failed: bool = False
+    is_broken_off: bool = True
+    """Whether the text ended in its midst, such as by an interruption."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it was for what is wanted; LiveKit throws away what it asked for too early."""
+        speech = self.speech
+        return speech is None or speech.scheduled or not speech.interrupted
+
+
 class FakeTTS(Fake, tts.TTS[Any]):
     """A ``tts.TTS`` that speaks each sentence for as long as its text takes.
 
@@ -69,11 +90,7 @@ class FakeTTS(Fake, tts.TTS[Any]):
         self.failed: list[Failed] = []
         """What was made to fail so far: of recognition, too."""
         self._voices: list[Voice] = []
-        self._used: dict[Voice, set[str]] = {}
-        """The sentences that each was taken for."""
-        self._broken_off: set[Voice] = set()
-        """Those in whose midst the text ended, such as by an interruption."""
-        self._failures: dict[Voice, int] = {}
+        self._uses: dict[Voice, list[_Use]] = {}
         self._default = Voice(
             text=None, lasts=None, ttfb=0.0, error=None, after=0.0, attempts=1, written_at=None
         )
@@ -149,34 +166,40 @@ class FakeTTS(Fake, tts.TTS[Any]):
         """The voices for texts that nobody had spoken, or not to their end."""
         return [one for one in self._voices if one.is_owed and not self._is_used(one)]
 
+    def was_thrown_away(self, voice: Voice) -> bool:
+        """Whether it was taken for what LiveKit asked for too early (``preemptive_tts``)."""
+        return not all(use.counts for use in self._uses.get(voice, ()))
+
+    def _uses_of(self, voice: Voice) -> Sequence[_Use]:
+        return [use for use in self._uses.get(voice, ()) if use.counts]
+
     def _is_used(self, voice: Voice) -> bool:
-        if voice in self._broken_off:
+        uses = self._uses_of(voice)
+        if uses and uses[-1].is_broken_off:
             return True
         sentences = {sentence.strip() for sentence in _sentences(voice.text or "")}
-        said = self._used.get(voice, ())
+        said = {use.sentence for use in uses}
         return sum(map(_letters, said)) >= sum(map(_letters, sentences))
 
-    def ended(self, voices: Iterable[Voice]) -> None:
-        """Note that a text came to its end that was spoken so."""
-        self._broken_off.difference_update(voices)
-
-    def speaks(self, sentence: str) -> tuple[Voice, float, Exception | None]:
-        """Return how a sentence is spoken: its voice, its seconds, and what it fails with."""
+    def speaks(self, sentence: str) -> tuple[_Use, float]:
+        """Return how a sentence is spoken, and for how many seconds."""
         text = " ".join(sentence.split())
-        voice = self._voice_of(text)
-        self._used.setdefault(voice, set()).add(text)
-        self._broken_off.add(voice)
+        voice, speech = self._voice_of(text), speech_here()
+        early = speech if speech is not None and not speech.scheduled else None
+        use = _Use(voice=voice, sentence=text, speech=early)
+        if voice.error is not None:
+            use.failed = sum(one.failed for one in self._uses_of(voice)) < voice.attempts
+        if voice.error is not None or voice.text is not None:
+            self._uses.setdefault(voice, []).append(use)
         self.spoken.append(text)
         self.said.append(text)
         seconds = seconds_of(text)
         if voice.lasts is not None:
             share = 1.0 if voice.text is None else _letters(text) / _letters(voice.text)
             seconds = round(voice.lasts * share, 3)
-        if voice.error is None or self._failures.get(voice, 0) >= voice.attempts:
-            return voice, seconds, None
-        self._failures[voice] = self._failures.get(voice, 0) + 1
-        self.failed.append(Failed(voice.error, voice.name, voice.written_at))
-        return voice, seconds, voice.error
+        if voice.error is not None and use.failed:
+            self.failed.append(Failed(voice.error, voice.name, voice.written_at))
+        return use, seconds
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
@@ -226,24 +249,25 @@ class _Segment:
         self._emitter = emitter
         self._mark_started = mark_started
         self._seconds: float | None = None
-        self._voices: set[Voice] = set()
+        self._uses: list[_Use] = []
 
     async def speak(self, sentence: str) -> None:
         if not sentence.strip():
             return
         loop = asyncio.get_running_loop()
         self._mark_started()
-        voice, seconds, error = self._model.speaks(sentence)
-        self._voices.add(voice)
+        use, seconds = self._model.speaks(sentence)
+        voice = use.voice
+        self._uses.append(use)
         if self._seconds is None:
             await until(loop.time() + voice.ttfb)
             self._emitter.start_segment(segment_id=shortuuid("fake_segment_"))
             self._seconds = 0.0
-        if error is not None:
+        if voice.error is not None and use.failed:
             self._push(min(voice.after, seconds))
             self._emitter.flush()
             await asyncio.sleep(0)
-            raise error.with_traceback(None) from None
+            raise voice.error.with_traceback(None) from None
         if self._model.capabilities.aligned_transcript:
             self._emitter.push_timed_transcript(list(_timed(sentence, self._seconds, seconds)))
         self._push(seconds)
@@ -254,7 +278,8 @@ class _Segment:
         self._emitter.push(bytes(2 * round(seconds * SAMPLE_RATE)))
 
     def end(self) -> None:
-        self._model.ended(self._voices)
+        for use in self._uses:
+            use.is_broken_off = False
         if self._seconds is not None:
             self._emitter.end_segment()
             self._seconds = None

@@ -127,6 +127,47 @@ async def test_a_message_that_is_rewritten_is_answered_anew(voice_call, fake_llm
     result.outcomes(passed=9)
 
 
+def test_a_voice_is_for_what_is_said_and_not_for_what_livekit_throws_away(calls):
+    result = calls(
+        """
+class Rewrites(FrontDesk):
+    async def on_user_turn_completed(self, turn_ctx, new_message):
+        new_message.content = ["a table for three"]
+
+pytestmark = [
+    pytest.mark.lk(agent=Rewrites),
+    pytest.mark.handling(preemptive_generation={"preemptive_tts": True}),
+]
+
+async def test_one_that_is_not_used(voice_call, fake_llm, fake_tts):
+    fake_tts.voice("For two? Yes.", lasts=2)
+    fake_llm.when("a table for two", say("For two? Yes."), times=None)
+    fake_llm.when("a table for three", say("For three."))
+    await voice_call.say("a table for two", at=1)
+    await voice_call.agent_answers("For three.")
+
+async def test_one_that_is(voice_call, fake_llm, fake_tts):
+    fake_tts.voice("For three.", lasts=2)
+    fake_llm.script(say("For three."))
+    await voice_call.say("a table for two", at=1)
+    spoken = await voice_call.agent_answers("For three.")
+    assert spoken.end - spoken.start == 2000
+
+async def test_one_that_fails_once(voice_call, fake_llm, fake_tts):
+    fake_tts.voice("For three.", fails=APIConnectionError("gone"))
+    fake_llm.script(say("For three."))
+    await voice_call.say("a table for two", at=1)
+    await voice_call.agent_answers("For three.")
+    assert fake_tts.spoken == ["For three."] * 4  # that was thrown away, and this; each twice
+"""
+    )
+    result.outcomes(passed=2, failed=1)
+    result.shows(
+        "voice('For two? Yes.') (test_it.py:*): the agent never said that: LiveKit threw that "
+        "answer away (preemptive_tts)"
+    )
+
+
 def test_a_turn_needs_a_transcript(calls):
     result = calls(
         ANSWER
