@@ -25,6 +25,7 @@ __all__ = [
     "Failed",
     "Sound",
     "Utterance",
+    "check_attempts",
     "check_error",
     "check_seconds",
     "frame_of",
@@ -152,6 +153,22 @@ def check_error(given: object, what: str) -> None:
     if given is not None and not isinstance(given, Exception):
         raise UsageError(
             f"{what} takes an exception, such as APIConnectionError('down'), not {given!r}"
+        )
+
+
+def check_attempts(given: object, what: str, *, fails: bool) -> None:
+    """Refuse a number of attempts that is none, or that nothing `fails` in.
+
+    Raises:
+        UsageError: It is no number, is below 1, or nothing is raised.
+    """
+    is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+    if not is_number or given < 1:  # type: ignore[operator]
+        raise UsageError(f"{what}: at least one attempt fails: write a number, such as 2")
+    if not fails:
+        raise UsageError(
+            f"{what}: attempts at what? write the error beside it that these raise, such as "
+            "APIConnectionError('down')"
         )
 
 

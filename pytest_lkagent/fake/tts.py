@@ -22,7 +22,7 @@ from ..errors import UsageError
 from ..sites import Site, call_site
 from .identity import Fake
 from .instants import until
-from .sound import SAMPLE_RATE, Failed, check_error, check_seconds
+from .sound import SAMPLE_RATE, Failed, check_attempts, check_error, check_seconds
 
 __all__ = ["FakeTTS", "Voice", "seconds_of"]
 
@@ -118,12 +118,20 @@ class FakeTTS(Fake, tts.TTS[Any]):
             attempts: How many attempts raise it.
 
         Raises:
-            UsageError: A time is negative, or the text has a voice already.
+            UsageError: A time is negative, nothing fails where that is said how, or the text has a
+                voice already.
         """
         for name, seconds in (("lasts", lasts), ("ttfb", ttfb), ("after", after)):
             if seconds is not None:
                 check_seconds(seconds, f"voice({name}={seconds!r})", of_speech=True)
         check_error(fails, "voice(fails=…)")
+        if attempts != 1:
+            check_attempts(attempts, f"voice(attempts={attempts!r})", fails=fails is not None)
+        if after and fails is None:
+            raise UsageError(
+                f"voice(after={after!r}): seconds before what? write fails= beside it, such as "
+                "fails=APIConnectionError('down')"
+            )
         self.add(
             Voice(
                 text=text,

@@ -14,7 +14,7 @@ from ..build import check_call
 from ..errors import UsageError
 from ..fake.instants import until
 from ..fake.room import FakeRoom
-from ..fake.sound import Utterance, check_error, check_seconds
+from ..fake.sound import Utterance, check_attempts, check_error, check_seconds
 from ..fake.tts import FakeTTS, seconds_of
 from ..known_as import known_as
 from ..sites import call_site
@@ -322,6 +322,9 @@ def _utterance(what: str, text: str, lasts: float | None, how: Any) -> Utterance
     if "delay" in how:
         check_seconds(how["delay"], f"{what}: delay={how['delay']!r}", of_speech=True)
     check_error(how.get("error"), f"{what}: error=…")
+    if "attempts" in how:
+        fails = how.get("error") is not None
+        check_attempts(how["attempts"], f"{what}: attempts={how['attempts']!r}", fails=fails)
     for name in ("confidence", "end_of_turn"):
         share = how.get(name, 1.0)
         if not isinstance(share, (int, float)) or not 0 <= share <= 1:

@@ -386,6 +386,17 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
             ),
         ),
         (
+            "await voice_call.say('a', attempts=2)",
+            (
+                "*UsageError: voice_call.say('a', …): attempts=2: attempts at what? write the error "
+                "beside it that these raise, such as APIConnectionError('down')"
+            ),
+        ),
+        (
+            "await voice_call.say('a', error=OSError('down'), attempts=0)",
+            "*UsageError: voice_call.say('a', …): attempts=0: at least one attempt fails: *",
+        ),
+        (
             "await voice_call.say('a', confidence=90)",
             "*UsageError: voice_call.say('a', …): confidence=90: write a number from 0 to 1",
         ),
@@ -404,6 +415,14 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
         (
             "fake_tts.voice('A.', fails=ValueError)",
             "*UsageError: voice(fails=…) takes an exception, such as *, not <class 'ValueError'>",
+        ),
+        (
+            "fake_tts.voice('A.', lasts=1, attempts=4)",
+            "*UsageError: voice(attempts=4): attempts at what? write the error beside it *",
+        ),
+        (
+            "fake_tts.voice('A.', after=0.5)",
+            "*UsageError: voice(after=0.5): seconds before what? write fails= beside it, *",
         ),
         ("fake_tts.voice(' ', lasts=2)", "*UsageError: voice(' '): which text? leave it out for *"),
         (
