@@ -103,7 +103,8 @@ class Comparing:
             with self.located(spec.site, where):
                 name = where.replace(" ", "-")
                 snapshot = fixtures[SNAPSHOT_FIXTURE]
-                snapshot(exclude=spec.exclude, replace=spec.replace, name=name).assert_match(played)
+                how = self.captures.fill(spec).redaction
+                snapshot(**how, name=name).assert_match(played)
 
     async def whole(self, stage: Stage, harness: Harness, fixtures: Mapping[str, Any]) -> None:
         """Compare the whole conversation with what the file says below its turns."""
@@ -185,7 +186,7 @@ class Comparing:
         # its own numbers: the checks have others
         snapshot = fixtures[SNAPSHOT_FIXTURE].with_defaults()
         try:
-            snapshot(exclude=spec.exclude, replace=spec.replace).assert_match(transcript)
+            snapshot(**self.captures.fill(spec).redaction).assert_match(transcript)
         except SnapshotMismatch as error:
             site, where = spec.site, ""
             if error.turn == 0 and self._scenario.start is not None:

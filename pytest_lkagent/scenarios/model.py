@@ -218,8 +218,14 @@ class SnapshotSpec:
     """
 
     exclude: tuple[str, ...] = ()
-    replace: Mapping[str, str] = field(default_factory=dict)
+    replace: tuple[tuple[re.Pattern[str], str], ...] = ()
     site: Site
+
+    @property
+    def redaction(self) -> Mapping[str, Any]:
+        """What `chat_snapshot` is to be told."""
+        replace = {pattern.pattern: text for pattern, text in self.replace}
+        return {"exclude": self.exclude, "replace": replace}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,7 @@ def read_snapshot(reading: Reading, node: Node) -> SnapshotSpec | None:
     if "replace" in fields:
         instead = "a mapping of a regex to a text, like {'O_\\w+': order}"
         pairs = reading.entries(fields["replace"], "replace", instead)
-        said["replace"] = {
-            reading.regex(key, "replace").pattern: reading.text(value, "replace")
-            for key, value in pairs
-        }
+        said["replace"] = tuple(
+            (reading.regex(key, "replace"), reading.text(value, "replace")) for key, value in pairs
+        )
     return SnapshotSpec(site=site_of(node), **said)

@@ -59,6 +59,11 @@ class Redaction:
         for pattern, name in self.replace.items():
             if not isinstance(name, str):
                 raise UsageError(f"replace={{{pattern!r}: {name!r}}}: the replacement is a text")
+            if not pattern:
+                raise UsageError(
+                    f"replace={{{pattern!r}: {name!r}}}: it fits every text; write a regex of what "
+                    "is to be replaced"
+                )
             try:
                 re.compile(pattern).sub("", "")
             except (re.error, TypeError, OverflowError, RecursionError) as error:
@@ -163,5 +168,6 @@ class _Walk:
 
     def _text(self, text: str, *, is_livekits: bool) -> str:
         for pattern, name in self._swaps:
-            text = pattern.sub(lambda _, name=name: name, text)  # type: ignore[misc]
+            # an empty text is nothing to replace: a pattern such as x* finds it everywhere
+            text = pattern.sub(lambda found, name=name: found[0] and name, text)  # type: ignore[misc]
         return self._id.sub(lambda found: self._ids[found[0]], text) if is_livekits else text

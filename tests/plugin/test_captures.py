@@ -182,3 +182,34 @@ def test_what_came_before_a_turn_is_not_captured_in_it(desk):
         """,
     }
     desk(files).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
+
+
+REPLACED = """\
+agent: agent.py:FrontDesk
+scenarios:
+- label: The slot may change
+  turns:
+  - user: a visit please
+    capture: {slot: 'booked (.*)'}
+    llm: [call: {book: {slot: SLOT}}, SLOT it is.]
+    snapshot: {replace: {'^${slot}': So}, exclude: [function_call, function_call_output]}
+  snapshot: {replace: {'${slot}': a slot}}
+"""
+
+
+def test_what_was_captured_stands_for_what_a_snapshot_leaves_out(desk, pytester, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    for slot, *update in (("2 pm (sharp)", "--snapshot-update"), ("3 pm",)):
+        made = desk({"desk.yaml": REPLACED.replace("SLOT", slot)})
+        made.run("--lk-scenarios=desk.yaml", *update).outcomes(passed=1)
+    turn, whole = (path.read_text() for path in sorted(pytester.path.glob("__lk*/*/*.yaml")))
+    assert "message: So it is." in turn
+    assert "message: a slot it is." in whole
+
+
+@pytest.mark.parametrize("how", ["{replace: {'${slt}': a}}", "{exclude: ['${slt}']}"])
+def test_what_no_turn_captured_is_refused_where_a_snapshot_names_it(desk, how):
+    text = CAPTURED.replace("absent:", f"snapshot: {how}")
+    result = desk({"desk.yaml": text}).run("--lk-scenarios=desk.yaml")
+    result.shows("desk.yaml:7:*${slt}*captured*slot*")
+    assert not result.counts.get("passed")

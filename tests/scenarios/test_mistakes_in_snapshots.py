@@ -28,6 +28,10 @@ MISTAKES = [
             "0; write \\ before a sign"
         ),
     ),
+    (
+        "{replace: {'': b}}",
+        "11: replace cannot be ''; write a regular expression that does not fit every text",
+    ),
     ("{replace: {a: [b]}}", f"14: replace cannot be a list; {TEXT}"),
     ("{replace: {a: ~}}", f"14: replace cannot be nothing; {TEXT}"),
     (
@@ -80,7 +84,7 @@ def test_what_is_said_is_read(read_one):
     assert read_one("turns: []").snapshot is None
     assert read_one("turns: []\nsnapshot: false").snapshot is None
     whole = read_one("turns: []\nsnapshot: true").snapshot
-    assert (whole.exclude, whole.replace) == ((), {})
+    assert (whole.exclude, whole.replace) == ((), ())
     scenario = read_one("""\
         turns:
         - {user: hi, snapshot: {exclude: [agent_handoff, arguments.token], replace: {'O_\\w+': 7}}}
@@ -88,6 +92,6 @@ def test_what_is_said_is_read(read_one):
         """)
     first, second = scenario.turns
     assert first.snapshot.exclude == ("agent_handoff", "arguments.token")
-    assert first.snapshot.replace == {r"O_\w+": "7"}
+    assert first.snapshot.redaction["replace"] == {r"O_\w+": "7"}
     assert str(first.snapshot.site).endswith("desk.yaml:4")
     assert second.snapshot is None is scenario.snapshot

@@ -27,6 +27,10 @@ TURN = [
     ("{user: {text: a, modality: adio}}", "28: unknown modality 'adio'; did you mean 'audio'?"),
     ("{user: {text: a, modality: x}}", "28: unknown modality 'x'; there are text, audio"),
     ("{user: a, settle: no}", "19: settle cannot be 'no'; write true or false"),
+    (
+        "{user: a, capture: {x: ''}}",
+        "24: capture x cannot be ''; write a regular expression that does not fit every text",
+    ),
     ("{user: a, settle: ''}", "19: settle cannot be ''; write true or false"),
     ("{user: a, settle: []}", "19: settle cannot be a list; write true or false"),
     ("{user: 'a ${x}'}", "8: '${x}' was captured by no earlier turn; captured before: none"),

@@ -262,6 +262,11 @@ def test_a_pattern_finds_in_arguments_outputs_and_errors_but_not_in_keys():
     assert content["events"][1]["function_call_output"]["output"] == "order"
 
 
+def test_an_empty_text_is_nothing_to_replace():
+    """Such a pattern finds it between all the letters, and at the end of what it has found."""
+    assert text_of("order 4711, seat 7", replace={r"\d*": "N"}) == "order N, seat N"
+
+
 # --- bad values
 
 
@@ -274,6 +279,10 @@ def test_a_pattern_finds_in_arguments_outputs_and_errors_but_not_in_keys():
         ({"matcher": {"a": 1}}, "matcher={'a': 1}: give one of syrupy.matchers"),
         ({"replace": ["a"]}, "replace=['a']: give a mapping of a regex to a text"),
         ({"replace": {"a": 5}}, "replace={'a': 5}: the replacement is a text"),
+        (
+            {"replace": {"": "a"}},
+            "replace={'': 'a'}: it fits every text; write a regex of what is to ",
+        ),
         ({"replace": {"(": "a"}}, "replace={'(': \u2026}: not a regex: missing ), unterminated"),
         ({"replace": {5: "a"}}, "replace={5: \u2026}: not a regex: "),
         ({"replace": {b"a": "b"}}, "replace={b'a': \u2026}: not a regex: "),
