@@ -7,10 +7,11 @@ is compared with is decided in `expect.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ..errors import did_you_mean
 from ..sites import Site
 from ..transcript import AgentHandoff, Close, Event, FunctionCall, FunctionCallOutput, Message
 
@@ -238,7 +239,8 @@ def differences(expected: Any, actual: Any, path: str = "") -> Iterator[tuple[st
             try:
                 there = actual[key] if isinstance(actual, Mapping) else getattr(actual, key)
             except (KeyError, AttributeError):
-                yield here, f"expected {show(value)}, but {_nothing_there(actual)}"
+                near = did_you_mean(str(key), _names_in(actual))
+                yield here, f"expected {show(value)}, but {_nothing_there(actual)}{near}"
             else:
                 yield from differences(value, there, here)
     elif isinstance(expected, list) and isinstance(actual, (list, tuple)):
@@ -254,6 +256,14 @@ def _nothing_there(actual: Any) -> str:
     if isinstance(actual, Mapping):
         return f"there is only {', '.join(map(str, actual))}" if actual else "there is nothing"
     return f"got {show(actual)}"
+
+
+def _names_in(actual: Any) -> Iterable[str]:
+    """Name the keys, or an object's own attributes."""
+    if isinstance(actual, Mapping):
+        return map(str, actual)
+    own: Iterable[str] = getattr(actual, "__dict__", ())
+    return own or getattr(type(actual), "__slots__", ())
 
 
 def show(value: Any) -> str:

@@ -123,6 +123,20 @@ def test_all_that_differs_in_the_userdata_is_told():
     assert mismatch.site == SITE
 
 
+@dataclass(slots=True)
+class Slotted:
+    attempts: int = 0
+
+
+@pytest.mark.parametrize(
+    "userdata", [{"attempts": 1}, SimpleNamespace(attempts=1), Slotted(attempts=1)]
+)
+def test_a_misspelt_name_is_told_with_the_one_that_may_be_meant(userdata):
+    assert told(match_after(after(attempst=1), userdata)).endswith("; did you mean 'attempts'?")
+    assert "did you mean" not in told(match_after(after(zzz=1), userdata))
+    assert "did you mean" not in told(match_after(after(attempts={"counts": 1}), {"attempts": ""}))
+
+
 def test_userdata_may_be_nested_objects_and_none():
     assert match_after(after(a={"b": 1}), SimpleNamespace(a=SimpleNamespace(b=1))) is None
     mismatch = match_after(after(a={"b": 1}), {"a": None})
