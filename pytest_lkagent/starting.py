@@ -58,6 +58,7 @@ async def start_session(
     harness = _harness(stage, model)
     arguments = harness.arguments(options or {})
     if userdata is not ...:
+        _refuse_class(userdata)
         arguments["userdata"] = userdata
     if isinstance(start, str) or not isinstance(start, Iterable):
         raise UsageError(f"start_session(start=…) takes a list of steps, not {start!r}")
@@ -66,6 +67,17 @@ async def start_session(
     with _start_script(stage, model, start, advice, owes_start=owes_start):
         await harness.start(made, history=as_chat_context(history), **arguments)
     return harness
+
+
+def _refuse_class(userdata: Any) -> None:
+    """Refuse a class for what its instances are made to be; one that only holds values may be."""
+    made_by = getattr(userdata, "__init__", None)
+    if isinstance(userdata, type) and made_by is not object.__init__:
+        name = userdata.__name__
+        raise UsageError(
+            f"userdata is the class {name}, and what the agent notes would stay in it from test to "
+            f"test: give an instance, {name}(…), made by the fixture userdata for each test"
+        )
 
 
 async def run_entrypoint(

@@ -24,6 +24,7 @@ from .. import _livekit_items
 from .._livekit_replies import Inference, asking_agent, inference_here
 from ..binding import check_calls
 from ..errors import UnscriptedRequest, UsageError, one_of, with_causes
+from ..known_as import known_as
 from ..script import ANYONE, Asker, Matcher, Request, Script, Step, StepSource, silence
 from ..script.verdicts import VERDICTS
 from .identity import Fake
@@ -80,6 +81,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         """Append steps to the queue; each answers one request, in order."""
         self._script.add(steps)
 
+    @known_as("fake_llm.when")
     def when(
         self, matcher: Matcher, /, *steps: StepSource, by: Asker = ANYONE, times: int | None = 1
     ) -> None:

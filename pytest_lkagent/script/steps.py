@@ -16,6 +16,7 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, Final, Never, TypeAlias
 
 from ..errors import UsageError
+from ..known_as import known_as
 from ..sites import Site, call_site
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class ToolCall:
         return f"call({', '.join([repr(self.name), *given])})"
 
 
+@known_as("Step")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What the model does when it is asked. Made by `say`, `call`, `reply`, `fail` and so on."""
@@ -270,6 +272,7 @@ def reply(text: Text | None, /, *calls: Step) -> Step:
     return Step(text=_text(text, "reply") if text else None, calls=made)
 
 
+@known_as("fail")
 def fail(
     error: Exception | type[Exception],
     /,

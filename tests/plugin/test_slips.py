@@ -429,3 +429,93 @@ def test_a_call_of_ours_in_a_task_that_nobody_awaits_is_told(desk, called):
         "await it"
     )
     result.shows_no(f"also: the task {name}()*")
+
+
+CLASSES = """
+from dataclasses import dataclass
+from typing import TypedDict
+
+
+@dataclass
+class Booking:
+    attempts: int = 0
+
+
+class Guest(TypedDict):
+    name: str
+
+
+class Rates:
+    single = 80
+
+
+@pytest.mark.lk(userdata=Booking)
+async def test_of_the_marker(agent_session):
+    pass
+
+
+class TestOfTheFixture:
+    @pytest.fixture
+    def userdata(self):
+        return Guest
+
+    async def test_it(self, agent_session):
+        pass
+
+
+async def test_of_the_factory(start_session):
+    await start_session(userdata=Booking)
+
+
+@pytest.mark.lk(userdata=Rates)
+async def test_a_class_that_only_holds_values(agent_session):
+    assert agent_session.userdata.single == 80
+"""
+
+
+def test_userdata_that_is_a_class_in_place_of_an_instance_is_refused(desk):
+    """What the agent counts would be counted in the class, for each test that follows."""
+    result = desk({"test_it.py": CLASSES}).run()
+    result.outcomes(passed=1, failed=1, errors=2)
+    told = (
+        "*userdata is the class {0}, and what the agent notes would stay in it from test to test: "
+        "give an instance, {0}(…), made by the fixture userdata for each test"
+    )
+    result.shows(told.format("Booking"), told.format("Guest"), told.format("Booking"))
+
+
+def test_an_agent_by_its_name_as_text_is_told_where_such_a_name_belongs(desk):
+    result = desk(
+        {
+            "test_it.py": """
+            @pytest.mark.lk(agent="agent.py:FrontDesk")
+            async def test_it(agent_session):
+                pass
+            """
+        }
+    ).run()
+    result.outcomes(errors=1)
+    result.shows(
+        "the agent under test: expected an Agent, its class or a factory, not "
+        "'agent.py:FrontDesk'; a name as text belongs into a scenario file (agent:) or the ini "
+        "file (lk_agent), in Python import it"
+    )
+
+
+MISSPELT = {
+    "say('ok').timed(tfft=1)": "Step.timed() got an unexpected keyword argument 'tfft'; did you "
+    "mean 'ttft'?",
+    "say('ok').with_usage(prompt_token=1)": "Step.with_usage() got an unexpected keyword argument "
+    "'prompt_token'; did you mean 'prompt_tokens'?",
+    "fail(ValueError(), attempt=1)": "fail() got an unexpected keyword argument 'attempt'; did you "
+    "mean 'attempts'?",
+    "fake_llm.when('hi', say('ok'), time=2)": "fake_llm.when() got an unexpected keyword argument "
+    "'time'; did you mean 'times'?",
+}
+
+
+@pytest.mark.parametrize(("written", "line"), MISSPELT.items())
+def test_a_misspelt_argument_of_a_step_names_the_one_that_may_be_meant(desk, written, line):
+    result = desk({"test_it.py": f"def test_it(fake_llm):\n    {written}\n"}).run()
+    result.outcomes(failed=1)
+    result.shows(f"E * TypeError: {line[:-1]}*")
