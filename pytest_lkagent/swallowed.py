@@ -11,7 +11,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MethodType, TracebackType
 from typing import Any, Self
@@ -100,7 +100,8 @@ class Swallowed:
             one.explained()
             for one in kept
             if not (one.kind == BACKGROUND_ERROR and self._was_heard(one))
-            and self._findings.add(one.error, kind=one.kind)
+            for one in [one.thawed()]
+            if self._findings.add(one.error, kind=one.kind)
         ]
 
     def _was_heard(self, one: _Kept) -> bool:
@@ -119,6 +120,19 @@ class _Kept:
     error: BaseException
     traceback: TracebackType | None
     where: str
+
+    def thawed(self) -> _Kept:
+        """Tell of an error that cannot be raised: Python's contextlib writes on each one."""
+        try:
+            self.error.__traceback__ = self.traceback
+        except AttributeError:
+            told = BehaviourError(
+                f"{type(self.error).__name__} was raised{self._place()}: {self.error}; it is a "
+                "frozen dataclass, and Python cannot write on it which way it takes, so that "
+                "FrozenInstanceError comes out of any contextmanager: take frozen=True away"
+            )
+            return replace(self, error=told)
+        return self
 
     def explained(self) -> BaseException:
         """Return the error as it was, with a note that says where nobody heard of it."""

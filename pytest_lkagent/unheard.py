@@ -21,7 +21,6 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from traceback import walk_tb
 from types import FrameType, TracebackType
@@ -218,21 +217,24 @@ class Unheard:
             warnings.warn(told, RuntimeWarning, stacklevel=2, source=coroutine)
 
 
-@contextmanager
-def origins_noted(*, noted: bool) -> Iterator[None]:
+class origins_noted:  # noqa: N801  (as contextlib's; that one sets what a frozen error lacks)
     """Let Python note where each coroutine is made inside, or not.
 
     It does in the code of the user's test, tools and hooks. LiveKit makes hundreds in a turn, and
     noting where costs a thirtieth of it. Of the user's other code, a `llm_node` for one, the line
     is known that drops a coroutine.
     """
-    before = sys.get_coroutine_origin_tracking_depth()
-    if before <= 1:  # deeper is a debugging user's
-        sys.set_coroutine_origin_tracking_depth(int(noted))
-    try:
-        yield
-    finally:
-        sys.set_coroutine_origin_tracking_depth(before)
+
+    def __init__(self, *, noted: bool) -> None:
+        self._noted = noted
+
+    def __enter__(self) -> None:
+        self._before = sys.get_coroutine_origin_tracking_depth()
+        if self._before <= 1:  # deeper is a debugging user's
+            sys.set_coroutine_origin_tracking_depth(int(self._noted))
+
+    def __exit__(self, *_: object) -> None:
+        sys.set_coroutine_origin_tracking_depth(self._before)
 
 
 def _cancel_none(msg: object = None) -> bool:  # noqa: ARG001  (as Task.cancel has it)

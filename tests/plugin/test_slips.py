@@ -519,3 +519,55 @@ def test_a_misspelt_argument_of_a_step_names_the_one_that_may_be_meant(desk, wri
     result = desk({"test_it.py": f"def test_it(fake_llm):\n    {written}\n"}).run()
     result.outcomes(failed=1)
     result.shows(f"E * TypeError: {line[:-1]}*")
+
+
+FROZEN = """
+from dataclasses import dataclass
+
+from livekit.agents import function_tool
+
+
+@dataclass(frozen=True)
+class Declined(Exception):
+    why: str
+
+
+class Bank(FrontDesk):
+    @function_tool
+    async def pay(self) -> str:
+        "Pay."
+        raise Declined("no money")
+
+
+@pytest.fixture
+def agent():
+    return Bank
+
+
+async def test_it(user_says, fake_llm):
+    fake_llm.script(call("pay"), "Sorry.")
+    await user_says("I pay")
+
+
+async def test_as_expected(user_says, fake_llm, expect_error):
+    fake_llm.script(call("pay"), "Sorry.")
+    with expect_error(Declined, match="money"):
+        await user_says("I pay")
+
+
+async def test_as_the_mock_was_told(user_says, fake_llm, mock_tool):
+    mock_tool(Bank, "pay", raises=Declined("no card"))
+    fake_llm.script(call("pay"), "Sorry.")
+    await user_says("I pay")
+"""
+
+
+def test_an_exception_that_python_can_note_nothing_on_is_told_in_one_line(desk):
+    result = desk({"test_it.py": FROZEN}).run()
+    result.outcomes(passed=2, failed=1)
+    result.shows(
+        "E *BehaviourError: Declined was raised (test_it.py:*): *no money*; it is a frozen "
+        "dataclass, and Python cannot write on it which way it takes, so that FrozenInstanceError "
+        "comes out of any contextmanager: take frozen=True away"
+    )
+    result.shows_no("*contextlib.py*")
