@@ -184,8 +184,9 @@ class RefusedConnection(OSError, BehaviourError):
 
     kind = "refused_connection"
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, host: str = "") -> None:
         super().__init__(errno.ENETUNREACH, message)
+        self.host = host
 
     def __str__(self) -> str:
         return str(self.args[-1])

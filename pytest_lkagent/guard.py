@@ -219,7 +219,7 @@ class Guard:
             if isinstance(agent, AgentTask):
                 advice = f"mock it, mock_task({who}, returns=…), or task: in a scenario"
             told = f"no server ({where}), as the job of a test has none: {advice}"
-        refusal = RefusedConnection(f"{who} {reach.verb} {told}")
+        refusal = RefusedConnection(f"{who} {reach.verb} {told}", reach.host)
         if reach.host not in self._told:
             self._told.add(reach.host)
             self._found(refusal)

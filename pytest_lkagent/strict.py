@@ -150,7 +150,7 @@ class Findings:
             kind, site = type(failure), raised_at(failure.__traceback__)
             came_as = f"it came to the test as {kind.__module__}.{kind.__qualname__}"
             first.add_note(f"{came_as} ({site})" if site is not None else came_as)
-            failure, rest = first, [error for error in rest if error is not first]
+            failure, rest = first, [error for error in rest if not _is_told_by(first, error)]
         itself = describe(failure)  # such as a handler that fails the same way each time
         for error in rest:
             described = describe(error)
@@ -171,6 +171,12 @@ class Findings:
             passed.append(link)
             link = link.__cause__ or link.__context__
         return None
+
+
+def _is_told_by(first: BaseException, error: BaseException) -> bool:
+    """Whether it is `first`, or of the same host: LiveKit warms a model up before it asks it."""
+    hosts = [one.host for one in (first, error) if isinstance(one, RefusedConnection)]
+    return error is first or (len(hosts) == 2 and hosts[0] == hosts[1])
 
 
 def _unscripted(failure: BaseException, found: Iterable[BaseException]) -> UnscriptedRequest | None:
