@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from livekit.agents import CloseReason
 
 from .errors import BehaviourError, UsageError, did_you_mean, one_of, with_causes
+from .sites import Site, call_site
 from .transcript import Close
 
 if TYPE_CHECKING:
@@ -29,12 +30,29 @@ class Expected(Protocol):
         """Whether `error` is one that is expected."""
 
 
-class ExpectedError:
+class _Within:
+    """What expects something inside of a ``with``, and nothing without one."""
+
+    name: str
+    is_entered = False
+    written_at: Site
+
+    @property
+    def why_vain(self) -> str:
+        return (
+            f"{self.written_at}: {self.name}(…) expects nothing by itself: write with "
+            f"{self.name}(…): and inside of that what does it"
+        )
+
+
+class ExpectedError(_Within):
     """``with expect_error(APIConnectionError, match="overloaded"):`` wants such an error inside.
 
     `error` is the first one that came. It is enough that one in the chain of causes fits; `match`
     is searched in its text, as in ``pytest.raises``.
     """
+
+    name = "expect_error"
 
     def __init__(
         self,
@@ -53,6 +71,7 @@ class ExpectedError:
         self._known: Mapping[Harness, int] = {}
         """How many errors that are scripted had come before."""
         self.error: BaseException | None = None
+        self.written_at = call_site()
 
     def takes(self, error: BaseException) -> bool:
         """Whether `error` is the one that is expected."""
@@ -69,6 +88,7 @@ class ExpectedError:
         return None
 
     def __enter__(self) -> Self:
+        self.is_entered = True
         self._open_ones.append(self)
         self._known = {one: len(one.scripted_errors) for one in self._sessions}
         return self
@@ -99,11 +119,13 @@ class ExpectedError:
         return f"{names} matching {self._match!r}" if self._match else names
 
 
-class ExpectedClose:
+class ExpectedClose(_Within):
     """``with expect_close(reason="error"):`` wants a session to close by itself inside.
 
     `close` is how it did.
     """
+
+    name = "expect_close"
 
     def __init__(self, reason: str | None, sessions: Sequence[Harness]) -> None:
         if reason is not None and reason not in _REASONS:
@@ -115,8 +137,10 @@ class ExpectedClose:
         self._sessions = sessions
         self._closed_before: list[Harness] = []
         self.close: Close | None = None
+        self.written_at = call_site()
 
     def __enter__(self) -> Self:
+        self.is_entered = True
         self._closed_before = [h for h in self._sessions if h.record.closed is not None]
         return self
 

@@ -128,6 +128,7 @@ class Stage:
         self.offers = Offers()
         self.expected: list[Expected] = []
         """What lets an error pass just now."""
+        self._expecting: list[ExpectedError | ExpectedClose] = []
         self._open: list[Harness] = []
         self._unheard: Unheard | None = None
         self._thread_jobs: ThreadJobs | None = None
@@ -411,7 +412,9 @@ class Stage:
     @known_as("expect_error")
     def expect_error(self, kind: ErrorKind, match: str | None = None) -> ExpectedError:
         """Let errors of this kind pass in a with block, and want at least one."""
-        return ExpectedError(kind, match, self.expected, self.sessions)
+        made = ExpectedError(kind, match, self.expected, self.sessions)
+        self._expecting.append(made)
+        return made
 
     def take_expected(self, error: BaseException) -> bool:
         """Whether an `expect_error` that is open expects `error`, or it is the model's own."""
@@ -430,7 +433,9 @@ class Stage:
     @known_as("expect_close")
     def expect_close(self, reason: str | None = None) -> ExpectedClose:
         """Want a session to close by itself in a with block, for `reason` if one is given."""
-        return ExpectedClose(reason, self.sessions)
+        made = ExpectedClose(reason, self.sessions)
+        self._expecting.append(made)
+        return made
 
     def neutral(self, value: Any) -> Any:
         """Convert a chat context or a RunResult into events, with what the sessions' records know.
@@ -465,6 +470,9 @@ class Stage:
                 self.findings.add(unasked(names, self.words))
         if went_through and "tts" in vars(self) and self.tts.unused:
             self.findings.add(unspoken(self.tts, self.words, is_call=self.is_call))
+        for expecting in self._expecting:
+            if went_through and not expecting.is_entered:
+                self.findings.add(UsageError(expecting.why_vain))
         requests = [request for model in self.models for request in model.requests]
         for made in self.mocks:
             if went_through and made.is_owed_a_call:

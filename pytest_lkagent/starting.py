@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,15 @@ async def start_session(
 
 
 def _refuse_class(userdata: Any) -> None:
-    """Refuse a class for what its instances are made to be; one that only holds values may be."""
+    """Refuse a class for what its instances are made to be; one that only holds values may be.
+
+    And a function that would make it, as `agent` may be one: nobody calls it.
+    """
+    if inspect.isfunction(userdata):
+        raise UsageError(
+            f"userdata is the function {userdata.__name__}, which nobody calls: give what it "
+            "returns, made by the fixture userdata for each test"
+        )
     made_by = getattr(userdata, "__init__", None)
     if isinstance(userdata, type) and made_by is not object.__init__:
         name = userdata.__name__

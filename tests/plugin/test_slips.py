@@ -463,6 +463,15 @@ class TestOfTheFixture:
         pass
 
 
+def make():
+    return Booking()
+
+
+@pytest.mark.lk(userdata=make)
+async def test_of_a_function(agent_session):
+    pass
+
+
 async def test_of_the_factory(start_session):
     await start_session(userdata=Booking)
 
@@ -476,12 +485,17 @@ async def test_a_class_that_only_holds_values(agent_session):
 def test_userdata_that_is_a_class_in_place_of_an_instance_is_refused(desk):
     """What the agent counts would be counted in the class, for each test that follows."""
     result = desk({"test_it.py": CLASSES}).run()
-    result.outcomes(passed=1, failed=1, errors=2)
+    result.outcomes(passed=1, failed=1, errors=3)
     told = (
         "*userdata is the class {0}, and what the agent notes would stay in it from test to test: "
         "give an instance, {0}(…), made by the fixture userdata for each test"
     )
-    result.shows(told.format("Booking"), told.format("Guest"), told.format("Booking"))
+    result.shows(
+        told.format("Booking"),
+        told.format("Guest"),
+        "userdata is the function make, which nobody calls: give what it returns, made by *",
+        told.format("Booking"),
+    )
 
 
 def test_an_agent_by_its_name_as_text_is_told_where_such_a_name_belongs(desk):
@@ -571,3 +585,43 @@ def test_an_exception_that_python_can_note_nothing_on_is_told_in_one_line(desk):
         "comes out of any contextmanager: take frozen=True away"
     )
     result.shows_no("*contextlib.py*")
+
+
+NOT_ENTERED = """
+async def test_an_error(user_says, fake_llm, expect_error):
+    fake_llm.script("Hello.")
+    expect_error(ValueError, match="full")
+    await user_says("hi")
+
+
+async def test_an_end(user_says, fake_llm, expect_close):
+    fake_llm.script("Hello.")
+    expect_close(reason="error")
+    await user_says("hi")
+
+
+async def test_what_fails_before(fake_llm, expect_error):
+    expected = expect_error(ValueError)
+    fake_llm.script(["Hello."])
+    with expected:
+        pass
+
+
+async def test_inside_of_one(user_says, fake_llm, expect_error):
+    expected = expect_error(ValueError)
+    fake_llm.script(fail(ValueError("full")))
+    with expected:
+        await user_says("hi")
+"""
+
+
+def test_what_expects_something_in_no_with_does_not_pass(desk):
+    result = desk({"test_it.py": NOT_ENTERED}).run()
+    result.outcomes(failed=3, passed=1)
+    told = "expects nothing by itself: write with expect_"
+    result.shows(
+        f"test_it.py:11: expect_error(…) {told}error(…): and inside of that what does it",
+        f"test_it.py:17: expect_close(…) {told}close(…): and inside of that what does it",
+        "*steps one by one*",
+    )
+    result.shows_no(f"*test_it.py:22*{told}*")
