@@ -50,13 +50,13 @@ async def make_agent(source: Any, *, what: str) -> Agent:
         if inspect.isawaitable(made) and not isinstance(made, Agent):  # as an AgentTask is
             made = await made
     if not isinstance(made, Agent):
-        where = ""
+        told = f"{what}: expected an Agent, its class or a factory, not {made!r}"
         if isinstance(made, str):
-            where = (
-                "; a name as text belongs into a scenario file (agent:) or the ini file (lk_agent)"
+            told += (
+                "; a name as text belongs into a scenario file (agent:) or the ini file "
+                "(lk_agent), in Python import it"
             )
-            where += ", in Python import it"
-        raise UsageError(f"{what}: expected an Agent, its class or a factory, not {made!r}{where}")
+        raise UsageError(told)
     return made
 
 

@@ -96,11 +96,12 @@ class Swallowed:
     def report(self) -> list[BaseException]:
         """Make what was raised findings, and return those that are not allowed."""
         kept, self._kept = self._kept, []
+        unheard = (
+            one for one in kept if not (one.kind == BACKGROUND_ERROR and self._was_heard(one))
+        )
         return [
             one.explained()
-            for one in kept
-            if not (one.kind == BACKGROUND_ERROR and self._was_heard(one))
-            for one in [one.thawed()]
+            for one in map(_Kept.thawed, unheard)
             if self._findings.add(one.error, kind=one.kind)
         ]
 
@@ -124,7 +125,7 @@ class _Kept:
     def thawed(self) -> _Kept:
         """Tell of an error that cannot be raised: Python's contextlib writes on each one."""
         try:
-            self.error.__traceback__ = self.traceback
+            self.error.__traceback__ = self.error.__traceback__
         except AttributeError:
             told = BehaviourError(
                 f"{type(self.error).__name__} was raised{self._place()}: {self.error}; it is a "

@@ -388,8 +388,8 @@ def test_what_a_test_leaves_under_way_is_heard_out(telephone):
         (
             "await voice_call.say('a', attempts=2)",
             (
-                "*UsageError: voice_call.say('a', …): attempts=2: attempts at what? write the error "
-                "beside it that these raise, such as APIConnectionError('down')"
+                "*UsageError: voice_call.say('a', …): attempts=2: attempts at what? write the "
+                "error beside it that these raise, such as APIConnectionError('down')"
             ),
         ),
         (
