@@ -55,7 +55,8 @@ def _noted(interrupt: Callable[..., SpeechHandle]) -> Callable[..., SpeechHandle
         caller, was_interrupted = sys._getframe(1), self.interrupted
         interrupt(self, *args, **how)
         if self.interrupted and not was_interrupted and (asks := _program(caller)) is not None:
-            heard = _now() if _in_recognition(asks) else _heard.get()
+            is_heard = _in_recognition(asks)
+            heard = asyncio.get_running_loop().time() if is_heard else _heard.get()
             of_session = module_of(asks) == agent_session.__name__
             closing = of_session and asks.f_code.co_name != AgentSession.interrupt.__name__
             _interrupted[self] = ByProgram(heard, closing, nearest_users_line())
@@ -83,18 +84,14 @@ def _in_recognition(frame: FrameType | None) -> bool:
     return False
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 def _hearing(tell: Callable[..., Any]) -> Callable[..., Any]:
     """Mark what comes of what is heard by its context, which tasks that it begins inherit."""
 
     @functools.wraps(tell)
-    def told(*args: Any, **how: Any) -> Any:
-        before = _heard.set(_now())
+    def told(self: Any, *args: Any, **how: Any) -> Any:
+        before = _heard.set(self._loop.time())
         try:
-            return tell(*args, **how)
+            return tell(self, *args, **how)
         finally:
             _heard.reset(before)
 

@@ -33,7 +33,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
-from itertools import count
 from time import monotonic  # the real one: the name in `time` follows us
 from typing import Any, ClassVar, Self
 
@@ -168,7 +167,7 @@ class VirtualClock:
         """What is under way outside of the loop."""
         self._now = 0.0
         self._origin = 0.0
-        self._order = count()
+        self._timers = 0
         self._turns = 0
         self._looks = 0.0
         self._running: list[asyncio.Future[Any]] = []
@@ -308,7 +307,7 @@ class VirtualClock:
             loop._check_thread()
             loop._check_callback(callback, "call_at")
         timer = _Timer(when, callback, args, loop, context)
-        timer._order = next(self._order)
+        timer._order = self._timers = self._timers + 1
         heapq.heappush(loop._scheduled, timer)
         timer._scheduled = True
         return timer
@@ -361,8 +360,9 @@ class VirtualClock:
 
     def _wait(self, timeout: float | None) -> Any:
         """Wait as virtual time does: for real events only where some may come."""
-        selector, self._turns = self._selector, 0
+        selector = self._selector
         if self._quiet:
+            self._turns = 0
             waiters, self._quiet = self._quiet, []
             for waiter in waiters:
                 if not waiter.done():
@@ -385,12 +385,8 @@ class VirtualClock:
                     "with real_time())"
                 )
             self._halt(reason)
-            return []
-        return self._pass_time(timeout)
-
-    def _pass_time(self, timeout: float) -> Any:
-        """Let the time pass until the next timer, with nothing else under way."""
-        self._jump(self._loop._scheduled[0]._when)
+        else:
+            self._jump(self._loop._scheduled[0]._when)
         return []
 
     def _time(self) -> float:
@@ -480,7 +476,9 @@ class RealClock(VirtualClock):
         self._now = now
         self._turns = 0
 
-    def _pass_time(self, timeout: float) -> Any:
+    def _wait(self, timeout: float | None) -> Any:
+        if timeout is None or self._quiet:
+            return super()._wait(timeout)
         return self._wait_really(timeout, math.inf)
 
     def _wait_really(self, timeout: float | None, patience: float) -> Any:

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic  # the real one: the name in `time` follows virtual time
-from types import FrameType
+from types import FrameType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -120,10 +120,11 @@ class RealWork:
 
     def _maker_of_futures(self) -> Callable[[], asyncio.Future[Any]]:
         # a closure over what it needs: every step of a conversation makes one
-        loop, make, caller_of, without = self._loop, asyncio.Future, sys._getframe, _without_threads
+        make = MethodType(type(self._loop).create_future, self._loop)
+        caller_of, without = sys._getframe, _without_threads
 
         def create_future() -> asyncio.Future[Any]:
-            future: asyncio.Future[Any] = make(loop=loop)  # as asyncio does
+            future: asyncio.Future[Any] = make()
             caller = caller_of(1)
             try:
                 if caller.f_globals["__name__"] in without:

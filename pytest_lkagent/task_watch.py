@@ -10,7 +10,7 @@ from threading import get_ident
 from types import MethodType
 from typing import Any
 
-from .frames import is_users, module_of
+from .frames import is_users
 from .tasks import note_maker
 
 __all__ = ["TaskWatch"]
@@ -40,11 +40,11 @@ class TaskWatch:
         if running is not None:
             self.begun[running] = False
 
-    def create_task(self, *args: Any, **how: Any) -> asyncio.Task[Any]:
+    def create_task(self, coro: Any, **how: Any) -> asyncio.Task[Any]:
         """Stand in for the loop's own method."""
         if self._collector is not None and self.is_collecting:
-            return self._create(*args, **how | {"context": Context()})  # one that is nobody's
-        task = self._create(*args, **how)
+            return self._create(coro, **how | {"context": Context()})  # one that is nobody's
+        task = self._create(coro, **how)
         parent = asyncio.current_task(self._loop)
         if parent is not None:
             is_ours = parent in self.begun
@@ -74,13 +74,14 @@ class TaskWatch:
             self.failed(task, is_users_own)
 
 
+_ASYNCIO = frozenset(name for name in sys.modules if name.startswith("asyncio."))
 _inside: ContextVar[TaskWatch | None] = ContextVar("pytest_lkagent_tasks", default=None)
 
 
 def _is_made_by_user() -> bool:
     """Whether it is the user's own code that makes a task, by asyncio or directly."""
     frame: Any = sys._getframe(2)
-    while (module := module_of(frame)).startswith("asyncio.") and frame.f_back is not None:
+    while (module := frame.f_globals.get("__name__") or "") in _ASYNCIO and frame.f_back:
         frame = frame.f_back
     # most are LiveKit's; to ask a frame for its code is an audit event
     return not module.startswith("livekit.agents.") and is_users(frame.f_code.co_filename)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+from asyncio import _get_running_loop  # of its __all__: None where no loop runs
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -44,7 +45,7 @@ class WallClock:
         self._start = (self.start - _EPOCH) // timedelta(microseconds=1) * 1000
         self._zone = start.tzinfo if isinstance(start.tzinfo, ZoneInfo) else UTC
         self._ticks = ticks
-        self._shown = 0  # nanoseconds since the start
+        self._now = self._start  # in nanoseconds, as it is shown
         self._travel: time_machine.travel | None = None
         self._traveller: Any = None
         self._runs = False
@@ -55,7 +56,7 @@ class WallClock:
     @property
     def instant(self) -> datetime:
         """What the clock was told to show last."""
-        shown = self.start + timedelta(microseconds=self._shown // 1000)
+        shown = _EPOCH + timedelta(microseconds=self._now // 1000)
         return shown.astimezone(self._zone)
 
     def travel(self) -> None:
@@ -75,13 +76,16 @@ class WallClock:
 
     def _time_ns(self) -> int:
         """Stand in for time-machine's own method."""
-        self._untold -= 1
-        if self._untold < 0:
-            self._untold = self.looked_at()
+        self._untold = untold = self._untold - 1
+        return self._now if untold >= 0 else self._looked()
+
+    def _looked(self) -> int:
+        """Answer a look that is to be told, or that a clock is to answer which runs."""
         if self._runs or self._ticks:
             traveller = self._traveller
             return int(type(traveller).time_ns(traveller))
-        return self._start + self._shown
+        self._untold = self.looked_at()
+        return self._now
 
     def suspend(self) -> None:
         """Give the process its real time back, unless something else holds the clock by now."""
@@ -92,7 +96,7 @@ class WallClock:
         """Give the process its real time back."""
         if self._travel is not None:
             if self._ticks:
-                self._shown = round((time.time() - self.start.timestamp()) * _NANO)
+                self._now = time.time_ns()
             self._travel.stop()
             self._travel = self._traveller = None
 
@@ -121,7 +125,7 @@ class WallClock:
 
     def show(self, seconds: float) -> None:
         """Show the instant `seconds` after the start, to the microsecond."""
-        self._shown = round(seconds * 1_000_000) * 1000
+        self._now = self._start + round(seconds * 1_000_000) * 1000
         if self._runs:
             self._runs = False
             self._traveller.move_to(self.instant, tick=False)
@@ -129,13 +133,13 @@ class WallClock:
     def run(self) -> None:
         """Run on in real time, until it is told what to show."""
         if self._traveller is not None and not self._ticks:
-            self._runs = True
+            self._runs, self._untold = True, 0
             self._traveller.move_to(self.instant, tick=True)
 
     def _is_ours(self) -> bool:
         if self._runs:
             return True
-        return abs(time.time_ns() - self._start - self._shown) < _NANO // 1000
+        return abs(time.time_ns() - self._now) < _NANO // 1000
 
 
 def _holder() -> str | None:
@@ -204,16 +208,16 @@ def _advanced(seconds: float) -> float:
 def _reader(name: str, of_seconds: Callable[[float], Any]) -> Callable[[], Any]:
     @functools.wraps(getattr(time, name))
     def read() -> Any:
-        loop = _running()
-        return of_seconds(loop.time()) if loop is not None and loop in _loops else _real[name]()
+        loop: Any = _get_running_loop()
+        return of_seconds(loop.time()) if loop in _loops else _real[name]()
 
     return read
 
 
 @functools.wraps(time.sleep)
 def _sleep(seconds: float, /) -> None:
-    loop = _running()
-    pass_time = _real["sleep"] if loop is None else _loops.get(loop, _real["sleep"])
+    loop: Any = _get_running_loop()
+    pass_time: Callable[[float], object] = _loops.get(loop, _real["sleep"])
     pass_time(seconds)
 
 
@@ -237,10 +241,3 @@ _STAND_INS: Mapping[str, Callable[..., Any]] = {
     "perf_counter_ns": _reader("perf_counter_ns", lambda now: _in_nanoseconds(_advanced(now))),
 }
 _STAND_INS_OF = {id(getattr(time, name)): stand_in for name, stand_in in _STAND_INS.items()}
-
-
-def _running() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

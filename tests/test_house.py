@@ -132,9 +132,17 @@ QUARANTINES = MappingProxyType(
         "unheard": "asyncio",
     }
 )
-# Documented, although they begin with an underscore.
+# Documented, or exported, although they begin with an underscore.
 PUBLIC_ALL_THE_SAME = frozenset(
-    {"_asdict", "_current_frames", "_fields", "_field_defaults", "_getframe", "_replace"}
+    {
+        "_asdict",
+        "_current_frames",
+        "_field_defaults",
+        "_fields",
+        "_get_running_loop",
+        "_getframe",
+        "_replace",
+    }
 )
 # Modules that pytest looks into, instead of people who import names.
 WITHOUT_ALL = frozenset({"plugin", "fixtures", "remote_fixtures", "__main__"})

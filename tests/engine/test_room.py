@@ -501,6 +501,15 @@ async def test_what_is_no_text_is_refused_as_livekit_refuses_it(room) -> None:
         lambda: agent.set_name(1),
         lambda: agent.send_text("x", attributes={"count": 3}),
         lambda: agent.perform_rpc(destination_identity="caller", method="m", payload={"a": 1}),
+        # what is not known is no text either
+        lambda: agent.publish_data("x", topic=None),
+        lambda: agent.publish_dtmf(code=1, digit=None),
+        lambda: agent.set_attributes({"count": None}),
+        lambda: agent.set_metadata(None),
+        lambda: agent.set_name(None),
+        lambda: agent.send_text("x", attributes={"count": None}),
+        lambda: agent.perform_rpc(destination_identity="caller", method="m", payload=None),
+        lambda: agent.perform_rpc(destination_identity="caller", method=None, payload=""),
     ):
         with pytest.raises(TypeError):
             await sends()

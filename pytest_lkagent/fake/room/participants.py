@@ -21,7 +21,7 @@ from .private import participant_pb2, room_pb2, track_pb2
 from .rpc import RpcEnd
 from .streams import ByteWriter, StreamError, TextWriter
 from .tracks import LocalPublication, RemotePublication
-from .wire import CLOSED, Sent, Wire, entries
+from .wire import CLOSED, Sent, Wire, filled
 
 __all__ = ["FakeLocalParticipant", "FakeRemoteParticipant"]
 
@@ -52,15 +52,14 @@ class FakeLocalParticipant(RpcEnd):
         topic: str = "",
     ) -> None:
         data = payload.encode() if isinstance(payload, str) else bytes(payload)
-        room_pb2.PublishDataRequest(
-            reliable=reliable, topic=topic, destination_identities=destination_identities
-        )
+        request = filled(room_pb2.PublishDataRequest(), reliable=reliable, topic=topic)
+        request.destination_identities.extend(destination_identities)
         self._wire.check_open(rtc_participant.PublishDataError(CLOSED))
         self._wire.send(Sent("data", topic, data, to=tuple(destination_identities)))
         await asyncio.sleep(0)
 
     async def publish_dtmf(self, *, code: int, digit: str) -> None:
-        room_pb2.PublishSipDtmfRequest(code=code, digit=digit)
+        filled(room_pb2.PublishSipDtmfRequest(), code=code, digit=digit)
         self._wire.check_open(rtc_participant.PublishDTMFError(CLOSED))
         self._wire.send(Sent("dtmf", content=digit, attributes={"code": str(code)}))
         await asyncio.sleep(0)
@@ -79,15 +78,18 @@ class FakeLocalParticipant(RpcEnd):
     # --- what others see of it; of a closed room LiveKit says nothing here
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
-        room_pb2.SetLocalAttributesRequest(attributes=entries(attributes))
+        for key, value in attributes.items():
+            filled(room_pb2.AttributesEntry(), key=key, value=value)
         if self._wire.is_open:
-            self._wire.send(Sent("attributes", attributes=dict(attributes)))
-            self._wire.echo(self._wire.change_attributes, self, dict(attributes))
+            sent = self._wire.send(Sent("attributes", attributes=dict(attributes)))
+            self._wire.echo(self._wire.change_attributes, self, sent.attributes)
         await asyncio.sleep(0)
 
     async def set_metadata(self, metadata: str) -> None:
-        changed = room_pb2.ParticipantMetadataChanged(
-            participant_identity=self.identity, metadata=metadata
+        changed = filled(
+            room_pb2.ParticipantMetadataChanged(),
+            participant_identity=self.identity,
+            metadata=metadata,
         )
         if self._wire.is_open:
             self._wire.send(Sent("metadata", content=metadata))
@@ -95,7 +97,9 @@ class FakeLocalParticipant(RpcEnd):
         await asyncio.sleep(0)
 
     async def set_name(self, name: str) -> None:
-        changed = room_pb2.ParticipantNameChanged(participant_identity=self.identity, name=name)
+        changed = filled(
+            room_pb2.ParticipantNameChanged(), participant_identity=self.identity, name=name
+        )
         if self._wire.is_open:
             self._wire.send(Sent("name", content=name))
             self._wire.echo(self._wire.deliver, participant_name_changed=changed)

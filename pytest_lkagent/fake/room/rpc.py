@@ -15,7 +15,7 @@ from livekit.rtc.log import logger
 
 from ...errors import BehaviourError, UsageError
 from .private import HAS_INTERCEPTORS, participant_pb2, rpc_pb2
-from .wire import Sent, Wire
+from .wire import Sent, Wire, filled
 
 __all__ = ["RpcEnd", "rpc_error"]
 
@@ -64,7 +64,8 @@ class RpcEnd(rtc.LocalParticipant):
 
     async def _perform_rpc_ffi(self, call: Any) -> str:
         to, method, payload = call.destination_identity, call.method, call.payload
-        rpc_pb2.PerformRpcRequest(destination_identity=to, method=method, payload=payload)
+        request = rpc_pb2.PerformRpcRequest()
+        filled(request, destination_identity=to, method=method, payload=payload)
         if len(payload.encode()) > _MOST_BYTES:
             raise rpc_error(_Code.REQUEST_PAYLOAD_TOO_LARGE)
         self._wire.check_open(rpc_error(_Code.SEND_FAILED))

@@ -13,7 +13,7 @@ from livekit import rtc
 
 from .private import room_pb2
 
-__all__ = ["CLOSED", "Answer", "Sent", "Wire", "entries", "milliseconds"]
+__all__ = ["CLOSED", "Answer", "Sent", "Wire", "entries", "filled", "milliseconds"]
 
 CLOSED = "engine: connection error: engine is closed"
 """What LiveKit says of whatever is sent after the end."""
@@ -126,6 +126,17 @@ class Wire:
 def milliseconds() -> int:
     """Return the time as LiveKit tells it."""
     return int(time.time() * 1000)
+
+
+def filled(message: Any, **fields: Any) -> Any:
+    """Return a message of LiveKit's with its fields set, as LiveKit sets those of a request.
+
+    Raises:
+        TypeError: A value is of another type: None, too, which a message's constructor passes over.
+    """
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
 
 
 def entries(attributes: Mapping[str, str]) -> list[Any]:
