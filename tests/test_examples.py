@@ -59,6 +59,7 @@ def verdicts(said: str) -> set[str]:
     return set(re.findall(r"\d+ (\w+)", said.splitlines()[-1].partition(" in ")[0]))
 
 
+@pytest.mark.slow
 def test_all_examples_pass_as_the_readme_runs_them():
     ran = run("-v", "examples", folder=ROOT)
     assert ran.returncode == 0, ran.stdout

@@ -163,6 +163,7 @@ def test_an_agent_that_copes_passes(project):
     fuzzed(project, "test_desk = fuzz_agent(Sound)").outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_an_invariant_of_the_users_own_is_asked_after_each_turn(project):
     test = """
 def never_negative(userdata):
@@ -681,6 +682,7 @@ test_waits = fuzz_agent(Waits{})
     fuzzed(project, test.format(", without=['ends']")).outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_each_call_of_a_tool_takes_a_time_of_its_own(project):
     test = """
 def overtaken(userdata):

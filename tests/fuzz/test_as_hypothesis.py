@@ -128,6 +128,7 @@ def test_alike():
     desk.run().outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_a_run_in_ci_is_the_same_each_time(project):
     desk = project(files("test_narrow = fuzz_agent(Narrow)"))
     first, second = desk.run("--hypothesis-profile=ci"), desk.run("--hypothesis-profile=ci")
@@ -156,6 +157,7 @@ def test_an_example_is_reproduced_and_kept_in_the_database(project):
 RANDOM = "settings(derandomize=False, max_examples=30, phases=[Phase.generate])"
 
 
+@pytest.mark.slow
 def test_the_seed_is_shown_and_honoured(project):
     narrow = project(files(f"test_narrow = {RANDOM}(fuzz_agent(Narrow))"))
     first = narrow.run("--hypothesis-verbosity=verbose")
@@ -276,6 +278,7 @@ test_asks = settings(max_examples=3)(fuzz_agent(Asks))
     project({**asks, "pytest.ini": allowed}).run().outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_the_options_of_the_plugin_hold(project):
     slow = project(files("test_slow = fuzz_agent(Slow)"))
     result = slow.run()
@@ -299,6 +302,7 @@ def test_reports_name_the_line_that_says_what_is_fuzzed(project):
     junit.shows("FAILED test_desk.py::test_slow - *user_says(*) cannot finish: *")
 
 
+@pytest.mark.slow
 def test_several_faults_are_all_told(project):
     test = """
 class Many(Agent):

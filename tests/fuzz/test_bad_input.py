@@ -324,6 +324,7 @@ MISSING = (
 )
 
 
+@pytest.mark.slow
 def test_without_hypothesis_a_drawn_scenario_fails_and_the_others_of_its_file_are_played(project):
     result = project(
         {

@@ -138,6 +138,7 @@ def machine(project) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_a_fault_is_shown_with_the_steps_and_the_conversation_that_led_there(machine):
     result = machine("TestShop = Machine.TestCase", "--hypothesis-profile=shrinks")
     result.outcomes(failed=1)
@@ -157,11 +158,13 @@ def test_nothing_is_found_in_what_is_sound(machine):
     machine(test, "--hypothesis-profile=few").outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_a_turn_has_time_for_the_tools_that_are_held(machine):
     test = "class M(Machine):\n    agent = SoundShop\nTestShop = M.TestCase"
     machine(test, "--lk-timeout=70s").outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_who_does_not_let_himself_be_interrupted_is_not(machine):
     result = machine("""
 class M(AgentMachine):
@@ -175,6 +178,7 @@ TestFirm = M.TestCase
     result.outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_a_tool_that_the_session_ends_is_not_held_any_more(machine):
     result = machine("""
 class Notes(Agent):
@@ -221,6 +225,7 @@ TestRecaps = M.TestCase
     result.shows_no("said at the end: *fake_2*")  # after the first answer, which is the fault
 
 
+@pytest.mark.slow
 def test_an_agent_may_hang_up(machine):
     result = machine("""
 class HangsUp(Agent):
@@ -340,6 +345,7 @@ TestBell = M.TestCase
     result.shows("E       state.somebody_waits()")
 
 
+@pytest.mark.slow
 def test_parallel_tools_end_in_any_order(machine):
     result = machine("""
 class M(AgentMachine):
@@ -453,6 +459,7 @@ TestPlain = M.TestCase
     result.shows(lines[1])
 
 
+@pytest.mark.slow
 def test_a_machine_has_what_the_projects_fixtures_give(machine):
     result = machine("""
 import pytest

@@ -46,6 +46,7 @@ def files(*lines: str) -> dict[str, str]:
     return {"conftest.py": CONFTEST, "desk.py": AGENT, "desk.yaml": scenario(*lines)}
 
 
+@pytest.mark.slow
 def test_a_scenario_without_turns_is_drawn_and_what_is_found_is_a_scenario_too(project):
     desk = project(files("fuzz: {examples: 100}", "userdata: {slots: []}"))
     result = desk.run("--lk-scenarios=desk.yaml")
@@ -65,6 +66,7 @@ def test_a_scenario_without_turns_is_drawn_and_what_is_found_is_a_scenario_too(p
     desk.with_files(mended).run("--lk-scenarios=desk.yaml").outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_each_example_has_userdata_of_its_own(project):
     alone = "invariants: [desk.py:fresh], without: [raises_nothing]"
     shared = project(files(f"fuzz: {{{alone}}}", "userdata: {slots: []}"))
@@ -253,6 +255,7 @@ def test_lk_fuzz_that_finds_nothing_to_draw_is_refused(project, desk):
     assert result.stderr.strip() == f"ERROR: {VAIN}"
 
 
+@pytest.mark.slow
 def test_lk_fuzz_that_finds_nothing_to_draw_is_told_by_a_worker_too(project, warm):
     run = project({**files(), "test_it.py": "def test_it(): ..."})
     result = run.run("--lk-fuzz=9", "-n1", "test_it.py", subprocess=True)
@@ -292,6 +295,7 @@ def test_lk_fuzz_takes_userdata_from_where_the_scenarios_have_it(project, said):
     )
 
 
+@pytest.mark.slow
 def test_lk_fuzz_heeds_what_fuzz_says_need_not_hold(project):
     lines = ("fuzz: {examples: 5, without: [raises_nothing]}", "userdata: {slots: []}")
     run = project(files(*lines)).run("--lk-scenarios=desk.yaml", "--lk-fuzz=100")

@@ -7,6 +7,8 @@ come of it.
 
 from __future__ import annotations
 
+import pytest
+
 TALK = """
 from livekit.agents import AgentTask, RunContext, function_tool
 
@@ -444,6 +446,7 @@ def test_they_are(how):
     result.outcomes(passed=4)
 
 
+@pytest.mark.slow
 def test_so_are_calls_that_nobody_thought_of(calls):
     result = calls(
         """

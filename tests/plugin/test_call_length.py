@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 
+
+@pytest.mark.slow
 def test_twice_the_turns_are_twice_the_calls_of_our_own_functions(calls):
     result = calls(
         """

@@ -311,7 +311,10 @@ NONE = "lk_scenarios: desk.yml, book*.yaml: there is no such file"
     [
         ("", "", {"passed": 2, "warnings": 1}),
         ("testpaths = more\n", " in testpaths: more", {"passed": 1, "warnings": 1}),
-        ("addopts = -n 2\n", "", {"passed": 2, "warnings": 2}),  # one of each worker
+        pytest.param(
+            *("addopts = -n 2\n", "", {"passed": 2, "warnings": 2}),  # one of each worker
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_whole_run_in_which_the_globs_of_the_ini_file_find_nothing_warns(

@@ -126,6 +126,7 @@ def test_the_real_entrypoint_runs_as_it_is_and_without_keys(office, monkeypatch)
     result.shows("*simulator says True", "session ended with 7 items", "goodbye: the test is over")
 
 
+@pytest.mark.slow
 def test_the_worker_options_of_an_older_entrypoint_are_a_server_too(office):
     worker = """
     from livekit.agents import WorkerOptions

@@ -229,6 +229,7 @@ def test_a_run_without_scenarios_is_an_empty_run(exported):
     assert (word(run), run.job_count) == ("COMPLETED", 0)
 
 
+@pytest.mark.slow
 def test_a_run_that_needs_no_livekit_agents_gets_none(project):
     code = "import sys\ndef test_it():\n    assert 'livekit.agents' not in sys.modules\n"
     made = project({"test_it.py": code})

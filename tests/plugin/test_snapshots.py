@@ -248,6 +248,7 @@ LABELS = [
 ]
 
 
+@pytest.mark.slow
 def test_every_label_has_a_file_of_its_own_and_is_accepted_by_the_command(desk, files, pytester):
     import yaml
 

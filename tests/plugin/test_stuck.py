@@ -476,6 +476,7 @@ def test_a_suite_in_which_every_tenth_test_hangs_ends_by_itself(desk):
     result.shows(*[diagnosed, f"E *the tool book at {at('create_future()')}"] * 30)
 
 
+@pytest.mark.slow
 def test_it_ends_by_itself_on_several_processes_too(desk, warm):
     pytest.importorskip("xdist")
     suite = SUITE.replace("range(300)", "range(20)")
@@ -538,6 +539,7 @@ async def test_that_ends_soon(agent_session):
 """
 
 
+@pytest.mark.slow
 def test_a_job_in_a_thread_that_never_ends_is_told_and_pytest_goes_on_and_ends(desk):
     soon = "import pytest_lkagent.thread_jobs\n\npytest_lkagent.thread_jobs.PATIENCE = 0.5\n"
     made = desk({"desks.py": DESKS, "test_stuck.py": THREADS + NEXT, "soon.py": soon})

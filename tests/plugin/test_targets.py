@@ -780,6 +780,7 @@ def test_a_process_that_starts_no_session_says_why(play, warm, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_what_the_process_leaves_behind_may_print_for_a_while(play):
     file = "entrypoint: starts.py:leaves_behind\nscenarios: [{label: A, turns: [{user: hello}]}]\n"
     leaving = """
@@ -798,6 +799,7 @@ async def leaving_behind(ctx: JobContext) -> None:
     result.shows("*: A: in the agent's process: *leaves_behind raised LookupError: no such hotel")
 
 
+@pytest.mark.slow
 def test_a_module_that_only_the_process_cannot_import_is_told(play):
     file = "entrypoint: starts.py:returns\nscenarios: [{label: A, turns: [{user: hello}]}]\n"
     files = {"a.yaml": file, "starts.py": STARTS, "cannot-be-imported": ""}
