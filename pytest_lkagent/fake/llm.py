@@ -70,6 +70,8 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         """Whether a call that no tool on offer takes is sent all the same."""
         self._verdicts: dict[str | None, str] = {}
         self._judges_asked: set[str] = set()
+        self.improvised: Callable[[Request], Step] | None = None
+        """What answers every request in the place of a script, where nobody writes one."""
         self.advice = "add a step for it: fake_llm.script(say('…'))"
         self.why_asked: Callable[[str], str] = lambda _: ""
         """Return why a last input led to a request, if that is not what one would expect."""
@@ -250,16 +252,19 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         `inference` is what the answer is for, if it is an agent's.
         """
         self._speeches.take_back(inference)
-        try:
-            taken = self._script.take(request, advice=self._advise)
-        except UnscriptedRequest as error:
-            if self.allow_unscripted:
-                return silence()
-            self.refused.append(error)
-            raise
-        step = taken.resolve(request)
-        if inference is not None:
-            self._speeches.note(inference, taken, step)
+        if self.improvised is not None:
+            step = self.improvised(request).resolve(request)
+        else:
+            try:
+                taken = self._script.take(request, advice=self._advise)
+            except UnscriptedRequest as error:
+                if self.allow_unscripted:
+                    return silence()
+                self.refused.append(error)
+                raise
+            step = taken.resolve(request)
+            if inference is not None:
+                self._speeches.note(inference, taken, step)
         if not self.allow_misuse:
             self._check_calls(step, request)
         if step.error is not None:

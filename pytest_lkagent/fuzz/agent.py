@@ -27,6 +27,7 @@ from ..wall_clock import WallClock
 from . import private
 from .calling import refuse_elsewhere, refuse_unknown
 from .found import Findable, Names, left_behind, mocked, remembered, tell, written_delays
+from .garbage import garbage_apart
 from .kept import Kept
 from .mocked import by_owner, made_of
 from .play import Drawn, Example, Subject
@@ -173,6 +174,11 @@ def fuzz_test(
         __tracebackhide__ = True
         before()
         take(values)
+        with garbage_apart():
+            play()
+
+    def play() -> None:
+        __tracebackhide__ = True
         is_final = private.is_final()
         example = Example(subject, private.Drawing(), is_shown=is_final)
         try:

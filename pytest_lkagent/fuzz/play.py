@@ -133,7 +133,7 @@ class Improvised:
         self.has_failed = False
         self.steps = 0
         stage.let_anything_happen()
-        stage.model.when(lambda _: True, self._answer, times=None)
+        stage.model.improvised = self._answer
 
     def __call__(self, strategy: SearchStrategy[_T], *, or_else: _T) -> _T:
         """Draw a value, `or_else` where drawing has come to its end."""
