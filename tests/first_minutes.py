@@ -24,7 +24,7 @@ def main(options: Sequence[str]) -> str | None:
     """Return what was wrong, None where all was well."""
     page = list(blocks(README.name, README.read_text(encoding="utf-8")))
     written = {block.title["name"]: block.text for block in page if block.title}
-    [console] = [block for block in page if block.language == "console"]
+    console = next(block for block in page if block.language == "console")
     [begins] = [at for at, line in enumerate(console.lines) if " FAILURES " in line]
     rule, heading, *failure, _ = console.lines[begins:]
     # below the heading xdist says which of its processes it was

@@ -89,6 +89,22 @@ def test_a_page_shows_what_happens(path, play):
     play(path.read_text(encoding="utf-8"), path.relative_to(ROOT).as_posix())
 
 
+def test_the_picture_in_the_readme_is_drawn_of_the_call_that_it_shows(pytester):
+    page = blocks("README.md", (ROOT / "README.md").read_text(encoding="utf-8"))
+    shown = {block.title["name"]: block.text for block in page if block.title}
+    passes = shown["test_call.py"].replace("within=0.3", "within=0.6")
+    drawn = "    pathlib.Path('call.svg').write_text(voice_call.timeline.to_svg(), 'utf-8')\n"
+    shown["test_call.py"] = f"import pathlib\n{passes}{drawn}"
+    for name, text in shown.items():
+        (pytester.path / name).write_text(text, encoding="utf-8")
+
+    pytester.runpytest_inprocess("test_call.py").assert_outcomes(passed=1)
+
+    picture = ROOT / "docs" / "images" / "interrupted-call.svg"
+    drawn = (pytester.path / "call.svg").read_text(encoding="utf-8")
+    assert picture.read_text(encoding="utf-8") == drawn
+
+
 # --- that a wrong page would be noticed
 
 

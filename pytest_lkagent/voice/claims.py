@@ -19,6 +19,7 @@ from .log import Spoken
 from .reasons import (
     what_took,
     why_cut_off,
+    why_late,
     why_not_stopped,
     why_passed_over,
     why_silent,
@@ -134,10 +135,11 @@ class Claims:
         has_stopped = spoken.interrupted or spoken.paused_from(start) is not None
         other = self._why_other(spoken, stopped)
         if stopped is None or not has_stopped or other:
-            why = other or self.why_not_stopped()
-            self._fail(f"the agent was not stopped by {utterance.text!r}{why}", start)
+            because = other or self.why_not_stopped()
+            self._fail(f"the agent was not stopped by {utterance.text!r}{because}", start)
         took = max(stopped - start, 0)  # it may have been silent already, in a pause
-        self._hold(f"the agent stopped {took} ms {into}", took, within, stopped)
+        why = partial(why_late, self.harness, stopped, within)
+        self._hold(f"the agent stopped {took} ms {into}", took, within, stopped, why)
         return self._log.agent_speech(spoken)
 
     async def agent_resumes(self, *, within: float | None = None) -> AgentSpeech:

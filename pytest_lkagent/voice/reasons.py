@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "what_took",
     "why_cut_off",
+    "why_late",
     "why_not_stopped",
     "why_passed_over",
     "why_silent",
@@ -81,6 +82,21 @@ def why_not_stopped(harness: VoiceHarness, spoken: Spoken) -> str:
     if (why := why_passed_over(harness, spoken)) or spoken.end is None:
         return why
     return f": it had said all {spoken.end - start} ms after that began"
+
+
+def why_late(harness: VoiceHarness, stopped: int, within: float | None) -> str:
+    """Say what had to be heard of the user's last words before the agent stopped for them."""
+    start, _, _ = harness.line.log.user[-1]
+    rules = harness.session.options.interruption
+    needed, took = rules["min_duration"], (stopped - start) / 1000
+    if (detector := _of_the_agent(harness, "vad")) is not None and within is not None:
+        until = needed + detector.capabilities.update_interval
+        if within < needed <= took <= until:
+            sooner = harness.words.interruption("min_duration", within)
+            return f": min_duration is {needed:g} s; {sooner} lets it stop by then"
+    if rules["min_words"] and _of_the_agent(harness, "stt") is not None:
+        return f": min_words is {rules['min_words']}, and so many had not been heard before"
+    return ""
 
 
 def why_cut_off(harness: VoiceHarness, spoken: Spoken, since: int) -> str:

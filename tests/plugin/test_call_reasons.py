@@ -128,6 +128,46 @@ async def test_it(voice_call, fake_llm):
     result.shows(f"E *ExpectationError: the agent was not stopped by 'wait': {why}")
 
 
+def test_what_it_takes_to_stop_it_is_what_took_the_time(calls):
+    result = calls(
+        TALK
+        + """
+async def stopped(voice_call, fake_llm, within):
+    await talk(voice_call, fake_llm)
+    fake_llm.script(say("Fine."))
+    await voice_call.interrupt("no wait please", after=1, lasts=1.2)
+    await voice_call.agent_stops(within=within)
+
+async def test_so_much_of_it(voice_call, fake_llm):
+    await stopped(voice_call, fake_llm, 0.3)
+
+@handling(interruption={"min_duration": 0.3})
+async def test_or_as_much_as_that_says(voice_call, fake_llm):
+    await stopped(voice_call, fake_llm, 0.3)
+
+@handling(interruption={"min_words": 2})
+async def test_so_many_words(voice_call, fake_llm):
+    await stopped(voice_call, fake_llm, 0.6)
+
+@handling(interruption={"min_duration": 1.0})
+async def test_nothing_but_the_end_of_few_words(voice_call, fake_llm):
+    await talk(voice_call, fake_llm)
+    fake_llm.script(say("Fine."))
+    await voice_call.interrupt("no", after=1, lasts=0.2)
+    await voice_call.agent_stops(within=0.3)
+"""
+    )
+    result.outcomes(failed=3, passed=1)
+    result.shows(
+        "E *: the agent stopped 500 ms into 'no wait please', and has to within 300 ms: "
+        "min_duration is 0.5 s; turn_handling={'interruption': {'min_duration': 0.3}} lets it "
+        "stop by then",
+        "E *: the agent stopped 800 ms into 'no wait please', and has to within 600 ms: "
+        "min_words is 2, and so many had not been heard before",
+        "E *: the agent stopped 400 ms into 'no', and has to within 300 ms",
+    )
+
+
 def test_the_silence_that_ends_a_sound_is_that_of_whoever_listens(calls):
     result = calls(
         TALK

@@ -197,7 +197,11 @@ def test_what_makes_no_sense_is_one_line(telephone, body, line):
                 "await voice_call.agent_answers(); await voice_call.backchannel(after=0.1, "
                 "lasts=0.3, heard=''); await voice_call.agent_stops(within=0.3)"
             ),
-            "*the agent stopped 500 ms into 'uh-huh', and has to within 300 ms",
+            (
+                "*the agent stopped 500 ms into 'uh-huh', and has to within 300 ms: min_duration "
+                "is 0.5 s; turn_handling={'interruption': {'min_duration': 0.3}} lets it stop by "
+                "then"
+            ),
         ),
         (
             "await voice_call.agent_keeps_silent(3)",
@@ -579,7 +583,7 @@ def test_words_in_the_middle_of_which_a_call_fails_are_not_taken_for_unheard(tel
             assert voice_call.timeline.user[0].heard == "a table"
         """)
     result.outcomes(failed=1, passed=1)
-    result.shows("*the agent stopped * ms into 'stop, please', and has to within 200 ms")
+    result.shows("*the agent stopped * ms into 'stop, please', and has to within 200 ms*")
     assert "[==" in str(result)
     assert "(heard" not in str(result)
 
