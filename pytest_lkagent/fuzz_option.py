@@ -28,9 +28,8 @@ def refuse_vain(items: Sequence[pytest.Item], examples: int) -> None:
     if not any(play.scenario.label.startswith(_OPTION) for play in plays):
         raise UsageError(
             f"{_OPTION}{examples}: nothing is drawn; it takes the agents and the entrypoints of "
-            "the scenarios in text that are collected, and there is none: add "
-            "--lk-scenarios=FILE.yaml (a test of fuzz_agent draws as often as hypothesis' profile "
-            "says: --hypothesis-profile)"
+            "the scenarios that are collected, and there is none: add --lk-scenarios=FILE.yaml (a "
+            "test of fuzz_agent draws as often as hypothesis' profile says: --hypothesis-profile)"
         )
 
 
@@ -42,7 +41,7 @@ def of_agents(scenarios: Sequence[Scenario], examples: int) -> Iterator[Scenario
     chosen: dict[tuple[str, ...], Scenario] = {}
     for scenario in scenarios:
         is_played = scenario.turns is not None or scenario.is_drawn
-        if scenario.mode == "audio" or not (is_played or _tested(scenario)):
+        if not (is_played or _tested(scenario)):
             continue
         first = chosen.setdefault(_tested(scenario), scenario)
         if first.fuzz is None and scenario.fuzz is not None:

@@ -240,17 +240,32 @@ def test_lk_fuzz_is_a_number(project):
 
 
 VAIN = (
-    "--lk-fuzz=9: nothing is drawn; it takes the agents and the entrypoints of the scenarios in "
-    "text that are collected, and there is none: add --lk-scenarios=FILE.yaml (a test of "
-    "fuzz_agent draws as often as hypothesis' profile says: --hypothesis-profile)"
+    "--lk-fuzz=9: nothing is drawn; it takes the agents and the entrypoints of the scenarios that "
+    "are collected, and there is none: add --lk-scenarios=FILE.yaml (a test of fuzz_agent draws "
+    "as often as hypothesis' profile says: --hypothesis-profile)"
 )
-IN_A_CALL = scenario("mode: audio", "turns: [{user: book, llm: [Done.]}]")
 
 
-@pytest.mark.parametrize("desk", [None, IN_A_CALL])
-def test_lk_fuzz_that_finds_nothing_to_draw_is_refused(project, desk):
-    run = project({**files(), "desk.yaml": desk or scenario(), "test_it.py": "def test_it(): ..."})
-    result = run.run("--lk-fuzz=9", "test_it.py", *(["desk.yaml"] if desk else []))
+def test_lk_fuzz_takes_the_agent_of_a_call_and_talks_with_it_in_text(project):
+    lines = (
+        "mode: audio",
+        "userdata: {slots: []}",
+        "voices: {Done.: 2s}",
+        "session: {turn_handling: {endpointing: {min_delay: 1.0}}}",
+        "turns: [{user: book, lasts: 1s, within: 2s, llm: [Done.]}]",
+    )
+    desk = project({**files(), "desk.yaml": scenario(*lines)})
+    result = desk.run("--lk-scenarios=desk.yaml", "--lk-fuzz=100")
+    result.outcomes(passed=1, failed=1)
+    result.shows(
+        "E       IndexError: string index out of range",
+        "FAILED desk.yaml::--lk-fuzz=100 desk.py:Desk - *",
+    )
+
+
+def test_lk_fuzz_that_finds_nothing_to_draw_is_refused(project):
+    run = project({**files(), "test_it.py": "def test_it(): ..."})
+    result = run.run("--lk-fuzz=9", "test_it.py")
     assert result.exit_status == pytest.ExitCode.USAGE_ERROR
     assert result.stderr.strip() == f"ERROR: {VAIN}"
 
