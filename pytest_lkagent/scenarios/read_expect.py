@@ -149,6 +149,10 @@ def _call(reading: Reading, node: Node) -> CallExpectation:
 
 
 def _output(reading: Reading, node: Node) -> OutputExpectation:
+    if isinstance(node, ScalarNode):  # of which tool, or what it returned: one may mean either
+        instead = f"{{name: {node.value}}}, or {{output: {node.value}}} for what a tool returned"
+        reading.wrong(node, "function_call_output", instead)
+        return OutputExpectation(site=site_of(node))
     fields = reading.fields(node, "function_call_output", OUTPUT_KEYS)
     failed = fields.get("is_error")
     return OutputExpectation(

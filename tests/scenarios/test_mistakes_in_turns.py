@@ -199,7 +199,7 @@ TURN = [
         "{user: a, expect: [{function_call_output: book}]}",
         (
             "43: function_call_output cannot be 'book'; "
-            "write a mapping with some of name, output, contains, matches, is_error"
+            "write {name: book}, or {output: book} for what a tool returned"
         ),
     ),
     (
