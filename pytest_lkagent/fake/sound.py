@@ -136,7 +136,9 @@ def check_seconds(given: object, what: str, *, some: bool = False, of_speech: bo
     """
     is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
     if not is_number or not (given > 0 if some else given >= 0) or given == float("inf"):  # type: ignore[operator]
-        raise UsageError(f"{what}: how many seconds? write a number, such as 1.5")
+        is_too_few = is_number and given <= 0  # type: ignore[operator]
+        number = "a number" if not is_too_few else "more than 0" if some else "0 or more"
+        raise UsageError(f"{what}: how many seconds? write {number}, such as 1.5")
     if of_speech and given > LONGEST_SPEECH:  # type: ignore[operator]
         raise UsageError(
             f"{what}: that is {given / 60:.0f} minutes; times are seconds, "  # type: ignore[operator]

@@ -30,17 +30,17 @@ _TRANSCRIPTS = (_Type.INTERIM_TRANSCRIPT, _Type.PREFLIGHT_TRANSCRIPT, _Type.FINA
 class FakeSTT(Fake, stt.STT[Any]):
     """An ``stt.STT`` that takes speech for what its `Utterance` says it is taken for.
 
-    `heard` is called with an utterance and the transcript that became of it, `raised` with what an
+    `recognised` is called with an utterance of which there is a transcript, `raised` with what an
     utterance says that recognition fails with.
     """
 
     def __init__(
         self,
-        heard: Callable[[Utterance, str], None] = lambda *_: None,
+        recognised: Callable[[Utterance], None] = lambda _: None,
         raised: Callable[[Failed], None] = lambda _: None,
     ) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
-        self.heard = heard
+        self.recognised = recognised
         self._raised = raised
         self.is_up = asyncio.Event()
         """Whether it hears: one that failed connects again, after a while."""
@@ -75,7 +75,7 @@ class FakeSTT(Fake, stt.STT[Any]):
             return stt.SpeechEvent(type=_Type.FINAL_TRANSCRIPT, alternatives=[_data("", None)])
         await asyncio.sleep(utterance.delay)
         self.fail_on(utterance)
-        self.heard(utterance, " ".join(words))
+        self.recognised(utterance)
         return stt.SpeechEvent(
             type=_Type.FINAL_TRANSCRIPT, alternatives=[_data(" ".join(words), utterance)]
         )
@@ -171,9 +171,9 @@ class _FakeRecognition(stt.RecognizeStream):
         def arrive() -> None:
             self._timers.discard(timer)
             event.created_at = time.time()
-            self._event_ch.send_nowait(event)
             if kind is _Type.FINAL_TRANSCRIPT and of is not None:
-                self._stt.heard(of, text)
+                self._stt.recognised(of)
+            self._event_ch.send_nowait(event)
 
         timer = self._loop.call_at(self._last_due, arrive)
         self._timers.add(timer)

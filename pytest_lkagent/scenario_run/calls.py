@@ -134,7 +134,9 @@ def why_otherwise(turn: ScenarioTurn, call: VoiceCall) -> Iterator[str]:
     if verb == "interrupt" and (why := call.why_not_stopped()):
         yield f"the agent was not stopped{why}"
     if verb == "backchannel" and (why := call.why_stopped()):
-        yield f"the agent stopped for the backchannel{why}"
+        spoken = call.talked_over()
+        went_on = spoken is not None and not spoken.interrupted
+        yield f"the agent {'paused' if went_on else 'stopped'} for the backchannel{why}"
 
 
 def check_call_turn(
@@ -149,7 +151,7 @@ def check_call_turn(
                 f"expected {expected!r} to be heard, and it was {heard!r}", tuple(log.lanes())
             )
     if turn.interrupted_at is not None:
-        spoken = call.talked_over()
+        spoken = call.cut_off() if turn.hang_up else call.talked_over()
         took = 0 if spoken is None or spoken.end is None else spoken.heard_by(spoken.end)
         wanted = round(turn.interrupted_at * 1000)
         if spoken is None or not spoken.interrupted:

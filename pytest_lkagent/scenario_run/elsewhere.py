@@ -35,7 +35,8 @@ def elsewhere(
         if not is_listed and any(fits(expected, event) for event in happened[index].events):
             yield f"it came in turn {index}: list it there" if index else _AT_THE_START
     if saying and isinstance(expected, MessageExpectation) and number < len(turns):
-        over = f"turn {number + 1} talks over that, and lists it"
+        comes = "talks over that" if turns[number].at is None else "begins before that is over"
+        over = f"turn {number + 1} {comes}, and lists it"
         yield f"the agent is still saying {saying!r}: {over}"
     if isinstance(expected, OutputExpectation):
         calls = (event for event in transcript if isinstance(event, FunctionCall))

@@ -83,6 +83,8 @@ def read_call_keys(reading: Reading, fields: dict[str, Node]) -> dict[str, Any]:
             reading.problem(fields["dtmf"], "dtmf: which keys? write a text, such as 12#")
     if "hang_up" in fields:
         turn["hang_up"] = only_true(reading, fields["hang_up"], "hang_up")
+    if "heard" in fields and not fields.keys() & {"user", *_INTERJECTIONS}:
+        reading.problem(fields["heard"], "heard is of what the user says; take it away")
     if "heard" in fields:
         turn["heard"] = reading.text(fields["heard"], "heard")
     if "at" in fields:

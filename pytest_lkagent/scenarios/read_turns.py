@@ -67,7 +67,10 @@ def _turn(reading: Reading, node: Node) -> ScenarioTurn:
         turn["interrupt"] = reading.seconds(fields["interrupt"], "interrupt")
     if "settle" in fields:
         turn["settle"] = reading.flag(fields["settle"], "settle")
-    if "within" in fields:
+    if "within" in fields and turn.get("hang_up"):
+        told = "within: nobody answers a user who has hung up; take it away"
+        reading.problem(fields["within"], told)
+    elif "within" in fields:
         is_waited_for = not turn.keys() & {"interrupt", "hang_up"}
         passed = turn.get("wait", 0.0) if is_waited_for else None
         turn["within"] = read_within(reading, fields["within"], passed)

@@ -74,7 +74,8 @@ class Claims:
         answers each is claimed once.
 
         Args:
-            text: What it begins with, None for whatever it says.
+            text: What it begins with, None for whatever it says. Where the program, and not the
+                user, cuts it off, it has been heard before.
             within: Seconds that it may take from the end of the user's words, from keys, from the
                 beginning of a silence, or from that of the call.
 
@@ -108,6 +109,12 @@ class Claims:
                 self._fail(
                     f"the agent answered{to} with {whole!r}, and has to begin with {text!r}",
                     spoken.start,
+                )
+            cut = self._why_cut_off(spoken)
+            if cut and not said.text.startswith(text):  # what the user cuts off is the test's doing
+                self._fail(
+                    f"the agent was cut off after {said.text!r}, and has to say {text!r}{cut}",
+                    spoken.end,
                 )
         return self._log.agent_speech(spoken)
 
@@ -257,6 +264,10 @@ class Claims:
         spoken = self._talking()
         return "" if spoken is None else self._log.words_of(spoken)
 
+    def cut_off(self) -> Spoken | None:
+        """Return what the end of the call cut off, or what the agent said last before it."""
+        return self._log.agent[-1] if self._log.agent else None
+
     def talked_over(self) -> Spoken | None:
         """Return what the user's last words were said over, or what was cut off after them."""
         if not self._log.user:
@@ -320,15 +331,20 @@ class Claims:
         why = self.why_silent()
         claimed = self._log.agent[: self._claimed]
         if claimed and claimed[-1].start >= self._since:
-            said = self._log.agent_speech(claimed[-1]).text
+            spoken = claimed[-1]
+            said = self._log.agent_speech(spoken).text or self._log.words_of(spoken)
+            why = why or self._why_cut_off(spoken)
             return f"the agent said nothing after {said!r}, which the claim before is about{why}"
         if not (why or self._log.user or self._asked or self._since):
             return "the agent says nothing by itself, and the user has said nothing"
         return f"the agent did not answer{to}{why}"
 
     def _next_answer(self) -> Spoken | None:
-        unclaimed = self._log.agent[self._claimed :]
-        return next((one for one in unclaimed if one.start >= self._since), None)
+        for spoken in self._log.agent[self._claimed :]:
+            is_heard = not spoken.interrupted or spoken.end != spoken.start
+            if spoken.start >= self._since and is_heard:
+                return spoken
+        return None
 
     def _talking(self) -> Spoken | None:
         if not self._log.agent or self._log.agent[-1].is_over or self._log.agent[-1].is_paused:
@@ -366,10 +382,19 @@ class Claims:
         """Say what the agent stopped for, if that is not the user's last words."""
         if stopped is None:
             return ""
-        if any(one.at <= stopped for one in self._log.moments if one.kind == "hang up"):
+        if self._hung_up_by(stopped):
             return ": the user hung up"
         start, _, _ = self._log.user[-1]
         return why_cut_off(self.harness, spoken, start)
+
+    def _why_cut_off(self, spoken: Spoken) -> str:
+        """Say that the program cut off a speech, if it was neither heard out nor the user's end."""
+        if spoken.end is None or self._hung_up_by(spoken.end):
+            return ""
+        return why_cut_off(self.harness, spoken, self._since)
+
+    def _hung_up_by(self, moment: int) -> bool:
+        return any(one.at <= moment for one in self._log.moments if one.kind == "hang up")
 
     def _check_within(self, within: float | None, claim: str, since: int) -> None:
         """Refuse what is no time, or so long a one that milliseconds must be meant."""

@@ -47,8 +47,10 @@ class VoiceHarness(Harness):
         self._stand_ins: dict[llm.RealtimeModel, FakeRealtimeModel] = {}
         self._brought: Collection[str] | None = None
         """What the session under test has of its own to hear with, None where it is the user's."""
-        self._soundless: list[tuple[str, Agent]] = []
-        """What was said and not heard, and who said it."""
+        self._soundless: list[tuple[str, Agent, str]] = []
+        """What was said and not heard, who said it, and what was heard in its place."""
+        self._voiced = 0
+        """How much the voice had said by then."""
         self._failures = 0
         """How often the voice had failed when the agent last said something."""
 
@@ -109,10 +111,16 @@ class VoiceHarness(Harness):
         if item.type != "message" or item.role != "assistant":
             return
         known, self._failures = self._failures, len(self.line.tts.failed)
-        is_told = item.interrupted or self._failures > known
-        is_heard = is_told or "started_speaking_at" in item.metrics
-        if not is_heard and (item.text_content or "").strip():
-            self._soundless.append((item.text_content, _livekit_replies.speaker(self.session)))
+        voiced, self._voiced = self.line.tts.said[self._voiced :], len(self.line.tts.said)
+        if item.interrupted or self._failures > known:
+            return  # that is told
+        text, heard = item.text_content or "", None
+        if "started_speaking_at" not in item.metrics:
+            heard = "no audio" if text.strip() else None
+        elif voiced and _has_words(text) and not any(map(_has_words, voiced)):
+            heard = f"only {' '.join(voiced)!r}"  # such as the full stop that a node has left
+        if heard is not None:
+            self._soundless.append((text, _livekit_replies.speaker(self.session), heard))
 
     def agent_starting(self, agent: Agent) -> None:
         super().agent_starting(agent)
@@ -160,11 +168,11 @@ class VoiceHarness(Harness):
 
     def settle_account(self) -> None:
         super().settle_account()
-        for text, speaker in self._soundless:
+        for text, speaker, heard in self._soundless:
             node = type(speaker).tts_node
             of = "it" if node is Agent.tts_node else f"its tts_node{place_of(node)}"
             told = (
-                f"{type(speaker).__name__} said {text!r}, and nobody heard it: no audio came of "
+                f"{type(speaker).__name__} said {text!r}, and nobody heard it: {heard} came of "
                 f"{of}; if that is right, let it pass: {self.words.allow(UnheardSpeech.kind)}"
             )
             self._stage.findings.add(UnheardSpeech(told))
@@ -210,3 +218,7 @@ class VoiceHarness(Harness):
         await self.line.quiet(self.quiet)
         await settled(self.session, self.record, self._clock.quiet)
         self.model.rest()
+
+
+def _has_words(text: str) -> bool:
+    return any(map(str.isalnum, text))

@@ -40,7 +40,7 @@ class Line:
         self._is_clear = not impairments
         self.log.agent_began = self._make_noise
         self.log.heard_by = lambda: self._due
-        self.stt = FakeSTT(self.log.heard, tts.failed.append)
+        self.stt = FakeSTT(self.log.recognised, tts.failed.append)
         self.turn_detection = FakeTurnDetector(self._end_of_turn)
         self.audio_turn_detection = FakeAudioTurnDetector(self._end_of_turn)
         self._vads: dict[float, FakeVAD] = {}

@@ -104,6 +104,8 @@ class CallLog:
         self._is_written = True
         self._asked = 0
         self._heard: dict[Utterance, str] = {}
+        self._recognised: Utterance | None = None
+        """What recognition made something of last: of that is what the session is told."""
         self._tools: dict[str, ToolSpan] = {}
         self._states: list[State] = []
         self._moments: list[Moment] = []
@@ -147,7 +149,7 @@ class CallLog:
 
     def user_speaks(self, utterance: Utterance) -> None:
         """Note that the user begins to say something now."""
-        start = self.now
+        start, self._recognised = self.now, None
         self.user.append((start, start + round(utterance.lasts * 1000), utterance))
 
     def user_stops(self) -> None:
@@ -157,8 +159,17 @@ class CallLog:
             self.user[-1] = (start, self.now, utterance)
 
     def heard(self, utterance: Utterance, text: str) -> None:
-        """Note what recognition made of it."""
+        """Note what a realtime model made of it."""
         self._heard[utterance] = text
+
+    def recognised(self, utterance: Utterance) -> None:
+        """Note that recognition made something of it, which an ``stt_node`` may change or drop."""
+        self._recognised = utterance
+
+    def _transcribed(self, event: Any) -> None:
+        """Note what the session was told that the user said."""
+        if event.is_final and (utterance := self._recognised) is not None:
+            self._heard[utterance] = _in_a_line((self._heard.get(utterance, ""), event.transcript))
 
     def happened(self, kind: str, text: str = "") -> None:
         """Note something that takes no time."""
@@ -229,6 +240,7 @@ class CallLog:
         self._session = session
         handlers: Mapping[str, Callable[[Any], None]] = {
             "user_state_changed": lambda event: self._state("user", event.new_state),
+            "user_input_transcribed": self._transcribed,
             "agent_state_changed": lambda event: self._state("agent", event.new_state),
             "conversation_item_added": self._on_item,
             "tool_execution_updated": self._on_tool,

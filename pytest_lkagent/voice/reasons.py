@@ -55,8 +55,14 @@ def why_silent(harness: VoiceHarness, since: int, *, is_silence: bool) -> str:
     errors = [one.text for one in timeline.moments if one.kind == "error" and one.at >= since]
     if errors:
         return f": {errors[-1]}"
-    if not is_silence or any(one.state == "away" and one.at >= since for one in timeline.states):
+    states = [one for one in timeline.states if one.who == "user"]
+    if not is_silence or any(one.state == "away" and one.at >= since for one in states):
         return ""
+    if states and states[-1].state == "away":
+        return (
+            f": LiveKit finds the user away since {states[-1].at / 1000:g} s, and tells so once, "
+            "until the user speaks again"
+        )
     timeout = harness.session.options.user_away_timeout
     if timeout is None:
         return ": LiveKit finds nobody away, as user_away_timeout is None"

@@ -532,3 +532,124 @@ async def test_where_it_goes_on_first(voice_call):
         "E *: the agent had paused already, and was silent through all of '': claim first that it "
         "goes on (agent_resumes)"
     )
+
+
+def test_what_the_program_cuts_off_is_not_answered_with(calls):
+    result = calls(
+        """
+from livekit.agents import function_tool
+
+GOODBYE = "Goodbye, and thank you for calling."
+
+class Hasty(FrontDesk):
+    @function_tool
+    async def end_call(self) -> None:
+        \"\"\"Say goodbye.\"\"\"
+        self.session.say(GOODBYE)
+        await asyncio.sleep(1)
+        self.session.shutdown(drain=False)
+
+    @function_tool
+    async def look(self) -> str:
+        \"\"\"Look something up.\"\"\"
+        self.session.say("One moment, please, I look that up.")
+        await asyncio.sleep(1)
+        self.session.interrupt()
+        return "found"
+
+pytestmark = pytest.mark.lk(agent=Hasty)
+
+async def test_the_session_ends(voice_call, fake_llm):
+    fake_llm.script(call("end_call"))
+    await voice_call.say("that was all", at=1)
+    await voice_call.agent_answers(GOODBYE)
+
+async def test_as_much_as_was_heard_is_claimed(voice_call, fake_llm):
+    fake_llm.script(call("end_call"))
+    await voice_call.say("that was all", at=1)
+    await voice_call.agent_answers("Goodbye,")
+
+async def test_a_tool_interrupts(voice_call, fake_llm):
+    fake_llm.script(call("look"))
+    await voice_call.say("is there any?", at=1)
+    await voice_call.agent_answers("One moment, please")
+
+async def test_and_nothing_comes(voice_call, fake_llm):
+    fake_llm.script(call("look"))
+    await voice_call.say("is there any?", at=1)
+    await voice_call.agent_answers()
+    await voice_call.agent_answers("It is found.")
+
+class Greets(FrontDesk):
+    async def on_enter(self):
+        self.session.say(GOODBYE)
+
+@pytest.mark.lk(agent=Greets)
+async def test_nobody_hears_any_of_it(voice_call):
+    await voice_call.hang_up(at=0)
+    await voice_call.agent_answers()
+"""
+    )
+    result.outcomes(passed=1, failed=4)
+    result.shows(
+        "E *: the agent was cut off after 'Goodbye, and thank', and has to say 'Goodbye, and thank "
+        "you for calling.': the session was closed",
+        "E *: the agent was cut off after 'One moment,', and has to say 'One moment, please': the "
+        "program interrupted it (test_it.py:*), not the user's words",
+        "E *: the agent said nothing after 'One moment,', which the claim before is about: the "
+        "program interrupted it (test_it.py:*), not the user's words",
+        "E *: the agent did not answer*: the session closed (participant_disconnected)",
+    )
+
+
+def test_what_an_stt_node_makes_of_words_is_what_was_heard(calls):
+    result = calls(
+        """
+class Mishears(FrontDesk):
+    async def stt_node(self, audio, model_settings):
+        async for event in Agent.default.stt_node(self, audio, model_settings):
+            for heard in event.alternatives:
+                heard.text = heard.text.replace("ibuprofen", "aspirin")
+            if "mute" not in str(event.alternatives):
+                yield event
+
+@pytest.mark.lk(agent=Mishears)
+async def test_it(voice_call, fake_llm):
+    fake_llm.script(say("Two."))
+    await voice_call.say("how much ibuprofen?")
+    await voice_call.agent_answers()
+    await voice_call.settle()
+    await voice_call.say("mute, please")
+    await voice_call.settle()
+    assert [said.heard for said in voice_call.timeline.user] == ["how much aspirin?", ""]
+"""
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_user_who_is_away_already_is_not_found_away_again(calls):
+    result = calls(
+        """
+class Asks(FrontDesk):
+    async def on_enter(self):
+        self.session.on("user_state_changed", self.look_after)
+
+    def look_after(self, event):
+        if event.new_state == "away":
+            self.session.say("Are you still there?")
+
+@pytest.mark.lk(agent=Asks)
+async def test_it(voice_call):
+    await voice_call.settle()
+    await voice_call.silence(16)
+    await voice_call.agent_answers("Are you still there?")
+    await voice_call.settle()
+    await voice_call.silence(60)
+    await voice_call.agent_answers("Are you still there?")
+"""
+    )
+    result.outcomes(failed=1)
+    result.shows(
+        "E *: the agent did not answer*: LiveKit finds the user away since 15 s, and tells so "
+        "once, until the user speaks again"
+    )

@@ -380,6 +380,19 @@ async def test_nor_what_an_object_of_its_own_keeps_back(voice_call, agent_sessio
     agent.tts_node = lambda *given: Mute.tts_node(agent, *given)
     await agent_session.say("Good night.")
 
+class Drops(FrontDesk):
+    def tts_node(self, text, model_settings):
+        async def kept():
+            async for piece in text:
+                yield "" if "mg" in piece else "."
+        return Agent.default.tts_node(self, kept(), model_settings)
+
+@pytest.mark.lk(agent=Drops)
+async def test_nor_is_the_full_stop_that_a_node_leaves(voice_call, fake_llm):
+    fake_llm.script(say("Take 200 mg.").chunked(["Take 200 mg", "."]))
+    await voice_call.say("hello")
+    await voice_call.agent_answers("Take 200 mg.")
+
 class Fails(FrontDesk):
     async def tts_node(self, text, model_settings):
         async for piece in text:
@@ -402,12 +415,13 @@ async def test_what_ears_raise_is_told(voice_call, fake_llm):
     await greet(voice_call, fake_llm)
 """
     )
-    result.outcomes(passed=3, failed=5)
+    result.outcomes(passed=3, failed=6)
     result.shows(
         "Mute said 'Hello.', and nobody heard it: no audio came of its tts_node (test_it.py:*); if "
         "that is right, let it pass: @pytest.mark.lk(allow=['unheard_speech'])",
         "Mute said 'Good evening.', and nobody heard it: *",
         "FrontDesk said 'Good night.', and nobody heard it: no audio came of it; if *",
+        "Drops said 'Take 200 mg.', and nobody heard it: only '..' came of its tts_node (*); if *",
     )
     result.shows('> * raise LookupError("no voice")', "E *LookupError: no voice")
     result.shows_no("*contextlib*")

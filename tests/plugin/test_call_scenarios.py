@@ -292,9 +292,32 @@ def test_what_is_said_over_another_turn_at_its_time_is_listed_there(phone):
         """)
     result.shows(
         "call.yaml:8: A call, turn 1: expected message that contains 'at nine'",
-        "the agent is still saying 'We have one at seven and another one at nine.': turn 2 talks "
-        "over that, and lists it",
+        "the agent is still saying 'We have one at seven and another one at nine.': turn 2 begins "
+        "before that is over, and lists it",
     )
+
+
+def test_where_a_user_who_hangs_up_at_once_cuts_off_the_greeting(phone):
+    result = phone(
+        """
+        mode: audio
+        start: {llm: [Welcome to the Trattoria Aurora.]}
+        turns:
+          - {hang_up: true, at: 1s, interrupted_at: 500ms}
+        """,
+        top="agent: host.py:Greeter",
+    )
+    result.outcomes(passed=1)
+
+
+def test_a_noise_for_which_the_agent_paused_did_not_stop_it(phone):
+    result = phone("""
+        mode: audio
+        turns:
+          - {user: a table for two, llm: [We have one at seven and another one at nine.]}
+          - {backchannel: {text: "", after: 1s, lasts: 300ms}, expect: []}
+        """)
+    result.shows("the agent paused for the backchannel: min_words is 0, and nothing was heard; *")
 
 
 def test_the_greeting_may_be_talked_over(phone):
@@ -673,6 +696,14 @@ def test_what_is_for_calls_is_refused_in_text(phone, turn, line):
         (
             "mode: audio\nturns: [{silence: 2s, lasts: 3s}]",
             "*: lasts is for user:, what is said then; take it away",
+        ),
+        (
+            "mode: audio\nturns: [{silence: 2s, heard: ''}]",
+            "*5:34: heard is of what the user says; take it away",
+        ),
+        (
+            "mode: audio\nturns: [{hang_up: true, within: 1s}]",
+            "*5:37: within: nobody answers a user who has hung up; take it away",
         ),
         (
             "mode: audio\nvoices: {Hi.: soon}",

@@ -153,8 +153,8 @@ def test_the_very_instant_at_which_somebody_ends_or_says_something_has_not_passe
         (
             "await voice_call.say('hello', lasts=-1)",
             (
-                "*UsageError: voice_call.say('hello', …): lasts=-1: how many seconds? write a "
-                "number, *"
+                "*UsageError: voice_call.say('hello', …): lasts=-1: how many seconds? write more "
+                "than 0, such as 1.5"
             ),
         ),
         (
