@@ -248,7 +248,9 @@ class Invariants:
     def says_once(self, turn: Turn) -> Iterator[str]:
         """Code lets the agent say something as often as one piece of it ran, and no oftener."""
         said = Counter(
-            item.text_content for item in turn.items if _livekit_items.is_said_by_code(item)
+            " ".join((item.text_content or "").split())
+            for item in turn.items
+            if _livekit_items.is_said_by_code(item)
         )
         if not said:
             return

@@ -126,6 +126,18 @@ def fuzzed_agent(
         raise UsageError(
             f"{where}: {_name(agent)}() {error}; give a factory such as lambda: {_name(agent)}(…)"
         ) from None
+    if inspect.isclass(agent) and not issubclass(agent, Agent):
+        raise UsageError(f"{where}: {_name(agent)} is no Agent; give its class, or a factory")
+    if callable(userdata):
+        try:
+            inspect.signature(userdata).bind()
+        except TypeError as error:
+            raise UsageError(
+                f"{where}: userdata={_name(userdata)}: {error}; each example has its own, made "
+                "without arguments: write lambda: …"
+            ) from None
+        except ValueError:
+            pass  # one of Python's own, which does not say
     if not _is_count(turns):
         raise UsageError(f"{where}: turns={turns!r}: write a whole number from 1 on")
     if not isinstance(invariants, Iterable):

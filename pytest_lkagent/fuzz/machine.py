@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -86,6 +87,8 @@ class AgentMachine(RuleBasedStateMachine):
                 "makes it"
             )
         path, line = inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1]
+        if (own := vars(cls).get("teardown")) is not None:
+            cls.teardown = _with_ours(own)  # type: ignore[method-assign]
         cls.lk_fuzzed = fuzzed_agent(
             cls.agent,
             where=cls.__name__,
@@ -111,13 +114,13 @@ class AgentMachine(RuleBasedStateMachine):
         self._turn: asyncio.Task[Turn] | None = None
         self._harness: Harness | None = None
         self._at_work: set[asyncio.Task[Any]] = set()
-        self._is_ending = False
+        self._is_ending = self._is_closed = False
         self._taken = ExitStack()
         try:
             self._open()
             self._do(self._start(), is_turn=True)
         except BaseException:
-            self.teardown()  # hypothesis calls that of a machine alone that there is
+            AgentMachine.teardown(self)  # hypothesis calls that of a machine alone that there is
             raise
 
     # --- what rules and invariants look at
@@ -211,7 +214,16 @@ class AgentMachine(RuleBasedStateMachine):
         """The session has closed: hypothesis takes it for a mistake where no rule is left."""
 
     def teardown(self) -> None:
-        """Let everything end, close the session, and look at what comes to light then."""
+        """Let everything end, close the session, and look at what comes to light then.
+
+        Where a machine has one of its own, this comes after it: `super` need not be called.
+        """
+        if "_improvised" not in vars(self):
+            told = "its __init__ begins no session; call super().__init__() in it"
+            raise UsageError(f"{type(self).__name__}: {told}")
+        if self._is_closed:
+            return
+        self._is_closed = True
         failure = sys.exc_info()[1]
         verdict: BaseException | None = None
         self._improvised.has_failed = failure is not None
@@ -334,3 +346,16 @@ class AgentMachine(RuleBasedStateMachine):
         """Whether the model was asked: what is cut off before that is as good as not said."""
         is_asked = self._turn is not None and self._improvised.steps > 0
         return is_asked and _livekit_work.may_be_interrupted(self.agent_session)
+
+
+def _with_ours(own: Any) -> Any:
+    """Let our teardown come after the user's: hypothesis' own does nothing, and nobody calls it."""
+
+    @functools.wraps(own)
+    def teardown(machine: AgentMachine) -> None:
+        try:
+            own(machine)
+        finally:
+            AgentMachine.teardown(machine)
+
+    return teardown

@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from livekit.agents import Agent
 
 from .. import _livekit
-from ..errors import BehaviourError
+from ..errors import BehaviourError, UsageError
 from ..harness import Harness
 from ..invariants import Invariant, Invariants
 from ..script import Request, Step, say, silence
@@ -139,7 +139,7 @@ class Improvised:
         """Draw a value, `or_else` where drawing has come to its end."""
         if self.left is None and not self.has_failed:
             try:
-                return self._draw(strategy)
+                return self._draw(_strategy(strategy))
             except BaseException as error:  # noqa: BLE001  (whoever plays the example raises it)
                 self.left = error
         return or_else
@@ -154,6 +154,13 @@ class Improvised:
             step = self(self._completions(request), or_else=_SILENCE)
         self.drawn.current.steps.append(step)
         return step
+
+
+def _strategy(given: SearchStrategy[_T]) -> SearchStrategy[_T]:
+    """Refuse what is none, such as what a machine's own `completions` returned."""
+    if not isinstance(cast(Any, given), SearchStrategy):
+        raise UsageError(f"completions() returned {given!r}, and has to return a strategy")
+    return given
 
 
 class Example:

@@ -296,6 +296,14 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
             "fuzz_agent(Desk, session_options={'max_steps': 1})",
             "fuzz_agent(Desk): session_options: AgentSession takes no 'max_steps'*",
         ),
+        ("fuzz_agent(Site)", "fuzz_agent(Site): Site is no Agent; give its class, or a factory"),
+        (
+            "fuzz_agent(Desk, userdata=lambda shop: {})",
+            (
+                "fuzz_agent(Desk): userdata=<lambda>: missing a required argument: 'shop'; each "
+                "example has its own, made without arguments: write lambda: …"
+            ),
+        ),
         (
             "fuzz_agent(Desk, turns=0)",
             "fuzz_agent(Desk): turns=0: write a whole number from 1 on",
@@ -325,7 +333,10 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
     ],
 )
 def test_what_no_agent_could_be_fuzzed_with_is_refused_in_one_line(project, call, line):
-    test = f"class Named(Desk):\n    def __init__(self, name): ...\n\ntest_desk = {call}\n"
+    test = (
+        "class Named(Desk):\n    def __init__(self, name): ...\n\nclass Site: ...\n\n"
+        f"test_desk = {call}\n"
+    )
     result = fuzzed(project, test)
     result.outcomes(errors=1)
     result.shows("test_desk.py:*: in <module>", f"E * pytest_lkagent.errors.UsageError: {line}")

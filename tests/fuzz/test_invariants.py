@@ -87,7 +87,7 @@ SAYS_TWICE = """
     @function_tool
     async def book(self, context: RunContext) -> str:
         context.session.say("One moment.")
-        context.session.say("One moment.")
+        context.session.say("One moment. ")
         return "booked"
 """
 

@@ -520,9 +520,58 @@ TestBare = M.TestCase
     result.shows_no("*in this conversation:*", "*state.user_says*")
 
 
+def test_a_teardown_of_ones_own_need_not_call_ours(machine):
+    """As with hypothesis, whose own does nothing; the next test begins in the real time again."""
+    result = machine("""
+import pytest
+
+torn_down = []
+
+class Orders(AgentMachine):
+    agent = SoundShop
+    userdata_of = Stock
+    def teardown(self):
+        torn_down.append(self.userdata)
+
+class Calls(Orders):
+    def teardown(self):
+        super().teardown()
+
+class Faulty(Orders):
+    def teardown(self):
+        raise LookupError("no such shelf")
+
+few = settings(Orders.TestCase.settings, max_examples=3)
+TestOrders, TestCalls, TestFaulty = Orders.TestCase, Calls.TestCase, Faulty.TestCase
+TestOrders.settings = TestCalls.settings = TestFaulty.settings = few
+
+def test_it():
+    assert torn_down and all(isinstance(one, Stock) for one in torn_down)
+
+@pytest.mark.lk(agent=SoundShop, userdata=Stock())
+async def test_the_next(agent_session): ...
+""")
+    result.outcomes(passed=4, failed=1)
+    result.shows("*LookupError: no such shelf*", "FAILED test_desk.py::TestFaulty::runTest - *")
+
+
 @pytest.mark.parametrize(
     ("body", "line"),
     [
+        (
+            (
+                "class M(AgentMachine):\n    agent = SoundShop\n    def __init__(self): ...\n"
+                "TestM = M.TestCase"
+            ),
+            "*M: its __init__ begins no session; call super().__init__() in it",
+        ),
+        (
+            (
+                "class M(AgentMachine):\n    agent = SoundShop\n    userdata_of = Stock\n"
+                "    def completions(self, request):\n        return 'x'\nTestM = M.TestCase"
+            ),
+            "*completions() returned 'x', and has to return a strategy",
+        ),
         ("TestIt = AgentMachine.TestCase", "*AgentMachine: which agent? write agent = FrontDesk *"),
         (
             "class M(AgentMachine):\n    agent = Shop()",
