@@ -109,6 +109,7 @@ def check_session_options(options: Mapping[str, Any], *, where: str) -> None:
     Raises:
         UsageError: One is unknown.
     """
+    __tracebackhide__ = True
     known = _session_parameters()
     for name, value in options.items():
         if name not in known:
@@ -127,6 +128,7 @@ def _hint_of(name: str) -> Any:
 
 def _check_keys(given: Any, hint: Any, name: str, where: str) -> None:
     """Refuse keys that are none of the TypedDict which `hint` is, or has in it."""
+    __tracebackhide__ = True
     dicts = [one for one in (hint, *get_args(hint)) if hasattr(one, "__required_keys__")]
     if not dicts or not isinstance(given, Mapping):
         return

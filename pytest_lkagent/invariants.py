@@ -90,6 +90,7 @@ def check_without(names: Iterable[str], *, where: str) -> frozenset[str]:
     Raises:
         UsageError: One of them is none.
     """
+    __tracebackhide__ = True
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if name not in INVARIANTS:
@@ -106,6 +107,7 @@ def check_own(invariants: Sequence[Any], *, where: str) -> tuple[Invariant, ...]
     Raises:
         UsageError: One of them cannot be called with what there is.
     """
+    __tracebackhide__ = True
     for own in invariants:
         if not callable(own):
             raise UsageError(f"{where}: an invariant is a function that asserts, not {own!r}")

@@ -43,6 +43,7 @@ class ToolMock(Recorder):
         delay: float = 0.0,
         optional: bool = False,
     ) -> None:
+        __tracebackhide__ = True
         self.owner, self.tool = _owner_and_tool(target, name)
         self.tool_name: str = name or self.tool.id
         self.label = f"{self.owner.__name__}.{self.tool_name}" if self.owner else self.tool_name
@@ -224,6 +225,7 @@ class Mocks:
 
 
 def _owner_and_tool(target: Any, name: str | None) -> tuple[type[Agent] | None, Any]:
+    __tracebackhide__ = True
     if is_tool(target):
         if name is not None and name != target.id:
             raise UsageError(f"mock_tool({target.id!r}, {name!r}): the tool is called {target.id}")

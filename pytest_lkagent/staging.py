@@ -14,6 +14,7 @@ from .errors import BehaviourError, NeverAwaited, Stuck, UnusedSnapshot, UsageEr
 from .keys import set_dummies
 from .known_as import with_near_argument
 from .phases import wall_clock_of
+from .words import lacks_userdata
 
 if TYPE_CHECKING:
     from livekit.agents import Agent
@@ -124,6 +125,8 @@ def settle_verdict(item: pytest.Item, failure: BaseException | None) -> BaseExce
     verdict = stage.findings.verdict(failure)
     if verdict is not None and (verdict is failure or border.scenario_of(item) is None):
         verdict = border.from_the_users_line(verdict)
+    if lacks_userdata(verdict):
+        verdict.add_note(f"say what that is: {stage.words.userdata}")
     if verdict is None or verdict is failure:
         return verdict
     scenario = border.scenario_of(item)

@@ -52,6 +52,7 @@ def tool_of(agent: type[Agent], name: str) -> Any:
     Raises:
         UsageError: No instance can have it.
     """
+    __tracebackhide__ = True
     declared = declared_tools(agent)
     if name not in declared and not may_add_tools(agent):
         raise UsageError(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
-__all__ = ["SCRIPTED", "ScenarioWords", "Words"]
+__all__ = ["SCRIPTED", "ScenarioWords", "Words", "lacks_userdata"]
 
 SCRIPTED = "scripted at "
 """How the note begins that says where an error was scripted."""
@@ -14,11 +15,20 @@ _KEYS = {"say": "user"}
 """Keys of a turn that are not called as what does it in Python."""
 
 
+def lacks_userdata(error: object) -> TypeGuard[ValueError]:
+    """Whether it is LiveKit's error about userdata that nobody gave the session."""
+    return isinstance(error, ValueError) and str(error) == "AgentSession userdata is not set"
+
+
 class Words:
     """The words of a Python test."""
 
     timed = "say('…').timed(duration=2)"
     bound = "lk(timeout=…)"
+    userdata = (
+        "the fixture userdata, or @pytest.mark.lk(userdata=…); of an entrypoint, its own "
+        "AgentSession(userdata=…)"
+    )
 
     def act(self, verb: str, *given: object, **named: object) -> str:
         """Name what is done in a call, or claimed there, with what is given to it."""
@@ -51,6 +61,10 @@ class ScenarioWords(Words):
 
     timed = "{say: …, duration: 2s}"
     bound = "timeout: in the scenario"
+    userdata = (
+        "userdata: in the scenario, or the fixture userdata; of an entrypoint, its own "
+        "AgentSession(userdata=…)"
+    )
 
     def act(self, verb: str, *given: object, **named: object) -> str:
         """Name the keys of the turn: ``{user: hello, at: 2s}``."""

@@ -23,6 +23,7 @@ from ..scenarios.model import Failure, LlmCall, LlmEntry, Ref
 from ..script import Step, ToolCall
 from ..sites import Site
 from ..transcript import render
+from ..words import lacks_userdata
 from .play import Drawn, DrawnTurn, Example
 
 __all__ = [
@@ -39,6 +40,9 @@ __all__ = [
 
 FOLDER = ".lk_fuzz"
 """Where the scenarios are that fuzzing found, beside the test that did."""
+_GIVES_USERDATA = (
+    "say what that is: userdata= of the test, userdata: of the scenario, or the fixture userdata"
+)
 _KEPT = (
     "sessions before this one changed {}: if that is the fault, it takes two sessions to show, so "
     "the file plays the conversation twice"
@@ -73,6 +77,8 @@ def tell(
     """
     if isinstance(error, UsageError):
         return
+    if lacks_userdata(error):
+        error.add_note(_GIVES_USERDATA)
     for line in _conversation(error, example):
         error.add_note(line)
     if example.harness is not None:

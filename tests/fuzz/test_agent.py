@@ -296,6 +296,10 @@ test_counter = fuzz_agent(Counter, userdata={{"sum": 0}}, invariants=[odd])
             "fuzz_agent(Desk, session_options={'max_steps': 1})",
             "fuzz_agent(Desk): session_options: AgentSession takes no 'max_steps'*",
         ),
+        (
+            "fuzz_agent(Desk, mocks={'bok': 'booked'})",
+            "Desk has no tool 'bok'; it has *; did you mean 'book'?",
+        ),
         ("fuzz_agent(Site)", "fuzz_agent(Site): Site is no Agent; give its class, or a factory"),
         (
             "fuzz_agent(Desk, userdata=lambda shop: {})",
@@ -340,6 +344,7 @@ def test_what_no_agent_could_be_fuzzed_with_is_refused_in_one_line(project, call
     result = fuzzed(project, test)
     result.outcomes(errors=1)
     result.shows("test_desk.py:*: in <module>", f"E * pytest_lkagent.errors.UsageError: {line}")
+    result.shows_no("*/pytest_lkagent/*.py:*: in *")
 
 
 NO_DECORATOR = (

@@ -148,3 +148,51 @@ def test_the_marker_is_registered_and_explains_itself(desk):
     result.shows(
         "@pytest.mark.lk(agent=, entrypoint=, userdata=, job=, start=, now=, timeout=, *=): *"
     )
+
+
+def test_userdata_that_nobody_gave_is_told_with_what_gives_it(desk):
+    result = desk(
+        {
+            "keeper.py": """
+            from livekit.agents import Agent, function_tool
+
+
+            class Keeper(Agent):
+                def __init__(self):
+                    super().__init__(instructions="You keep.")
+
+                @function_tool
+                async def keep(self, what: str) -> str:
+                    \"\"\"Keep it.\"\"\"
+                    return self.session.userdata[what]
+            """,
+            "test_it.py": """
+            import pytest
+            from keeper import Keeper
+            from pytest_lkagent import call
+            from pytest_lkagent.fuzz import fuzz_agent
+
+            @pytest.mark.lk(agent=Keeper)
+            async def test_keeps(user_says, fake_llm):
+                fake_llm.script(call("keep", what="a key"), "Kept.")
+                await user_says("a key")
+
+            test_any = fuzz_agent(Keeper)
+            """,
+            "keeper.yaml": """
+            agent: keeper.py:Keeper
+            scenarios:
+              - label: Keeps
+                turns: [{user: a key, llm: [{call: {keep: {what: a key}}}, Kept.]}]
+            """,
+        }
+    ).run("test_it.py", "keeper.yaml", "--lk-scenarios=keeper.yaml")
+    result.outcomes(failed=3)
+    result.shows(
+        "E *say what that is: the fixture userdata, or @pytest.mark.lk(userdata=…); of an "
+        "entrypoint, its own AgentSession(userdata=…)",
+        "E *say what that is: userdata= of the test, userdata: of the scenario, or the fixture "
+        "userdata",
+        "E *say what that is: userdata: in the scenario, or the fixture userdata; of an "
+        "entrypoint, its own AgentSession(userdata=…)",
+    )
