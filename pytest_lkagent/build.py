@@ -26,12 +26,11 @@ __all__ = [
     "session_arguments",
 ]
 
-_LEAN: Mapping[str, Any] = {
-    "vad": None,
-    "user_away_timeout": None,
-    "aec_warmup_duration": None,
-}
+_LEAN: Mapping[str, Any] = {"vad": None, "aec_warmup_duration": None}
 """What makes a text session start in under a millisecond (reference: 500 ms with the defaults)."""
+
+_NEVER_AWAY: Mapping[str, Any] = {"user_away_timeout": None}
+"""What lets time pass in a test, and nobody is found away."""
 
 _OURS = ("llm", "loop")
 _SPOKEN: Mapping[str, Any] = {"aec_warmup_duration": None}
@@ -154,11 +153,13 @@ def session_arguments(
     options: Mapping[str, Any],
     stand_in: Callable[[Any], _livekit.Model],
     speech: _livekit.Speech | None = None,
+    *,
+    is_fuzzed: bool = False,
 ) -> dict[str, Any]:
     """Return AgentSession arguments: with the fake models, and the user's options over the rest.
 
     `stand_in` makes the model for the place of theirs. Without `speech` they are lean; with it
-    they are LiveKit's defaults.
+    they are LiveKit's defaults. With `is_fuzzed` a user who is silent is found away.
     """
     if not isinstance(options, Mapping):
         raise UsageError(f"session_options is a mapping of AgentSession arguments, not {options!r}")
@@ -169,8 +170,9 @@ def session_arguments(
     if turn_handling is None:
         turn_handling = _livekit.turn_handling_of(given)  # as we give one, LiveKit would not look
     if speech is None:
-        lean = {**turn_handling, "turn_detection": None}
-        return {**_LEAN, **given, "turn_handling": lean, "llm": model}
+        turn_handling = {**turn_handling, "turn_detection": None}
+        lean = _LEAN if is_fuzzed else {**_LEAN, **_NEVER_AWAY}
+        return {**lean, **given, "turn_handling": turn_handling, "llm": model}
     own["turn_detection"] = turn_handling.get("turn_detection", own["turn_detection"])
     heard = {name: _livekit.speech_for(name, one, speech) for name, one in own.items()}
     turn_handling = {**turn_handling, "turn_detection": heard.pop("turn_detection")}

@@ -286,7 +286,8 @@ class Harness:
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return AgentSession arguments: the fake models, and `options` over the rest."""
-        return session_arguments(options, self.stand_in, self.speech)
+        is_fuzzed = self._stage.is_fuzzed
+        return session_arguments(options, self.stand_in, self.speech, is_fuzzed=is_fuzzed)
 
     def run_starting(self) -> None:
         self._stage.check_time("session.run()")

@@ -520,6 +520,29 @@ TestBare = M.TestCase
     result.shows_no("*in this conversation:*", "*state.user_says*")
 
 
+def test_a_user_who_is_silent_for_long_is_found_away_as_livekit_does(machine):
+    result = machine("""
+class LooksAfter(SoundShop):
+    async def on_enter(self):
+        self.session.on("user_state_changed", self.look_after)
+
+    def look_after(self, event):
+        assert event.new_state != "away", "nobody looks after them"
+
+class Silent(AgentMachine):
+    agent = LooksAfter
+    userdata_of = Stock
+
+class Patient(Silent):
+    session_options = {"user_away_timeout": None}
+
+TestSilent, TestPatient = Silent.TestCase, Patient.TestCase
+TestPatient.settings = settings(TestPatient.settings, max_examples=20)
+""")
+    result.outcomes(passed=1, failed=1)
+    result.shows("E *AssertionError: nobody looks after them*")
+
+
 def test_a_teardown_of_ones_own_need_not_call_ours(machine):
     """As with hypothesis, whose own does nothing; the next test begins in the real time again."""
     result = machine("""

@@ -23,6 +23,7 @@ LIVEKIT = tuple(map(int, version("livekit-agents").split(".")[:3]))
 
 FAULTS = {
     "answers_on_hold": "E   AssertionError: on hold, the model was asked what to say",
+    "away_after_leaving": "E   RuntimeError: no activity context found, the agent is not running",
     "changed_meanwhile": "E   RuntimeError: Set changed size during iteration",
     "closes_from_inside": (
         "closes_from_inside.yaml:6: The caller is rude, turn 1: user_says('You fool.') cannot "

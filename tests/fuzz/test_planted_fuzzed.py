@@ -27,6 +27,7 @@ PLANTED = Path(__file__).parent.parent / "planted"
 
 FINDS = {
     "answers_on_hold": "AssertionError: on hold, the model was asked what to say$",
+    "away_after_leaving": "RuntimeError: no activity context found, the agent is not running$",
     "changed_meanwhile": "RuntimeError: Set changed size during iteration$",
     "closes_from_inside": r"user_says\(.* cannot finish: .*; the tool hang_up waits at ",
     "double_booking": "AssertionError: booked twice: ",
