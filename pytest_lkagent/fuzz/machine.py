@@ -74,6 +74,8 @@ class AgentMachine(RuleBasedStateMachine):
     def __init_subclass__(cls) -> None:
         """Check what the class says, once."""
         super().__init_subclass__()
+        if (own := cls.teardown) is not AgentMachine.teardown:  # of its own, a base or a mixin
+            cls.teardown = _with_ours(own)  # type: ignore[method-assign]
         if cls.agent is None:
             return  # a base of others, which say which agent it is about
         if "invariants" in vars(cls):
@@ -87,8 +89,6 @@ class AgentMachine(RuleBasedStateMachine):
                 "makes it"
             )
         path, line = inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1]
-        if (own := vars(cls).get("teardown")) is not None:
-            cls.teardown = _with_ours(own)  # type: ignore[method-assign]
         cls.lk_fuzzed = fuzzed_agent(
             cls.agent,
             where=cls.__name__,

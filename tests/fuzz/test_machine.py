@@ -550,23 +550,36 @@ import pytest
 
 torn_down = []
 
-class Orders(AgentMachine):
-    agent = SoundShop
-    userdata_of = Stock
+class Base(AgentMachine):
     def teardown(self):
         torn_down.append(self.userdata)
+
+class Orders(Base):
+    agent = SoundShop
+    userdata_of = Stock
 
 class Calls(Orders):
     def teardown(self):
         super().teardown()
+
+class Mixin:
+    def teardown(self):
+        torn_down.append(self.userdata)
+
+class Mixed(Mixin, AgentMachine):
+    agent = SoundShop
+    userdata_of = Stock
 
 class Faulty(Orders):
     def teardown(self):
         raise LookupError("no such shelf")
 
 few = settings(Orders.TestCase.settings, max_examples=3)
-TestOrders, TestCalls, TestFaulty = Orders.TestCase, Calls.TestCase, Faulty.TestCase
-TestOrders.settings = TestCalls.settings = TestFaulty.settings = few
+TestOrders, TestCalls, TestMixed = Orders.TestCase, Calls.TestCase, Mixed.TestCase
+TestFaulty = Faulty.TestCase
+for each in (TestOrders, TestCalls, TestMixed, TestFaulty):
+    each.settings = few
+del each
 
 def test_it():
     assert torn_down and all(isinstance(one, Stock) for one in torn_down)
@@ -574,7 +587,7 @@ def test_it():
 @pytest.mark.lk(agent=SoundShop, userdata=Stock())
 async def test_the_next(agent_session): ...
 """)
-    result.outcomes(passed=4, failed=1)
+    result.outcomes(passed=5, failed=1)
     result.shows("*LookupError: no such shelf*", "FAILED test_desk.py::TestFaulty::runTest - *")
 
 
