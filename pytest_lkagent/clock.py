@@ -123,11 +123,18 @@ class _Selector:
 
 
 class Budget:
-    """A bound on virtual time inside of a ``with``: what runs on past `deadline` is halted."""
+    """A bound on virtual time inside of a ``with``: what runs on past `deadline` is halted.
 
-    def __init__(self, deadline: float, seconds: float, among: list[Budget]) -> None:
+    Attributes:
+        renewals: How many times more `VirtualClock.renew` lets it begin anew.
+        is_spent: Whether something ran on past it.
+    """
+
+    def __init__(self, deadline: float, seconds: float, among: list[Budget], renewals: int) -> None:
         self.deadline = deadline
         self.seconds = seconds
+        self.renewals = renewals
+        self.is_spent = False
         self._among = among
 
     def __enter__(self) -> Self:
@@ -253,9 +260,20 @@ class VirtualClock:
             loop._clock_resolution = self._resolution
             self._rebase(loop.time() - self._now)
 
-    def budget(self, seconds: float) -> Budget:
-        """Halt what runs inside for more than `seconds` of virtual time from now on."""
-        return Budget(float(self._loop.time()) + seconds, seconds, self._budgets)
+    def budget(self, seconds: float, *, renewals: int = 0) -> Budget:
+        """Halt what runs inside for more than `seconds` of virtual time from now on.
+
+        As often as `renewals` says, `renew` lets it have all of them again.
+        """
+        deadline = float(self._loop.time()) + seconds
+        return Budget(deadline, seconds, self._budgets, renewals)
+
+    def renew(self) -> None:
+        """Let the budgets that may begin anew."""
+        for budget in self._budgets:
+            if budget.renewals and not budget.is_spent:
+                budget.renewals -= 1
+                budget.deadline = float(self._loop.time()) + budget.seconds
 
     async def quiet(self) -> None:
         """Wait until nothing is ready any more; no time passes."""
@@ -430,7 +448,7 @@ class VirtualClock:
             return
         budget = min(self._budgets, key=lambda one: one.deadline)
         self._move(budget.deadline)
-        budget.deadline = math.inf
+        budget.deadline, budget.is_spent = math.inf, True
         self._halt(f"it went on for more than {budget.seconds:g} {self._seconds}")
 
     def _wait_really(self, timeout: float | None, patience: float) -> Any:

@@ -164,6 +164,7 @@ class Stage:
         clock.halting = lambda tasks: self.standstill.look(tasks, self._answering())
         clock.blocked = self._blocked
         self.clock = clock
+        self.model.taking = clock.renew
         loop = asyncio.get_running_loop()
         unheard = self._unheard = Unheard(
             loop,

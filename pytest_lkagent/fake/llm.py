@@ -72,6 +72,8 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         self._judges_asked: set[str] = set()
         self.improvised: Callable[[Request], Step] | None = None
         """What answers every request in the place of a script, where nobody writes one."""
+        self.taking: Callable[[], object] = lambda: None
+        """Called before each request is answered."""
         self.advice = "add a step for it: fake_llm.script(say('…'))"
         self.why_asked: Callable[[str], str] = lambda _: ""
         """Return why a last input led to a request, if that is not what one would expect."""
@@ -252,6 +254,7 @@ class FakeLLM(Fake, llm.LLM[Literal["metrics_collected"]]):
         `inference` is what the answer is for, if it is an agent's.
         """
         self._speeches.take_back(inference)
+        self.taking()
         if self.improvised is not None:
             step = self.improvised(request).resolve(request)
         else:

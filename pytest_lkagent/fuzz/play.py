@@ -21,7 +21,7 @@ from livekit.agents import Agent
 
 from .. import _livekit
 from ..errors import BehaviourError, UsageError
-from ..harness import Harness
+from ..harness import MOST_ANSWERS, Harness
 from ..invariants import Invariant, Invariants
 from ..script import Request, Step, say, silence
 from ..stage import Stage
@@ -92,8 +92,6 @@ class Drawn:
         return self.turns[-1] if self.turns else self.start
 
 
-_REQUESTS = 12
-"""How many answers of the model are drawn in a turn; hand-overs back and forth would not end."""
 _END, _ELSE = object(), object()
 # What the user does next, by one choice: what is drawn as a choice of choices shrinks worse. He
 # says a phrase, waits, says something else, or the conversation is over, which is the simplest.
@@ -148,7 +146,7 @@ class Improvised:
         self.steps += 1
         if self._stage.swallowed.holds_any or self.has_failed:
             return _SILENCE  # as to a request that a file does not script
-        if self.steps > _REQUESTS:
+        if self.steps > MOST_ANSWERS:
             step = say("a")
         else:
             step = self(self._completions(request), or_else=_SILENCE)

@@ -439,6 +439,20 @@ def test_the_shorter_of_two_budgets_ends_it() -> None:
         assert clock.take_halt() == "it went on for more than 10 virtual seconds"
 
 
+def test_a_budget_begins_anew_as_often_as_it_may() -> None:
+    async def tick(clock: VirtualClock) -> None:
+        with clock.budget(600), clock.budget(100, renewals=2):
+            for _ in range(5):
+                await asyncio.sleep(80)
+                clock.renew()
+
+    with virtual() as clock:
+        with pytest.raises(Stopped):
+            run(clock, tick(clock))
+        assert clock.now == 80 + 80 + 100
+        assert clock.take_halt() == "it went on for more than 100 virtual seconds"
+
+
 @pytest.mark.parametrize("timer", [None, 1_000])
 def test_a_budget_ends_a_job_in_a_thread_too(timer: float | None) -> None:
     gate = threading.Event()

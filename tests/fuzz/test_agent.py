@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from livekit.agents import APIConnectionError
 from project import Result
 
-from pytest_lkagent import call, fail, reply
+from pytest_lkagent import call, fail, reply, say
 from pytest_lkagent.fuzz import play
 
 AGENT = """
@@ -696,6 +696,62 @@ test_waits = fuzz_agent(Waits{})
     again.outcomes(failed=1)
     again.shows("*the start of the session cannot finish: *; on_enter of Waits waits at *")
     fuzzed(project, test.format(", without=['ends']")).outcomes(passed=1)
+
+
+SEARCHES = """
+class Searches(Agent):
+    def __init__(self):
+        super().__init__(instructions="You look for flights.")
+        self.searches = 0
+
+    @function_tool
+    async def search(self) -> str:
+        await asyncio.sleep(500)
+        self.searches += 1
+        assert self.searches != {}, "that many searches"
+        return "none yet"
+
+test_searches = settings(max_examples=1)(fuzz_agent(Searches, turns=1))
+"""
+
+
+def test_each_answer_of_the_model_has_the_time_of_a_turn(project, monkeypatch):
+    answers = [*[reply(None, call("search"))] * 4, say("There is none.")]
+    monkeypatch.setattr(play, "completions_of", lambda asked: st.just(answers[asked.number - 1]))
+    fuzzed(project, SEARCHES.format(5)).outcomes(passed=1)
+    result = fuzzed(project, SEARCHES.format(4))
+    result.outcomes(failed=1)
+    result.shows("E       AssertionError: that many searches")
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, SEARCHES.format(4), command)
+    again.outcomes(failed=1)
+    again.shows("E       AssertionError: that many searches")
+
+
+def test_an_agent_that_asks_the_model_for_ever_is_found(project):
+    test = """
+class Insists(Agent):
+    def __init__(self):
+        super().__init__(instructions="You insist on an answer.")
+
+    async def on_enter(self):
+        while True:
+            await self.session.generate_reply()
+            await asyncio.sleep(500)
+
+test_insists = settings(max_examples=5)(fuzz_agent(Insists))
+"""
+    result = fuzzed(project, test)
+    result.outcomes(failed=1)
+    stuck = (
+        "*the start of the session cannot finish: it went on for more than 600 virtual seconds "
+        "(set another bound with *on_enter of Insists waits at test_desk.py:*"
+    )
+    result.shows(stuck)
+    [command] = re.findall(r"(--lk-scenarios=\S+)", str(result))
+    again = fuzzed(project, test, command)
+    again.outcomes(failed=1)
+    again.shows(stuck)
 
 
 @pytest.mark.slow

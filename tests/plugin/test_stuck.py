@@ -457,6 +457,17 @@ async def test_it(user_says, fake_llm):
     result.shows("E *it went on for more than 30 virtual seconds (set another bound with *")
 
 
+def test_the_bound_is_one_for_a_turn_however_often_the_model_is_asked_in_it(desk):
+    test = """
+async def test_it(user_says, fake_llm):
+    fake_llm.script(*[call("book", slot="2pm").timed(duration=400)] * 2)
+    await user_says("book it")
+"""
+    result = desk({"test_stuck.py": test}).run()
+    result.outcomes(failed=1)
+    result.shows(f"E *Stuck: {SAYS}it went on for more than 600 virtual seconds (set another *")
+
+
 SUITE = """
 from desks import *
 
