@@ -20,7 +20,7 @@ from ..harness import Harness
 from ..invariants import Invariants
 from ..record import Turn
 from ..script import Request, Step
-from ..sites import Site
+from ..sites import Site, place_of
 from ..transcript import Transcript, render
 from . import private
 from .agent import FuzzedAgent, fuzzed_agent
@@ -88,11 +88,10 @@ class AgentMachine(RuleBasedStateMachine):
                 f"{cls.__name__}: userdata is what the session has; write userdata_of = … for what "
                 "makes it"
             )
-        path, line = inspect.getsourcefile(cls) or "", inspect.getsourcelines(cls)[1]
         cls.lk_fuzzed = fuzzed_agent(
             cls.agent,
             where=cls.__name__,
-            site=Site(path, line),
+            site=_site(cls),
             mocks=cls.mocks,
             invariants=(),
             without=cls.without,
@@ -105,10 +104,12 @@ class AgentMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         if not hasattr(self, "lk_fuzzed"):
-            raise UsageError(f"{type(self).__name__}: which agent? write agent = FrontDesk in it")
+            kind = type(self)
+            place = "" if kind is AgentMachine else f" ({_site(kind)})"
+            raise UsageError(f"{kind.__name__}{place}: which agent? write agent = FrontDesk in it")
         subject = self.lk_fuzzed
         self._stage = subject.stage()
-        self._improvised = Improvised(self._stage, private.Drawing(), self.completions)
+        self._improvised = Improvised(self._stage, private.Drawing(), self._answers)
         self._stage.opened = self._look_on
         self._held: list[asyncio.Future[None]] = []
         self._turn: asyncio.Task[Turn] | None = None
@@ -219,8 +220,11 @@ class AgentMachine(RuleBasedStateMachine):
         Where a machine has one of its own, this comes after it: `super` need not be called.
         """
         if "_improvised" not in vars(self):
-            told = "its __init__ begins no session; call super().__init__() in it"
-            raise UsageError(f"{type(self).__name__}: {told}")
+            kind = type(self)
+            raise UsageError(
+                f"{kind.__name__}: its __init__{place_of(kind.__init__)} begins no session; call "
+                "super().__init__() in it"
+            )
         if self._is_closed:
             return
         self._is_closed = True
@@ -287,6 +291,24 @@ class AgentMachine(RuleBasedStateMachine):
         self._held.append(held)
         await held
 
+    def _answers(self, request: Request) -> st.SearchStrategy[Step]:
+        """Return what the model may answer, and refuse what is no answer."""
+        own = type(self).completions
+        what = f"{type(self).__name__}: completions(){place_of(own)}"
+        given: Any = self.completions(request)
+        if not isinstance(given, st.SearchStrategy):
+            raise UsageError(f"{what} returned {given!r}, and has to return a strategy")
+
+        def checked(step: Any) -> Step:
+            if not isinstance(step, Step):
+                raise UsageError(
+                    f"{what}: its strategy draws {step!r}, and has to draw what a model answers, "
+                    "such as say('hello')"
+                )
+            return step
+
+        return given.map(checked)
+
     def _do(self, what: Coroutine[Any, Any, Any], *, is_turn: bool = False) -> None:
         """Run a step, let happen what comes of it, and look at the turn that it is, or ends.
 
@@ -346,6 +368,10 @@ class AgentMachine(RuleBasedStateMachine):
         """Whether the model was asked: what is cut off before that is as good as not said."""
         is_asked = self._turn is not None and self._improvised.steps > 0
         return is_asked and _livekit_work.may_be_interrupted(self.agent_session)
+
+
+def _site(machine: type) -> Site:
+    return Site(inspect.getsourcefile(machine) or "", inspect.getsourcelines(machine)[1])
 
 
 def _with_ours(own: Any) -> Any:

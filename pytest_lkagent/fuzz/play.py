@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from livekit.agents import Agent
 
 from .. import _livekit
-from ..errors import BehaviourError, UsageError
+from ..errors import BehaviourError
 from ..harness import MOST_ANSWERS, Harness
 from ..invariants import Invariant, Invariants
 from ..script import Request, Step, say, silence
@@ -135,9 +135,12 @@ class Improvised:
 
     def __call__(self, strategy: SearchStrategy[_T], *, or_else: _T) -> _T:
         """Draw a value, `or_else` where drawing has come to its end."""
+        return self._take(lambda: strategy, or_else)
+
+    def _take(self, strategy: Callable[[], SearchStrategy[_T]], or_else: _T) -> _T:
         if self.left is None and not self.has_failed:
             try:
-                return self._draw(_strategy(strategy))
+                return self._draw(strategy())
             except BaseException as error:  # noqa: BLE001  (whoever plays the example raises it)
                 self.left = error
         return or_else
@@ -149,16 +152,9 @@ class Improvised:
         if self.steps > MOST_ANSWERS:
             step = say("a")
         else:
-            step = self(self._completions(request), or_else=_SILENCE)
+            step = self._take(lambda: self._completions(request), _SILENCE)
         self.drawn.current.steps.append(step)
         return step
-
-
-def _strategy(given: SearchStrategy[_T]) -> SearchStrategy[_T]:
-    """Refuse what is none, such as what a machine's own `completions` returned."""
-    if not isinstance(cast(Any, given), SearchStrategy):
-        raise UsageError(f"completions() returned {given!r}, and has to return a strategy")
-    return given
 
 
 class Example:

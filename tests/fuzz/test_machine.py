@@ -599,14 +599,29 @@ async def test_the_next(agent_session): ...
                 "class M(AgentMachine):\n    agent = SoundShop\n    def __init__(self): ...\n"
                 "TestM = M.TestCase"
             ),
-            "*M: its __init__ begins no session; call super().__init__() in it",
+            "*M: its __init__ (test_desk.py:*) begins no session; call super().__init__() in it",
         ),
         (
             (
                 "class M(AgentMachine):\n    agent = SoundShop\n    userdata_of = Stock\n"
                 "    def completions(self, request):\n        return 'x'\nTestM = M.TestCase"
             ),
-            "*completions() returned 'x', and has to return a strategy",
+            "*M: completions() (test_desk.py:*) returned 'x', and has to return a strategy",
+        ),
+        (
+            (
+                "class M(AgentMachine):\n    agent = SoundShop\n    userdata_of = Stock\n"
+                "    def completions(self, request):\n        return st.just('Hello.')\n"
+                "TestM = M.TestCase"
+            ),
+            (
+                "*M: completions() (test_desk.py:*): its strategy draws 'Hello.', and has to draw "
+                "what a model answers, such as say('hello')"
+            ),
+        ),
+        (
+            "class M(AgentMachine): ...\nTestM = M.TestCase",
+            "*M (test_desk.py:*): which agent? write agent = FrontDesk in it",
         ),
         ("TestIt = AgentMachine.TestCase", "*AgentMachine: which agent? write agent = FrontDesk *"),
         (
@@ -629,3 +644,20 @@ async def test_the_next(agent_session): ...
 )
 def test_a_mistake_in_a_machine_is_one_line(machine, body, line):
     machine(body).shows(line)
+
+
+def test_what_completions_raises_is_shown_at_its_line(machine):
+    result = machine(
+        """
+class M(AgentMachine):
+    agent = SoundShop
+    userdata_of = Stock
+
+    def completions(self, request):
+        return {}["order"]
+
+TestM = M.TestCase
+"""
+    )
+    result.shows('>       return {}["order"]', "E       KeyError: 'order'", "test_desk.py:*: *")
+    assert "generation.py" not in str(result)  # LiveKit's, which would swallow it
