@@ -14,6 +14,7 @@ from livekit.agents import APIConnectionError, APIError, APIStatusError, APITime
 from ..script import Step, call, fail, raw_call, reply, say, silence
 from .arguments import Offered, offered_arguments
 from .chances import once_in
+from .near_misses import spoilt
 from .offers import tools_of
 from .schedules import delays
 from .texts import long_texts, texts
@@ -45,12 +46,12 @@ _WITH_TOOLS = (
     "plain",
     *("calls",) * 5,
     "again",
-    *("call",) * 8,
+    *("call",) * 10,
     *("say",) * 5,
-    *("near", "near", "silence", "fail", "unknown", "long"),
+    *("long", "silence", "fail", "unknown"),
 )
 _FORBIDDEN = tuple(kind for kind in _WITHOUT_TOOLS if kind != "unknown")
-_NAMED = (*("call",) * 8, *("calls",) * 5, "again", "near", "near", "silence", "fail")
+_NAMED = (*("call",) * 10, *("calls",) * 5, "again", "silence", "fail")
 _REQUIRED = (*_NAMED, "unknown")
 _NO_CUTS = 20  # chunks of a text that is longer than this say nothing new
 
@@ -60,8 +61,8 @@ def completions(agent: Any, *, tool_choice: llm.ToolChoice | None = None) -> Sea
 
     Half of all are calls of the agent's tools with arguments that fit, alone or in parallel, some
     twice and some under the same id. The others are text, in any chunks, and very long; silence;
-    errors before and after text; calls with broken arguments and of unknown tools. Shrinks towards
-    ``say("a")``.
+    errors before and after text; calls with broken arguments, beside others too, and of unknown
+    tools. Shrinks towards ``say("a")``.
 
     `agent` is an agent, its class, a factory, or a collection of tools. The tools are those of the
     beginning: after a hand-over the calls that are drawn are unknown to the new agent.
@@ -122,10 +123,15 @@ def _timed(draw: st.DrawFn, step: Step) -> Step:
 
 
 _CALLED = ("calls", "again", "call")
-_MAY_TAKE_TIME = ("say", "near", "silence", "unknown", "long")
+_MAY_TAKE_TIME = ("say", "silence", "unknown", "long")
 _MOST_CALLS = 3
-_ASIDE = st.sampled_from((*("",) * 11, *("text", "text", "time", "time"), *("same id",) * 3))
-"""What is odd about a completion that calls, if anything is."""
+_ASIDE = st.sampled_from(
+    (*("",) * 11, *("text", "text", "time", "time"), *("same id", "spoilt") * 3)
+)
+"""What is odd about a completion that calls, if anything is.
+
+That a call does not fit is drawn after it, so that it shrinks to the one that does.
+"""
 _IN_EIGHT = once_in(8)
 _IN_THREE = once_in(3)
 _DELAYS = delays()
@@ -151,6 +157,9 @@ def _called(draw: st.DrawFn, some: SearchStrategy[list[Step]]) -> Step:
             return _timed(draw, reply(None, *calls))
         case "same id" if len(calls) > 1:
             calls = [one.with_id("call_same") for one in calls]
+        case "spoilt":
+            which = draw(st.integers(0, len(calls) - 1)) if len(calls) > 1 else 0
+            calls[which] = _spoilt(draw, calls[which])
     return reply(None, *calls) if len(calls) > 1 else calls[0]
 
 
@@ -173,10 +182,12 @@ def _calls(
     return [first, *draw(others)] if kind == "calls" and others is not None else [first]
 
 
-def _nearly(draw: st.DrawFn, offered: Offered) -> Step:
-    name, arguments = draw(st.sampled_from(offered))
-    sent = draw(arguments.near)
-    return raw_call(name, sent if isinstance(sent, str) else json.dumps(sent, ensure_ascii=False))
+def _spoilt(draw: st.DrawFn, fitting: Step) -> Step:
+    [one] = fitting.calls
+    assert isinstance(one.arguments, Mapping), "it was drawn as what fits"
+    sent = spoilt(draw, dict(one.arguments))
+    text = sent if isinstance(sent, str) else json.dumps(sent, ensure_ascii=False)
+    return raw_call(one.name, text)
 
 
 def _unknown(draw: st.DrawFn, offered: Offered) -> Step:
@@ -197,7 +208,6 @@ def _failed(draw: st.DrawFn, _: Offered) -> Step:
 _DRAW: Mapping[str, Callable[[st.DrawFn, Offered], Step]] = {
     "plain": lambda *_: say("a"),
     "say": _said,
-    "near": _nearly,
     "silence": lambda *_: silence(),
     "fail": _failed,
     "unknown": _unknown,

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-__all__ = ["Arguments", "near_misses"]
+__all__ = ["Arguments", "near_misses", "spoilt"]
 
 Arguments: TypeAlias = dict[str, Any] | str
 """What a model sends as the arguments of a call: a dict for JSON of an object, a str for text that
@@ -24,7 +24,11 @@ _NO_OBJECTS = ("", "null", "[]", "{", "{}}", '"{}"', "true", "I don't know.")
 @st.composite
 def near_misses(draw: st.DrawFn, valid: st.SearchStrategy[dict[str, Any]]) -> Arguments:
     """Draw arguments that are `valid` but for one thing."""
-    arguments = draw(valid)
+    return spoilt(draw, draw(valid))
+
+
+def spoilt(draw: st.DrawFn, arguments: dict[str, Any]) -> Arguments:
+    """Draw one thing that is wrong with `arguments`, and return them with it."""
     # by what is there: a place, a name that goes, a name that comes, the text of the whole
     places = list(_places(arguments))
     kinds = ["value", "value", "missing", "extra", "text"] if places else ["extra", "text"]
