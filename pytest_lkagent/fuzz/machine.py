@@ -24,6 +24,7 @@ from ..sites import Site, place_of
 from ..transcript import Transcript, render
 from . import private
 from .agent import FuzzedAgent, fuzzed_agent
+from .garbage import garbage_apart
 from .inputs import user_inputs
 from .play import DrawnTurn, Improvised, completions_of
 
@@ -248,6 +249,7 @@ class AgentMachine(RuleBasedStateMachine):
 
     def _open(self) -> None:
         stage, taken = self._stage, self._taken
+        taken.enter_context(garbage_apart())
         assert stage.wall is not None, "each example has a time of its own"
         stage.wall.travel()
         taken.callback(stage.wall.end)

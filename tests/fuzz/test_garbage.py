@@ -25,7 +25,7 @@ from hypothesis import Phase, settings
 import pytest
 
 import desk
-from pytest_lkagent.fuzz import fuzz_agent
+from pytest_lkagent.fuzz import AgentMachine, fuzz_agent
 
 generate = settings(max_examples=50, phases=[Phase.generate])
 """
@@ -43,6 +43,25 @@ def test_there_were_never_many():
     # not all: hypothesis holds an example that it gives up a little longer
     assert len(desk.AT_ONCE) >= 50
     assert sum(desk.AT_ONCE) / len(desk.AT_ONCE) < 4, str(desk.AT_ONCE)
+"""
+    fuzzed(project, test).outcomes(passed=2)
+
+
+def test_the_garbage_of_a_machine_is_not_looked_for_in_its_midst(project):
+    test = """
+class Machine(AgentMachine):
+    agent = desk.Desk
+
+    def teardown(self):
+        INSIDE.append(gc.get_threshold())
+
+INSIDE, BEFORE = [], gc.get_threshold()
+TestDesk = Machine.TestCase
+TestDesk.settings = settings(generate, max_examples=10, stateful_step_count=5)
+
+def test_as_before():
+    assert {first for first, *_ in INSIDE} == {20_000}
+    assert gc.get_threshold() == BEFORE
 """
     fuzzed(project, test).outcomes(passed=2)
 
