@@ -48,7 +48,7 @@ _WITH_TOOLS = (
     "again",
     *("call",) * 10,
     *("say",) * 5,
-    *("long", "silence", "fail", "unknown"),
+    *("long", "silence", "unknown", "fail"),
 )
 _FORBIDDEN = tuple(kind for kind in _WITHOUT_TOOLS if kind != "unknown")
 _NAMED = (*("call",) * 10, *("calls",) * 5, "again", "silence", "fail")
