@@ -15,9 +15,12 @@ from livekit.agents.voice.tool_executor import _RunningTasks, _ToolExecutor
 __all__ = [
     "hands_over_late",
     "is_closing",
+    "is_cut_short",
+    "is_final_output",
     "may_be_interrupted",
     "open_work",
     "refuses_as_closed",
+    "refuses_as_interrupted",
     "release_run",
     "running_calls",
     "running_tools",
@@ -112,10 +115,40 @@ def release_run(session: AgentSession[Any]) -> None:
     session._global_run_state = None
 
 
+def is_final_output(session: AgentSession[Any], error: BaseException) -> bool:
+    """Whether the current run raises `error` because an AgentTask completed with it.
+
+    Whoever awaits that task has it too, and may well deal with it: LiveKit raises it all the same.
+    """
+    run: Any = session._global_run_state
+    speech = run and run._RunResult__last_speech_handle
+    return speech is not None and speech._maybe_run_final_output is error
+
+
+def is_cut_short(session: AgentSession[Any], error: BaseException) -> bool:
+    """Whether the current run raises `error` because the session closed meanwhile, as it was to."""
+    run: Any = session._global_run_state
+    is_runs = run is not None and run.done() and run._done_fut.exception() is error
+    return is_runs and isinstance(error, RuntimeError) and str(error) == "session closed"
+
+
 def refuses_as_closed(error: BaseException) -> bool:
     """Whether LiveKit itself raised `error`, at what a session that closes does not do any more."""
     if not isinstance(error, (ActivityClosedError, RuntimeError, llm.ToolError)):
         return False
+    return _is_livekits(error)
+
+
+def refuses_as_interrupted(error: BaseException) -> bool:
+    """Whether LiveKit raised `error` in a tool whose answer was interrupted before.
+
+    It does where the tool awaits an AgentTask then, or would disallow interruptions.
+    """
+    return isinstance(error, RuntimeError) and "interrupted" in str(error) and _is_livekits(error)
+
+
+def _is_livekits(error: BaseException) -> bool:
+    """Whether LiveKit's own code raised `error`."""
     frames = list(traceback.walk_tb(error.__traceback__))
     return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("livekit.agents.")
 

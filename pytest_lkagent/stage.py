@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 from livekit.agents import Agent, AgentSession, JobContext
 
-from . import _livekit, _livekit_items, guard, swallowed
+from . import _livekit, _livekit_items, _livekit_work, guard, swallowed
 from .clock import RealClock, VirtualClock
 from .diagnosis import (
     Standstill,
@@ -418,9 +418,15 @@ class Stage:
         return made
 
     def take_expected(self, error: BaseException) -> bool:
-        """Whether an `expect_error` that is open expects `error`, or it is the model's own."""
-        is_models = self.is_fuzzed and self.is_scripted(error)
-        return is_models or any(expected.takes(error) for expected in self.expected)
+        """Whether an `expect_error` that is open expects `error`, or it was drawn.
+
+        As the model's own is, and what LiveKit answers to an interruption that nobody chose.
+        """
+        if self.is_fuzzed and (
+            self.is_scripted(error) or _livekit_work.refuses_as_interrupted(error)
+        ):
+            return True
+        return any(expected.takes(error) for expected in self.expected)
 
     def let_anything_happen(self) -> None:
         """Claim nothing of what the model and the user do, for before a session starts."""
